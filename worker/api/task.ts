@@ -1,0 +1,88 @@
+import type { OffsetReader, RawConfig } from './connector.ts'
+import type { Clock, Logger, Metrics, TopicProducer } from './context.ts'
+import type { SinkRecord, SourceOffset, SourcePartition, SourceRecord } from './record.ts'
+import type { Offsets, TopicPartition } from './topic-partition.ts'
+
+export interface TaskContext {
+  readonly connector: string
+  readonly task: number
+  readonly logger: Logger
+  readonly metrics: Metrics
+  readonly clock: Clock
+  /** Writes to another topic than the records' own; acknowledged by all in-sync replicas. Opened on first use. */
+  readonly producer: TopicProducer
+  /** The task's options as text, config provider references resolved. */
+  readonly rawConfig: RawConfig
+}
+
+export interface SourceTaskContext extends TaskContext {
+  readonly offsets: OffsetReader
+  /** Set when `transaction.boundary=connector` (KIP-618). */
+  readonly transaction: TransactionContext | null
+}
+
+/** Transaction boundaries set by the connector; a request takes effect after the batch, or after the given record. */
+export interface TransactionContext {
+  commit(after?: SourceRecord): void
+  abort(after?: SourceRecord): void
+}
+
+/** A source partition with the offset that is now durable. */
+export interface CommittedOffset {
+  readonly partition: SourcePartition
+  readonly offset: SourceOffset
+}
+
+export interface SourceTask<C> {
+  /** @throws ConfigError, RetriableError (started again), ConnectError: the task is FAILED */
+  start(config: C, context: SourceTaskContext): Promise<void>
+  /**
+   * Next batch in source order, `[]` when nothing came. Blocks until there is data or `signal` (the soft signal)
+   * aborts; the framework adds no delay. Called again after a RetriableError, with back-off.
+   */
+  poll(signal: AbortSignal): Promise<readonly SourceRecord[]>
+  /**
+   * Offsets that are durable in the offset topic: the only place to confirm progress to the source (I1).
+   * Called after a flush, also with an empty list when there was nothing to flush.
+   */
+  commit?(committed: readonly CommittedOffset[]): Promise<void>
+  /** Called once, after the last `poll` has returned and the last `commit` was made. */
+  stop(): Promise<void>
+}
+
+export interface SinkTaskContext extends TaskContext {
+  assignment(): readonly TopicPartition[]
+  /** Stops delivery of these partitions until `resume`. @throws RequestError for a partition that is not assigned */
+  pause(partitions: readonly TopicPartition[]): void
+  resume(partitions: readonly TopicPartition[]): void
+  /** Delivers again from this offset, after the current `put`. */
+  seek(partition: TopicPartition, offset: bigint): void
+  /** Upper bound in ms of the wait before the next `put`; applies once. */
+  timeout(ms: number): void
+  requestCommit(): void
+  /**
+   * Reports one record that could not be written (KIP-610): log, dead letter queue; throws when `errors.tolerance`
+   * is `none`. Offsets of the record's partition are not committed before the report is durable.
+   */
+  report(record: SinkRecord, error: Error): Promise<void>
+}
+
+export interface SinkTask<C> {
+  start(config: C, context: SinkTaskContext): Promise<void>
+  /** Newly assigned partitions, before their first `put`. */
+  open?(partitions: readonly TopicPartition[]): Promise<void>
+  /**
+   * Writes or buffers one batch; called with an empty array too, so that time-based work goes on. RetriableError:
+   * the same batch again. BatchError: only its failed records are reported, the rest counts as written.
+   * `signal` is the hard signal: give up now.
+   */
+  put(records: readonly SinkRecord[], signal: AbortSignal): Promise<void>
+  /**
+   * Offsets safe to commit, each at most `current`; default `current`. A partition that is absent is not committed.
+   * @param current next offset per partition (last delivered + 1), of the original coordinates (KIP-793, I2)
+   */
+  preCommit?(current: Offsets): Promise<Offsets>
+  /** Partitions that are about to go; their offsets have been committed, or were lost. */
+  close?(partitions: readonly TopicPartition[]): Promise<void>
+  stop(): Promise<void>
+}
