@@ -1,0 +1,36 @@
+/** Plain data of `PUT /connector-plugins/{p}/config/validate` and `GET …/config`, in the field order of Connect 4.3. */
+
+/** One option of a definition. Defaults are rendered as text: lists joined by commas, null as null. */
+export interface ConfigKeyInfo {
+  readonly name: string
+  readonly type: string
+  readonly required: boolean
+  readonly default_value: string | null
+  readonly importance: string
+  readonly documentation: string
+  readonly group: string | null
+  readonly width: string
+  readonly display_name: string
+  readonly dependents: readonly string[]
+  readonly order: number
+}
+
+export interface ConfigValueInfo {
+  readonly name: string
+  readonly value: string | null
+  readonly recommended_values: readonly string[]
+  readonly errors: readonly string[]
+  readonly visible: boolean
+}
+
+export interface ConfigInfo {
+  readonly definition: ConfigKeyInfo
+  readonly value: ConfigValueInfo
+}
+
+export interface ConfigInfos {
+  readonly name: string
+  readonly error_count: number
+  readonly groups: readonly string[]
+  readonly configs: readonly ConfigInfo[]
+}
