@@ -230,3 +230,53 @@ export interface GroupMember extends AsyncDisposable {
   leave(reason: string, signal?: AbortSignal): Promise<void>
   close(): Promise<void>
 }
+
+// ---- topic log ------------------------------------------------------------------------------------------------------
+
+/** One record of a topic log. Key and value may be kept: they are not views of a buffer that is used again. */
+export interface TopicLogRecord {
+  readonly partition: number
+  readonly offset: bigint
+  /** Milliseconds since 1970; -1 when the record has none. */
+  readonly timestamp: number
+  readonly key: Uint8Array | null
+  readonly value: Uint8Array | null
+}
+
+export interface TopicLogOptions {
+  readonly topic: string
+  /** No group; `isolation.level` decides whether open transactions hide what follows them. */
+  readonly consumer: ClientProperties
+  /** Null for a log that is only read, or that another producer writes. */
+  readonly producer: ClientProperties | null
+  readonly admin: ClientProperties
+  /** Every record once, in offset order per partition, from the beginning. Never throws, never blocks. */
+  onRecord(record: TopicLogRecord): void
+  /** The tail failed and is retried with back-off; for the log only. */
+  onError(error: Error): void
+}
+
+/** A compacted topic, read whole and then followed (Connect's `KafkaBasedLog`). The topic exists already. */
+export interface TopicLog extends AsyncDisposable {
+  /**
+   * Waits up to 30 s for the topic's partitions, reads to the end and keeps following.
+   * @throws ConnectError with Connect's text when the partitions cannot be looked up
+   */
+  start(signal?: AbortSignal): Promise<void>
+  /** Number of partitions; known after `start`. */
+  readonly partitionCount: number
+  /**
+   * Resolves when everything that was in the topic at the time of the call has been handed to `onRecord`; calls
+   * complete in order. @throws RetriableError while the broker does not answer, until `signal` aborts
+   */
+  readToEnd(signal?: AbortSignal): Promise<void>
+  /** Writes in order; resolves when all are acknowledged by the in-sync replicas. @throws RetriableError, ConnectError */
+  send(
+    records: readonly { readonly key: Uint8Array | null; readonly value: Uint8Array | null }[],
+    signal?: AbortSignal,
+  ): Promise<void>
+  close(): Promise<void>
+}
+
+/** `createTopicLog(factory, options)` of `topic-log.ts`; a fake takes its place in unit tests. */
+export type TopicLogFactory = (options: TopicLogOptions) => TopicLog
