@@ -46,6 +46,8 @@ export interface ConfigTypes {
 /** Answers with the detail after `Invalid value V for configuration K: `, or null when the value is fine. */
 export interface Validator {
   check(option: string, value: unknown): string | null
+  /** The answer of `check` is the whole message: `Invalid value …` is not put before it. */
+  readonly complete?: true
   /** Shown in the reference, e.g. `[1,...]`. */
   readonly description: string
 }

@@ -9,10 +9,11 @@ export interface ConfigKeyInfo {
   readonly importance: string
   readonly documentation: string
   readonly group: string | null
+  /** Called `order` before Connect 4.2; -1 when the option has no place of its own. */
+  readonly order_in_group: number
   readonly width: string
   readonly display_name: string
   readonly dependents: readonly string[]
-  readonly order: number
 }
 
 export interface ConfigValueInfo {
@@ -24,7 +25,8 @@ export interface ConfigValueInfo {
 }
 
 export interface ConfigInfo {
-  readonly definition: ConfigKeyInfo
+  /** Null for an option that no definition knows, e.g. a client override that the policy refuses. */
+  readonly definition: ConfigKeyInfo | null
   readonly value: ConfigValueInfo
 }
 
