@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Password } from '../../../../worker/api/config.ts'
+import { ConnectError } from '../../../../worker/api/errors.ts'
+import { Loggers, parseLogLevel } from '../../../../worker/util/log.ts'
+
+function capture(now = () => 1_000) {
+  const lines: Record<string, unknown>[] = []
+  const loggers = new Loggers({
+    destination: { write: (line) => void lines.push(JSON.parse(line) as Record<string, unknown>) },
+    now,
+  })
+  return { lines, loggers }
+}
+
+test('writes one JSON line with namespace, fields and message', () => {
+  const { lines, loggers } = capture()
+  loggers.logger('sluice.herder', { connector: 'c1' }).info({ offset: 9_007_199_254_740_993n }, 'started')
+  assert.deepEqual(lines, [
+    {
+      level: 'INFO',
+      time: '1970-01-01T00:00:01.000Z',
+      logger: 'sluice.herder',
+      connector: 'c1',
+      offset: '9007199254740993',
+      message: 'started',
+    },
+  ])
+})
+
+test('hides secrets by class, by name and inside URLs, also in error causes (I8)', () => {
+  const { lines, loggers } = capture()
+  const cause = new Error('connect to postgres://app:hunter2@db/x failed')
+  loggers.logger('a').error(
+    {
+      error: new ConnectError('fatal', 'CONNECT_TEST', 'failed', { cause }),
+      config: { 'database.password': 'hunter2', 'sasl.jaas.config': 'hunter2', ok: 'yes' },
+      key: new Password('hunter2'),
+    },
+    'x',
+  )
+  const text = JSON.stringify(lines)
+  assert.ok(!text.includes('hunter2'), text)
+  assert.ok(text.includes('CONNECT_TEST'))
+  assert.ok(text.includes('"ok":"yes"'))
+})
+
+test('a level covers the namespaces below it, now and later, and reports only what changed', () => {
+  let now = 5
+  const { lines, loggers } = capture(() => now)
+  const herder = loggers.logger('sluice.cluster.herder')
+  loggers.logger('sluice.rest')
+  herder.debug({}, 'hidden')
+  now = 7
+  assert.deepEqual(loggers.setLevel('sluice.cluster', 'DEBUG'), ['sluice.cluster', 'sluice.cluster.herder'])
+  now = 9
+  assert.deepEqual(loggers.setLevel('sluice.cluster', 'DEBUG'), [])
+  herder.debug({}, 'seen')
+  loggers.logger('sluice.cluster.store').debug({}, 'seen too')
+  assert.deepEqual(
+    lines.map((l) => l['message']),
+    ['seen', 'seen too'],
+  )
+  assert.deepEqual(loggers.levels().get('sluice.cluster.herder'), { level: 'DEBUG', lastModified: 7 })
+  assert.deepEqual(loggers.levels().get('sluice.rest'), { level: 'INFO', lastModified: null })
+})
+
+test('root sets every namespace', () => {
+  const { lines, loggers } = capture()
+  const a = loggers.logger('a')
+  assert.deepEqual(loggers.setLevel('Root', 'OFF'), ['a', 'root'])
+  a.error({}, 'silent')
+  assert.deepEqual(lines, [])
+})
+
+test('level names are folded', () => {
+  assert.equal(parseLogLevel('debug'), 'DEBUG')
+  assert.equal(parseLogLevel('loud'), null)
+})
