@@ -1,10 +1,12 @@
 /** What plugin authors import; the package's only barrel. */
+export * from './byte-writer.ts'
 export * from './config.ts'
 export * from './connector.ts'
 export * from './context.ts'
 export * from './converter.ts'
 export * from './data.ts'
 export * from './errors.ts'
+export * from './json.ts'
 export * from './plugin.ts'
 export * from './record.ts'
 export * from './task.ts'

@@ -1,0 +1,82 @@
+import type { ByteWriter } from './converter.ts'
+
+/**
+ * A `ByteWriter` over one growing Buffer. Not shared between threads; one per task is enough, since a record is
+ * copied out before the next one is written.
+ */
+export class GrowingByteWriter implements ByteWriter {
+  #buffer: Buffer
+  #length = 0
+
+  constructor(initialBytes = 64 * 1024) {
+    this.#buffer = Buffer.allocUnsafeSlow(initialBytes)
+  }
+
+  get length(): number {
+    return this.#length
+  }
+
+  /** The bytes of `[start, end)`; a view that the next write may invalidate. */
+  view(start: number, end: number): Uint8Array {
+    return this.#buffer.subarray(start, end)
+  }
+
+  byte(value: number): void {
+    if (this.#length === this.#buffer.length) this.#grow(1)
+    this.#buffer[this.#length++] = value
+  }
+
+  bytes(source: Uint8Array, start = 0, end = source.length): void {
+    const count = end - start
+    if (this.#length + count > this.#buffer.length) this.#grow(count)
+    if (count < 24) {
+      const target = this.#buffer
+      let at = this.#length
+      for (let i = start; i < end; i++) target[at++] = source[i] as number
+    } else {
+      this.#buffer.set(start === 0 && end === source.length ? source : source.subarray(start, end), this.#length)
+    }
+    this.#length += count
+  }
+
+  ascii(text: string): void {
+    const count = text.length
+    if (this.#length + count > this.#buffer.length) this.#grow(count)
+    if (count < 16) {
+      const target = this.#buffer
+      let at = this.#length
+      for (let i = 0; i < count; i++) target[at++] = text.charCodeAt(i)
+    } else {
+      this.#buffer.write(text, this.#length, 'latin1')
+    }
+    this.#length += count
+  }
+
+  utf8(text: string): void {
+    const most = text.length * 3
+    if (this.#length + most > this.#buffer.length) this.#grow(most)
+    this.#length += this.#buffer.write(text, this.#length, 'utf8')
+  }
+
+  mark(): number {
+    return this.#length
+  }
+
+  rollback(mark: number): void {
+    this.#length = mark
+  }
+
+  since(mark: number): Uint8Array {
+    return this.#buffer.subarray(mark, this.#length)
+  }
+
+  reset(): void {
+    this.#length = 0
+  }
+
+  #grow(needed: number): void {
+    const grown = Buffer.allocUnsafeSlow(Math.max(this.#buffer.length * 2, this.#length + needed))
+    this.#buffer.copy(grown, 0, 0, this.#length)
+    this.#buffer = grown
+  }
+}
