@@ -1,0 +1,107 @@
+import { readFile } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { waitFor } from './wait.ts'
+
+export interface ConnectorStatus {
+  readonly name: string
+  readonly connector: { readonly state: string; readonly worker_id: string; readonly trace?: string }
+  readonly tasks: readonly {
+    readonly id: number
+    readonly state: string
+    readonly worker_id: string
+    readonly trace?: string
+  }[]
+}
+
+/** The few calls of the Connect REST API that the pipelines make; any live worker answers. */
+export class ConnectClient {
+  readonly #urls: () => readonly string[]
+
+  /** `urls`: base URLs of the workers that are alive now. */
+  constructor(urls: () => readonly string[]) {
+    this.#urls = urls
+  }
+
+  /** Creates a connector from a JSON file, the body of `POST /connectors`, or replaces its config. */
+  async apply(file: URL): Promise<string> {
+    const { name, config } = JSON.parse(await readFile(file, 'utf8')) as { name: string; config: object }
+    await this.request('PUT', `/connectors/${name}/config`, config)
+    return name
+  }
+
+  async status(name: string): Promise<ConnectorStatus> {
+    return (await this.request('GET', `/connectors/${name}/status`)) as ConnectorStatus
+  }
+
+  async stop(name: string): Promise<void> {
+    await this.request('PUT', `/connectors/${name}/stop`)
+    await waitFor(`${name} to stop`, 30_000, async () => {
+      const status = await this.status(name)
+      return status.connector.state === 'STOPPED' && status.tasks.length === 0 ? status : null
+    })
+  }
+
+  async resume(name: string): Promise<void> {
+    await this.request('PUT', `/connectors/${name}/resume`)
+  }
+
+  async deleteOffsets(name: string): Promise<void> {
+    await this.request('DELETE', `/connectors/${name}/offsets`)
+  }
+
+  async remove(name: string): Promise<void> {
+    try {
+      await this.request('DELETE', `/connectors/${name}`)
+    } catch (error) {
+      if (!(error instanceof ConnectRequestError && error.status === 404)) throw error
+    }
+  }
+
+  /** Waits until the connector and at least `tasks` tasks are RUNNING; a FAILED one ends the wait with its trace. */
+  async running(name: string, tasks: number, timeoutMs = 60_000): Promise<ConnectorStatus> {
+    const status = await waitFor(`${name} to run ${tasks} task(s)`, timeoutMs, async () => {
+      const now = await this.status(name)
+      const all = [now.connector, ...now.tasks]
+      if (all.some((part) => part.state === 'FAILED')) return now
+      return now.tasks.length >= tasks && all.every((part) => part.state === 'RUNNING') ? now : null
+    })
+    const failed = [status.connector, ...status.tasks].find((part) => part.state === 'FAILED')
+    if (failed) throw new Error(`${name} FAILED on ${failed.worker_id}:\n${failed.trace ?? '(no trace)'}`)
+    return status
+  }
+
+  /** Tries each live worker; 409 and a broken connection mean a rebalance or a dying worker: tried again for 60 s. */
+  async request(method: string, path: string, body?: unknown): Promise<unknown> {
+    const deadline = Date.now() + 60_000
+    for (let attempt = 0; ; attempt++) {
+      const urls = this.#urls()
+      const url = urls[attempt % urls.length]
+      try {
+        if (url === undefined) throw new TypeError('no worker is alive')
+        const response = await fetch(`${url}${path}`, {
+          method,
+          signal: AbortSignal.timeout(30_000),
+          ...(body === undefined
+            ? {}
+            : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+        })
+        const text = await response.text()
+        if (response.ok) return text === '' ? null : JSON.parse(text)
+        throw new ConnectRequestError(response.status, `${method} ${path} answered ${response.status}: ${text}`)
+      } catch (error) {
+        const passing = !(error instanceof ConnectRequestError) || error.status === 409 || error.status >= 500
+        if (!passing || Date.now() > deadline) throw error
+        await sleep(250)
+      }
+    }
+  }
+}
+
+export class ConnectRequestError extends Error {
+  readonly status: number
+
+  constructor(status: number, message: string) {
+    super(message)
+    this.status = status
+  }
+}

@@ -1,0 +1,204 @@
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import {
+  CreateBucketCommand,
+  DeleteObjectsCommand,
+  ListObjectsV2Command,
+  type ListObjectsV2CommandOutput,
+  S3Client,
+} from '@aws-sdk/client-s3'
+import { deleteGroups, groupLag, kafkaFor, recreateTopics } from '../support/kafka-topics.ts'
+import type { Pipeline, PipelineRun, Services } from '../support/pipeline.ts'
+import type { Report } from '../support/report.ts'
+import { waitFor } from '../support/wait.ts'
+import { amountCents, eventAt, isDebug, kindOf, kinds } from './events.ts'
+import { Warehouse } from './warehouse-client.ts'
+
+const bucket = 'payroll-lake'
+const s3Group = 'connect-warehouse-s3'
+const redshiftGroup = 'connect-warehouse-redshift'
+
+interface KindTotals {
+  events: number
+  cents: number
+  /** Sum over events of the first 15 hex digits of md5(event_id), as the warehouse computes it too. */
+  hash: bigint
+}
+
+/** Event logs → S3 files by event key → metadata topic → COPY into the warehouse. */
+export class WarehousePipeline implements Pipeline {
+  readonly name = 'warehouse'
+  #produced = 0
+
+  async prepare(run: PipelineRun): Promise<void> {
+    const { services, connect } = run
+    for (const name of ['warehouse-s3', 'warehouse-redshift']) await connect.remove(name)
+    await waitFor('old consumer groups to be empty', 60_000, async () => {
+      await deleteGroups(services.kafkaBrokers, [s3Group, redshiftGroup])
+      return true
+    })
+    await recreateTopics(services.kafkaBrokers, { 'payroll.events': 4, 'payroll.files': 4 })
+    await emptyBucket(services)
+    const warehouse = new Warehouse(services)
+    try {
+      await warehouse.execute('DROP SCHEMA IF EXISTS payroll CASCADE')
+      const sql = await readFile(new URL('tables.sql', import.meta.url), 'utf8')
+      for (const statement of sql
+        .split(';')
+        .map((text) => text.trim())
+        .filter(Boolean))
+        await warehouse.execute(statement)
+    } finally {
+      warehouse.close()
+    }
+  }
+
+  async execute(run: PipelineRun): Promise<void> {
+    const { services, connect } = run
+    run.step('creates the S3 and Redshift connectors over REST')
+    await connect.apply(new URL('s3-sink.json', import.meta.url))
+    await connect.apply(new URL('redshift-sink.json', import.meta.url))
+    await connect.running('warehouse-s3', 2)
+    await connect.running('warehouse-redshift', 2)
+    const events = 200_000 * run.scale
+    run.step(`three producers write ${events} event logs`)
+    this.#produced = events
+    await Promise.all([0, 1, 2].map((producer) => produce(services.kafkaBrokers, producer, 3, events)))
+    run.step('waits until the S3 sink has written its last file and the loader has loaded it')
+    await waitFor('the S3 sink to commit everything', 240_000, async () =>
+      (await groupLag(services.kafkaBrokers, s3Group, 'payroll.events')) === 0 ? true : null,
+    )
+    await waitFor('the loader to commit everything', 240_000, async () =>
+      (await groupLag(services.kafkaBrokers, redshiftGroup, 'payroll.files')) === 0 ? true : null,
+    )
+  }
+
+  async check(run: PipelineRun): Promise<Report> {
+    const expected = expectedTotals(this.#produced)
+    const objects = await listObjects(run.services)
+    const warehouse = new Warehouse(run.services)
+    const rows: Record<string, string | number>[] = []
+    const differences: string[] = []
+    try {
+      for (const kind of kinds) {
+        const want = expected.get(kind) ?? { events: 0, cents: 0, hash: 0n }
+        const [got] = await warehouse.query(
+          `SELECT COUNT(*) AS loaded, COUNT(DISTINCT event_id) AS distinct_events,
+             COALESCE(SUM(CAST(ROUND(amount * 100) AS BIGINT)), 0) AS cents,
+             COALESCE(SUM(CAST(STRTOL(LEFT(MD5(event_id), 15), 16) AS DECIMAL(38,0))), 0) AS hash,
+             COALESCE(SUM(CASE WHEN email <> '****' OR iban <> '****' THEN 1 ELSE 0 END), 0) AS unmasked,
+             COALESCE(SUM(CASE WHEN kind <> '${kind}' THEN 1 ELSE 0 END), 0) AS misplaced
+           FROM payroll.${kind}`,
+        )
+        const loaded = BigInt(got?.['loaded'] ?? '0')
+        const duplicates = loaded - BigInt(got?.['distinct_events'] ?? '0')
+        const before = differences.length
+        if (loaded !== BigInt(want.events)) differences.push(`${kind}: ${loaded} rows instead of ${want.events}`)
+        if (duplicates !== 0n) differences.push(`${kind}: ${duplicates} duplicates`)
+        if (BigInt(got?.['cents'] ?? '0') !== BigInt(want.cents)) differences.push(`${kind}: sum of amounts differs`)
+        if (BigInt(got?.['hash'] ?? '0') !== want.hash) differences.push(`${kind}: set of event ids differs`)
+        if (got?.['unmasked'] !== '0') differences.push(`${kind}: ${got?.['unmasked']} rows are not masked`)
+        if (got?.['misplaced'] !== '0') differences.push(`${kind}: ${got?.['misplaced']} rows of another kind`)
+        rows.push({
+          kind,
+          'events expected': want.events,
+          rows: Number(loaded),
+          duplicates: Number(duplicates),
+          files: objects.filter((object) => object.key.includes(`/kind=${kind}/`)).length,
+          differences: differences.length - before,
+        })
+      }
+    } finally {
+      warehouse.close()
+    }
+    const debug = Array.from({ length: this.#produced }, (_, i) => i).filter(isDebug).length
+    return {
+      title: 'warehouse: event logs → S3 → metadata topic → COPY',
+      rows,
+      differences: differences.slice(0, 10),
+      notes: [
+        `${this.#produced} events produced, ${debug} of them dropped by the filter, ${objects.length} objects in S3`,
+      ],
+    }
+  }
+
+  async close(): Promise<void> {}
+}
+
+function expectedTotals(events: number): Map<string, KindTotals> {
+  const totals = new Map<string, KindTotals>()
+  for (let i = 0; i < events; i++) {
+    if (isDebug(i)) continue
+    const kind = kindOf(i)
+    const total = totals.get(kind) ?? { events: 0, cents: 0, hash: 0n }
+    total.events++
+    total.cents += amountCents(i)
+    total.hash += BigInt(`0x${createHash('md5').update(`e-${i}`).digest('hex').slice(0, 15)}`)
+    totals.set(kind, total)
+  }
+  return totals
+}
+
+/** Producer `n` of `count` writes every `count`th event, with a client of its own, as another application would. */
+async function produce(brokers: string, n: number, count: number, events: number): Promise<void> {
+  const producer = kafkaFor(brokers, `payroll-app-${n}`).producer({ idempotent: true, maxInFlightRequests: 1 })
+  await producer.connect()
+  try {
+    const batch = 1_000
+    for (let start = n; start < events; start += batch * count) {
+      const messages = []
+      for (let i = start; i < Math.min(events, start + batch * count); i += count) {
+        const { key, value, debug } = eventAt(i)
+        // Spread by number, not by key: four kinds would fill at most four partitions unevenly.
+        messages.push({ key, value, partition: i % 4, headers: debug ? { debug: '1' } : {} })
+      }
+      await producer.send({ topic: 'payroll.events', messages })
+    }
+  } finally {
+    await producer.disconnect()
+  }
+}
+
+function s3(services: Services): S3Client {
+  return new S3Client({
+    endpoint: services.s3Endpoint,
+    forcePathStyle: true,
+    region: 'us-east-1',
+    credentials: { accessKeyId: services.s3AccessKey, secretAccessKey: services.s3SecretKey },
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+  })
+}
+
+async function listObjects(services: Services): Promise<{ readonly key: string; readonly bytes: number }[]> {
+  const client = s3(services)
+  const objects: { key: string; bytes: number }[] = []
+  let token: string | undefined
+  do {
+    const page: ListObjectsV2CommandOutput = await client.send(
+      new ListObjectsV2Command({ Bucket: bucket, ...(token === undefined ? {} : { ContinuationToken: token }) }),
+    )
+    for (const object of page.Contents ?? []) objects.push({ key: object.Key ?? '', bytes: object.Size ?? 0 })
+    token = page.NextContinuationToken
+  } while (token !== undefined)
+  client.destroy()
+  return objects
+}
+
+async function emptyBucket(services: Services): Promise<void> {
+  const client = s3(services)
+  try {
+    await client.send(new CreateBucketCommand({ Bucket: bucket }))
+  } catch (error) {
+    if (!(error instanceof Error && error.name.startsWith('BucketAlready'))) throw error
+  }
+  const objects = await listObjects(services)
+  for (let i = 0; i < objects.length; i += 500) {
+    await client.send(
+      new DeleteObjectsCommand({
+        Bucket: bucket,
+        Delete: { Objects: objects.slice(i, i + 500).map((object) => ({ Key: object.key })), Quiet: true },
+      }),
+    )
+  }
+  client.destroy()
+}

@@ -1,0 +1,40 @@
+/**
+ * `npm run quickstart`: local stack, two workers, the pipelines *search* and *warehouse*, and what came of them.
+ *
+ *   --check   exits with a verdict instead of leaving the workers running
+ *   --kill    kills the worker that runs the source task, half way (SIGKILL)
+ *   --scale F size of the data, 1 by default (20,000 conversations, 200,000 event logs)
+ */
+import { parseArgs } from 'node:util'
+import { pipelines } from './pipelines/pipelines.ts'
+import { runPipelines } from './pipelines/support/session.ts'
+
+const { values } = parseArgs({
+  options: {
+    check: { type: 'boolean', default: false },
+    kill: { type: 'boolean', default: false },
+    scale: { type: 'string', default: '1' },
+    port: { type: 'string', default: '8083' },
+  },
+})
+
+const { differences, workers } = await runPipelines({
+  pipelines: Object.values(pipelines).map((create) => create()),
+  kill: values.kill,
+  scale: Number(values.scale),
+  port: Number(values.port),
+})
+
+if (values.check) {
+  await workers.stopAll()
+  console.log(differences === 0 ? '\nquickstart: both ends are equal' : `\nquickstart: ${differences} differences`)
+} else {
+  const [url] = workers.urls
+  console.log(`
+Two workers are running; they are yours to play with:
+  status page   ${url}/ui
+  connectors    curl -s ${url}/connectors?expand=status
+  stop them     kill ${[...workers.pids().values()].join(' ')}   (the stack: npm run stack -- down)`)
+  workers.release()
+}
+process.exitCode = differences === 0 ? 0 : 1
