@@ -157,7 +157,8 @@ function givenText(name: string, key: ConfigKey, raw: RawOptions): string | null
 
 /** `X is referred in the dependents, but not defined.`: a fault of the definition, shown as Connect shows it. */
 function addUndefinedDependents(states: Map<string, OptionState>): void {
-  for (const state of [...states.values()]) {
+  // Entries added meanwhile are visited too, and have no dependents.
+  for (const state of states.values()) {
     for (const dependent of state.key?.dependents ?? []) {
       if (states.has(dependent)) continue
       const missing = undefinedOption(dependent, null, [`${dependent} is referred in the dependents, but not defined.`])
