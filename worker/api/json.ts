@@ -310,27 +310,23 @@ export function hasStringKeys(map: ReadonlyMap<Value, Value>): boolean {
   return true
 }
 
-/** Characters that JSON text must escape, and surrogates, which may stand alone. */
+/** Characters that are escaped: those that JSON demands, and surrogates. */
 // oxlint-disable-next-line no-control-regex -- these are the characters to look for
 const special = /["\\\u0000-\u001f\ud800-\udfff]/
+const escapes = /\\\\|\\u[0-9a-f]{4}|[\ud800-\udfff]/g
 
 /**
- * A JSON string literal, escaped as Jackson does (`\u001F` in capitals).
- * @throws RangeError for a surrogate without its partner: UTF-8 has no form for it (I6)
+ * A JSON string literal, escaped as Jackson does on the way to UTF-8: `\u001F` in capitals, a character beyond the
+ * basic plane as two `\uXXXX` escapes. So an unpaired surrogate survives too, for which UTF-8 has no form (I6).
  */
 export function quoteJson(text: string): string {
-  if (!special.test(text)) return `"${text}"`
-  if (!text.isWellFormed()) throw new RangeError('Text with an unpaired surrogate has no UTF-8 form')
-  const quoted = JSON.stringify(text)
-  // Only a text that holds control characters has such escapes; a literal `\u001f` in the data has two backslashes.
-  return hasControl.test(text) ? quoted.replace(/\\\\|\\u00[01][0-9a-f]/g, upperHex) : quoted
+  return special.test(text) ? JSON.stringify(text).replace(escapes, jacksonEscape) : `"${text}"`
 }
 
-// oxlint-disable-next-line no-control-regex -- these are the characters to look for
-const hasControl = /[\u0000-\u001f]/
-
-function upperHex(escape: string): string {
-  return escape === '\\\\' ? escape : `\\u${escape.slice(2).toUpperCase()}`
+function jacksonEscape(match: string): string {
+  if (match === '\\\\') return match
+  const hex = match.length === 1 ? match.charCodeAt(0).toString(16) : match.slice(2)
+  return `\\u${hex.toUpperCase()}`
 }
 
 function integerText(value: number): string {
