@@ -1,0 +1,164 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { cpSync, existsSync, mkdirSync, openSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { ConnectClient } from '../../compose/pipelines/support/connect-client.ts'
+import { waitFor } from '../../compose/pipelines/support/wait.ts'
+import { requireJava } from '../../compose/stack/java.ts'
+import { fetchArtifacts } from '../../compose/stack/maven.ts'
+import { loadSettings } from '../../compose/stack/state.ts'
+import { projectRoot } from '../support/project-root.ts'
+
+const kafkaVersion = '4.3.0'
+const debeziumVersion = '3.7.0.Final'
+
+export type PeerName = 'sluice' | 'java'
+
+/** One worker process under test: ours, or Apache Kafka Connect on the JVM. Same properties, same REST API. */
+export interface Peer extends AsyncDisposable {
+  readonly name: PeerName
+  readonly pid: number
+  readonly connect: ConnectClient
+  /** Process start → REST answers, ms. */
+  readonly startMs: number
+}
+
+/** Starts a distributed worker with a group and internal topics of its own. */
+export async function startPeer(
+  name: PeerName,
+  kafkaBrokers: string,
+  port: number,
+  properties: Readonly<Record<string, string>> = {},
+): Promise<Peer> {
+  const folder = join(projectRoot, '.stack/bench')
+  mkdirSync(folder, { recursive: true })
+  const group = `bench-${name}-${Date.now()}`
+  const file = join(folder, `${group}.properties`)
+  const command = name === 'java' ? await javaCommand(folder) : sluiceCommand()
+  writeFileSync(file, workerProperties(group, kafkaBrokers, port, { ...command.properties, ...properties }))
+  const log = openSync(join(folder, `${group}.log`), 'a')
+  const began = performance.now()
+  const child = spawn(command.executable, [...command.args, file], {
+    stdio: ['ignore', log, log],
+    cwd: projectRoot,
+  })
+  const url = `http://127.0.0.1:${port}`
+  await waitFor(
+    `${name} to answer (log: ${folder}/${group}.log)`,
+    120_000,
+    async () => {
+      if (child.exitCode !== null) throw new Error(`${name} exited with code ${child.exitCode}`)
+      return (await fetch(`${url}/connectors`)).ok ? true : null
+    },
+    20,
+  )
+  return {
+    name,
+    pid: child.pid ?? -1,
+    connect: new ConnectClient(() => [url]),
+    startMs: performance.now() - began,
+    [Symbol.asyncDispose]: () => stop(child),
+  }
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const exited = once(child, 'exit')
+  child.kill('SIGTERM')
+  const timer = setTimeout(() => child.kill('SIGKILL'), 20_000)
+  await exited
+  clearTimeout(timer)
+}
+
+interface Command {
+  readonly executable: string
+  readonly args: readonly string[]
+  readonly properties: Readonly<Record<string, string>>
+}
+
+function sluiceCommand(): Command {
+  return {
+    executable: process.execPath,
+    args: [join(projectRoot, 'worker/main.ts'), 'distributed'],
+    properties: {},
+  }
+}
+
+/** Kafka Connect with Debezium from Maven Central; 2 GB of heap, as its users give it. */
+async function javaCommand(folder: string): Promise<Command> {
+  const settings = loadSettings()
+  const connect = await fetchArtifacts(settings, 'kafka', {
+    label: `kafka-connect-${kafkaVersion}`,
+    mode: 'copy',
+    artifacts: [
+      ...['connect-runtime', 'connect-json', 'connect-transforms', 'connect-file'].map((artifact) => ({
+        group: 'org.apache.kafka',
+        name: artifact,
+        version: kafkaVersion,
+      })),
+      { group: 'org.apache.logging.log4j', name: 'log4j-slf4j-impl', version: '2.24.3' },
+      { group: 'org.apache.logging.log4j', name: 'log4j-core', version: '2.24.3' },
+    ],
+  })
+  const debezium = await fetchArtifacts(settings, 'kafka', {
+    label: `debezium-postgres-${debeziumVersion}`,
+    mode: 'copy',
+    artifacts: [{ group: 'io.debezium', name: 'debezium-connector-postgres', version: debeziumVersion }],
+  })
+  // A plugin path holds one folder per plugin; the connectors that come with Kafka need one too.
+  const pluginPath = join(folder, 'java-plugins')
+  if (!existsSync(join(pluginPath, 'debezium'))) {
+    mkdirSync(pluginPath, { recursive: true })
+    cpSync(debezium, join(pluginPath, 'debezium'), { recursive: true })
+  }
+  const log4j = join(folder, 'log4j2.properties')
+  writeFileSync(
+    log4j,
+    'rootLogger.level=warn\nrootLogger.appenderRef.out.ref=out\nappender.out.type=Console\nappender.out.name=out\nappender.out.layout.type=PatternLayout\nappender.out.layout.pattern=%d %p %c %m%n\n',
+  )
+  return {
+    executable: requireJava(17).java,
+    args: [
+      '-Xms256m',
+      '-Xmx2g',
+      `-Dlog4j2.configurationFile=${log4j}`,
+      '-cp',
+      join(connect, '*'),
+      'org.apache.kafka.connect.cli.ConnectDistributed',
+    ],
+    properties: { 'plugin.path': pluginPath },
+  }
+}
+
+function workerProperties(
+  group: string,
+  kafkaBrokers: string,
+  port: number,
+  extra: Readonly<Record<string, string>>,
+): string {
+  const properties: Record<string, string> = {
+    'bootstrap.servers': kafkaBrokers,
+    'group.id': group,
+    listeners: `http://127.0.0.1:${port}`,
+    'rest.advertised.host.name': '127.0.0.1',
+    'config.storage.topic': `${group}-configs`,
+    'offset.storage.topic': `${group}-offsets`,
+    'status.storage.topic': `${group}-status`,
+    'config.storage.replication.factor': '1',
+    'offset.storage.replication.factor': '1',
+    'status.storage.replication.factor': '1',
+    'offset.storage.partitions': '1',
+    'status.storage.partitions': '1',
+    'offset.flush.interval.ms': '5000',
+    'scheduled.rebalance.max.delay.ms': '0',
+    'connector.client.config.override.policy': 'All',
+    'key.converter': 'org.apache.kafka.connect.json.JsonConverter',
+    'key.converter.schemas.enable': 'false',
+    'value.converter': 'org.apache.kafka.connect.json.JsonConverter',
+    'value.converter.schemas.enable': 'false',
+    ...extra,
+  }
+  return `${Object.entries(properties)
+    .map(([key, value]) => `${key}=${value}`)
+    .join('\n')}\n`
+}

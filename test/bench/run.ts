@@ -1,0 +1,101 @@
+/**
+ * `npm run bench <cdc|sink|start> [-- --records N --runs N --peers sluice,java]`
+ *
+ * Variants alternate; ours runs as A and A' so that the table shows what a difference of nothing looks like.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { cpus, totalmem } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { servicesFrom } from '../../compose/pipelines/support/pipeline.ts'
+import { stackEnvironment } from '../../compose/pipelines/support/session.ts'
+import { projectRoot } from '../support/project-root.ts'
+import { benchCdc } from './cdc.ts'
+import { type Measurement, printMeasurements } from './measure.ts'
+import { type PeerName, startPeer } from './peers.ts'
+import { usageOf } from './process-usage.ts'
+import { benchSink, fillTopic } from './sink.ts'
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    records: { type: 'string', default: '1000000' },
+    runs: { type: 'string', default: '2' },
+    peers: { type: 'string', default: 'sluice,java' },
+    bytes: { type: 'string', default: '500' },
+    port: { type: 'string', default: '8283' },
+  },
+})
+const records = Number(values.records)
+const port = Number(values.port)
+const services = servicesFrom(await stackEnvironment())
+
+/** Ours twice (A and A'), the peer once, in turn, `runs` times. */
+const variants: readonly (readonly [variant: string, peer: PeerName])[] = values.peers
+  .split(',')
+  .flatMap((peer): (readonly [string, PeerName])[] =>
+    peer === 'java'
+      ? [['java', 'java']]
+      : [
+          ['sluice A', 'sluice'],
+          ["sluice A'", 'sluice'],
+        ],
+  )
+const reference = values.peers.includes('java') ? 'java' : 'sluice A'
+
+console.log(`${cpus().length} × ${cpus()[0]?.model}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Node ${process.version}`)
+const all: Record<string, Measurement[]> = {}
+const record = (group: string, measurement: Measurement) => {
+  const list = all[group] ?? []
+  list.push(measurement)
+  all[group] = list
+  console.log(
+    `  ${group} ${measurement.variant}: ${measurement.records} records in ${measurement.seconds.toFixed(1)} s, ${measurement.cpuSeconds.toFixed(2)} CPU s, peak ${(measurement.peakRssBytes / 1048576).toFixed(0)} MB`,
+  )
+}
+
+switch (positionals[0]) {
+  case 'cdc':
+    for (let run = 0; run < Number(values.runs); run++) {
+      for (const [variant, peer] of variants) {
+        const { snapshot, streaming } = await benchCdc({ services, peer, variant, records, port })
+        record('snapshot', snapshot)
+        record('streaming', streaming)
+      }
+    }
+    break
+  case 'sink': {
+    const topic = await fillTopic(services, records, Number(values.bytes))
+    for (let run = 0; run < Number(values.runs); run++) {
+      for (const [variant, peer] of variants)
+        record('sink', await benchSink({ services, peer, variant, topic, records, port }))
+    }
+    break
+  }
+  case 'start':
+    for (let run = 0; run < Number(values.runs); run++) {
+      for (const [variant, name] of variants) {
+        await using peer = await startPeer(name, services.kafkaBrokers, port)
+        await new Promise((done) => setTimeout(done, 5_000))
+        console.log(
+          `  ${variant}: REST answers after ${peer.startMs.toFixed(0)} ms; idle RSS after 5 s ${(usageOf(peer.pid).rssBytes / 1048576).toFixed(0)} MB`,
+        )
+      }
+    }
+    break
+  default:
+    console.error('usage: npm run bench <cdc|sink|start> [-- --records N --runs N --peers sluice,java]')
+    process.exitCode = 2
+}
+
+for (const [group, measurements] of Object.entries(all)) printMeasurements(group, measurements, reference)
+if (Object.keys(all).length > 0) {
+  const folder = join(projectRoot, 'test/bench/results')
+  mkdirSync(folder, { recursive: true })
+  const file = join(folder, `${positionals[0]}-${new Date().toISOString().replaceAll(':', '')}.json`)
+  writeFileSync(
+    file,
+    JSON.stringify({ machine: cpus()[0]?.model, node: process.version, records, measurements: all }, null, 2),
+  )
+  console.log(`\nraw numbers: ${file}`)
+}
