@@ -1,0 +1,70 @@
+import { Decimal, Float64, type Schema, type Struct, type Value } from '../api/data.ts'
+import { DataError } from '../api/errors.ts'
+import { bigDecimalText, javaDouble, javaFloat } from '../api/json.ts'
+
+/**
+ * What Java's `toString` gives for a value: `Struct{a=1,b=x}` (nulls left out), `{a=1, b=null}`, `[1, 2]`, `1.0`.
+ * @throws DataError for bytes, whose Java text is an object id
+ */
+export function javaText(schema: Schema | null, value: Value): string {
+  switch (typeof value) {
+    case 'string':
+      return value
+    case 'boolean':
+    case 'bigint':
+      return String(value)
+    case 'number':
+      return numberText(schema, value)
+    default:
+  }
+  if (value === null) return 'null'
+  if (value instanceof Float64) return javaDouble(value.value)
+  if (value instanceof Decimal) return bigDecimalText(value)
+  if (value instanceof Date) return javaDate(value)
+  if (value instanceof Uint8Array) {
+    throw new DataError(
+      'CONNECT_DATA_SERIALIZATION',
+      'Bytes have no text form: use ByteArrayConverter, or a transform that decodes them',
+    )
+  }
+  if (Array.isArray(value)) {
+    return `[${(value as readonly Value[]).map((v) => javaText(schema?.valueSchema ?? null, v)).join(', ')}]`
+  }
+  if (value instanceof Map) {
+    const entries = [...(value as ReadonlyMap<Value, Value>)].map(
+      ([k, v]) => `${javaText(schema?.keySchema ?? null, k)}=${javaText(schema?.valueSchema ?? null, v)}`,
+    )
+    return `{${entries.join(', ')}}`
+  }
+  return structText(schema, value as Struct)
+}
+
+function numberText(schema: Schema | null, value: number): string {
+  if (schema?.type === 'FLOAT32') return javaFloat(value)
+  if (schema?.type === 'FLOAT64' || !Number.isInteger(value)) return javaDouble(value)
+  return String(value)
+}
+
+function structText(schema: Schema | null, struct: Struct): string {
+  if (schema === null) {
+    const entries = Object.entries(struct).map(([k, v]) => `${k}=${javaText(null, v)}`)
+    return `{${entries.join(', ')}}`
+  }
+  const fields: string[] = []
+  for (const field of schema.fields) {
+    const value = struct[field.name] ?? null
+    if (value !== null) fields.push(`${field.name}=${javaText(field.schema, value)}`)
+  }
+  return `Struct{${fields.join(',')}}`
+}
+
+const days = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat']
+const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
+
+/** `java.util.Date.toString` in UTC: `Sat Jan 08 00:00:00 UTC 2022`. */
+export function javaDate(date: Date): string {
+  const two = (n: number): string => String(n).padStart(2, '0')
+  const day = `${days[date.getUTCDay()]} ${months[date.getUTCMonth()]} ${two(date.getUTCDate())}`
+  const time = `${two(date.getUTCHours())}:${two(date.getUTCMinutes())}:${two(date.getUTCSeconds())}`
+  return `${day} ${time} UTC ${date.getUTCFullYear()}`
+}

@@ -1,0 +1,269 @@
+import { GrowingByteWriter } from '../api/byte-writer.ts'
+import { atLeast, type ConfigOf, defineConfig, oneOf, oneOfIgnoringCase } from '../api/config.ts'
+import type { ByteWriter, Converter, ConverterRole, SchemaAndValue } from '../api/converter.ts'
+import type { Schema, StructView, Value } from '../api/data.ts'
+import { ConfigError, DataError } from '../api/errors.ts'
+import { parseJson, parseJsonBytes } from '../api/json.ts'
+import { isStruct, type JsonWriteOptions, JsonWriter } from '../api/json-writer.ts'
+import type { Headers } from '../api/record.ts'
+import { JsonReader } from './json-reader.ts'
+import { hasDecimal, schemaFromJson, schemaToJson } from './json-schema.ts'
+
+export const jsonConverterConfig = defineConfig({
+  'schemas.enable': {
+    type: 'BOOLEAN',
+    default: true,
+    importance: 'HIGH',
+    doc: 'Whether messages are envelopes {"schema":…,"payload":…}; false reads and writes the payload alone.',
+  },
+  'schemas.cache.size': {
+    type: 'INT',
+    default: 1000,
+    importance: 'LOW',
+    valid: atLeast(0),
+    doc: 'Most schemas remembered of messages that were read (count).',
+  },
+  'decimal.format': {
+    type: 'STRING',
+    default: 'BASE64',
+    importance: 'LOW',
+    valid: oneOfIgnoringCase('BASE64', 'NUMERIC'),
+    doc: 'How Decimal values are written: BASE64 (unscaled value as bytes) or NUMERIC (an exact JSON number). Both are read.',
+  },
+  'replace.null.with.default': {
+    type: 'BOOLEAN',
+    default: true,
+    importance: 'LOW',
+    doc: 'Whether a null field that has a default value in its schema becomes that value.',
+  },
+  'schema.content': {
+    type: 'STRING',
+    default: null,
+    importance: 'HIGH',
+    doc: 'Schema (JSON, in the form of the envelope) of all messages that are read; they then hold the payload alone. Only with schemas.enable=true.',
+  },
+  'converter.type': {
+    type: 'STRING',
+    default: 'value',
+    importance: 'LOW',
+    valid: oneOf('key', 'value', 'header'),
+    doc: 'What is converted; the worker sets it.',
+  },
+})
+
+export type JsonConverterConfig = ConfigOf<typeof jsonConverterConfig>
+
+/** Connect's JsonConverter: JSON with or without schemas. */
+export class JsonConverter implements Converter<JsonConverterConfig> {
+  #schemasEnabled = true
+  #fixedSchema: Schema | null = null
+  #writer = new JsonWriter(writeOptions('BASE64', true))
+  #reader = new JsonReader({ replaceNullWithDefault: true })
+  #heads = new EnvelopeHeads(1000)
+  readonly #envelopes = new WeakMap<Schema, Uint8Array>()
+  readonly #scratch = new GrowingByteWriter(1024)
+
+  configure(config: JsonConverterConfig, _role: ConverterRole): void {
+    this.#schemasEnabled = config['schemas.enable']
+    this.#writer = new JsonWriter(writeOptions(config['decimal.format'], config['replace.null.with.default']))
+    this.#reader = new JsonReader({ replaceNullWithDefault: config['replace.null.with.default'] })
+    this.#heads = new EnvelopeHeads(config['schemas.cache.size'])
+    const content = config['schema.content']
+    if (!this.#schemasEnabled || content === null || content === '') return
+    try {
+      this.#fixedSchema = this.#schemaFromJson(parseJson(content, { fractions: 'decimal' }))
+    } catch (error) {
+      throw new ConfigError([{ option: 'schema.content', message: 'is not a schema in JSON form' }], { cause: error })
+    }
+  }
+
+  fromConnectData(topic: string, headers: Headers, schema: Schema | null, value: Value): Uint8Array | null {
+    this.#scratch.reset()
+    if (!this.write(topic, headers, schema, value, this.#scratch)) return null
+    return Uint8Array.from(this.#scratch.since(0))
+  }
+
+  /** Typed nulls are not tombstones: with a schema the result is never null, as in Connect. */
+  write(_topic: string, _headers: Headers, schema: Schema | null, value: Value | StructView, out: ByteWriter): boolean {
+    if (schema === null && value === null) return false
+    if (!this.#schemasEnabled) {
+      this.#writer.write(schema, value, out)
+      return true
+    }
+    out.bytes(schema === null ? untypedHead : this.#envelopeHead(schema))
+    this.#writer.write(schema, value, out)
+    out.byte(0x7d)
+    return true
+  }
+
+  #envelopeHead(schema: Schema): Uint8Array {
+    let head = this.#envelopes.get(schema)
+    if (head === undefined) {
+      head = Buffer.from(`{"schema":${schemaToJson(schema, (s) => this.#defaultJson(s))},"payload":`)
+      this.#envelopes.set(schema, head)
+    }
+    return head
+  }
+
+  #defaultJson(schema: Schema): string {
+    const out = new GrowingByteWriter(64)
+    this.#writer.write(schema, schema.defaultValue, out)
+    return Buffer.from(out.since(0)).toString('utf8')
+  }
+
+  toConnectData(_topic: string, _headers: Headers, bytes: Uint8Array | null): SchemaAndValue {
+    if (bytes === null) return nothing
+    if (!this.#schemasEnabled) return { schema: null, value: readJson(bytes) }
+    if (this.#fixedSchema !== null) return this.#payload(this.#fixedSchema, bytes)
+    const head = this.#heads.find(bytes)
+    if (head !== null) {
+      const payload = bytes.subarray(head.bytes.length, bytes.length - 1)
+      try {
+        return this.#payload(head.schema, payload)
+      } catch (error) {
+        // More members than two, say, end up here too: the slow path words the error.
+        if (!(error instanceof DataError) || error.code !== 'CONNECT_DATA_SERIALIZATION') throw error
+      }
+    }
+    return this.#envelope(bytes)
+  }
+
+  #payload(schema: Schema, bytes: Uint8Array): SchemaAndValue {
+    const json = readJson(bytes, hasDecimalCached(schema))
+    return { schema, value: this.#reader.read(schema, json) }
+  }
+
+  #envelope(bytes: Uint8Array): SchemaAndValue {
+    // Decimals need the scale as written, and whether there are any is known only after the schema was read.
+    const envelope = readJson(bytes, true)
+    if (!isEnvelope(envelope)) {
+      throw new DataError(
+        'CONNECT_DATA_ENVELOPE',
+        'JsonConverter with schemas.enable requires "schema" and "payload" fields and may not contain additional fields. ' +
+          'If you are trying to deserialize plain JSON data, set schemas.enable=false in your converter configuration.',
+      )
+    }
+    const schema = this.#schemaFromJson(envelope.schema)
+    if (schema === null) {
+      const untyped = readJson(bytes)
+      return { schema: null, value: isEnvelope(untyped) ? untyped.payload : null }
+    }
+    const known = this.#heads.remember(bytes, schema)
+    return { schema: known, value: this.#reader.read(known, envelope.payload) }
+  }
+
+  #schemaFromJson(json: Value): Schema | null {
+    return schemaFromJson(json, (schema, value) => this.#reader.read(schema, value))
+  }
+}
+
+const nothing: SchemaAndValue = Object.freeze({ schema: null, value: null })
+const untypedHead = Buffer.from('{"schema":null,"payload":')
+
+function writeOptions(decimalFormat: string, replaceNullWithDefault: boolean): JsonWriteOptions {
+  const decimals = decimalFormat.toUpperCase() === 'NUMERIC' ? 'numeric' : 'base64'
+  return { decimals, maps: 'connect', replaceNullWithDefault }
+}
+
+interface Envelope {
+  readonly schema: Value
+  readonly payload: Value
+}
+
+function isEnvelope(json: Value): json is Envelope & { readonly [member: string]: Value } {
+  return (
+    isStruct(json) && Object.keys(json).length === 2 && Object.hasOwn(json, 'schema') && Object.hasOwn(json, 'payload')
+  )
+}
+
+function readJson(bytes: Uint8Array, exactDecimals = false): Value {
+  try {
+    return parseJsonBytes(bytes, exactDecimals ? { fractions: 'decimal' } : undefined)
+  } catch (error) {
+    throw new DataError(
+      'CONNECT_DATA_SERIALIZATION',
+      'Converting byte[] to Kafka Connect data failed due to serialization error: ',
+      { cause: error },
+    )
+  }
+}
+
+const decimalSchemas = new WeakMap<Schema, boolean>()
+
+function hasDecimalCached(schema: Schema): boolean {
+  let known = decimalSchemas.get(schema)
+  if (known === undefined) {
+    known = hasDecimal(schema)
+    decimalSchemas.set(schema, known)
+  }
+  return known
+}
+
+interface EnvelopeHead {
+  /** `{"schema":…,"payload":` */
+  readonly bytes: Uint8Array
+  readonly schema: Schema
+}
+
+const headStart = Buffer.from('{"schema":{')
+const payloadStart = Buffer.from(',"payload":')
+
+/**
+ * Heads of envelopes seen so far, most recent first: producers repeat the same bytes in every message, so comparing
+ * them replaces parsing the schema. Only heads as JsonConverter writes them are remembered; anything else is parsed.
+ */
+class EnvelopeHeads {
+  readonly #limit: number
+  readonly #heads: EnvelopeHead[] = []
+
+  constructor(limit: number) {
+    this.#limit = limit
+  }
+
+  find(bytes: Uint8Array): EnvelopeHead | null {
+    if (bytes[bytes.length - 1] !== 0x7d) return null
+    for (let i = 0; i < this.#heads.length; i++) {
+      const head = this.#heads[i] as EnvelopeHead
+      if (!startsWith(bytes, head.bytes)) continue
+      if (i > 0) {
+        this.#heads.splice(i, 1)
+        this.#heads.unshift(head)
+      }
+      return head
+    }
+    return null
+  }
+
+  /** @returns the schema to use: one instance per head */
+  remember(bytes: Uint8Array, schema: Schema): Schema {
+    const length = headLength(bytes)
+    if (length === null || this.#limit === 0) return schema
+    this.#heads.unshift({ bytes: Uint8Array.from(bytes.subarray(0, length)), schema })
+    if (this.#heads.length > this.#limit) this.#heads.pop()
+    return schema
+  }
+}
+
+function startsWith(bytes: Uint8Array, start: Uint8Array): boolean {
+  if (bytes.length < start.length) return false
+  return Buffer.compare(bytes.subarray(0, start.length), start) === 0
+}
+
+/** Length of `{"schema":{…},"payload":`, or null when the message does not begin like that. */
+function headLength(bytes: Uint8Array): number | null {
+  if (!startsWith(bytes, headStart)) return null
+  let depth = 0
+  let inString = false
+  for (let i = headStart.length - 1; i < bytes.length; i++) {
+    const byte = bytes[i]
+    if (inString) {
+      if (byte === 0x5c) i++
+      else if (byte === 0x22) inString = false
+    } else if (byte === 0x22) inString = true
+    else if (byte === 0x7b) depth++
+    else if (byte === 0x7d && --depth === 0) {
+      return startsWith(bytes.subarray(i + 1), payloadStart) ? i + 1 + payloadStart.length : null
+    }
+  }
+  return null
+}
