@@ -146,16 +146,29 @@ export const nonEmptyList: Validator = validator('non-empty list', (_, value) =>
   value === null || (value as readonly string[]).length === 0 ? 'Empty list' : null,
 )
 
-/** A regular expression in Java's syntax as far as JavaScript has it. */
+/** A regular expression in Java's syntax as far as JavaScript has it; the common faults are told in Java's words. */
 export const javaRegex: Validator = validator('valid regex', (_, value) => {
-  if (value === null) return null
+  if (value === null) return 'Invalid regex: a pattern is required'
   try {
     new RegExp(String(value), 'u')
     return null
   } catch (error) {
-    return `Invalid regex: ${error instanceof Error ? error.message : String(error)}`
+    return `Invalid regex: ${javaRegexMessage(String(value), error instanceof Error ? error.message : String(error))}`
   }
 })
+
+/** Java's description, position and pattern for the faults that people make; the engine's own words otherwise. */
+function javaRegexMessage(pattern: string, message: string): string {
+  const end = pattern.length
+  if (message.endsWith('Unterminated group')) return `Unclosed group near index ${end}\n${pattern}`
+  const at = (index: number): string => `near index ${index}\n${pattern}\n${' '.repeat(index)}^`
+  if (message.endsWith('Unterminated character class')) return `Unclosed character class ${at(end - 1)}`
+  const dangling = /^[*+?]/u.exec(pattern)
+  if (message.endsWith('Nothing to repeat') && dangling !== null) {
+    return `Dangling meta character '${dangling[0]}' ${at(0)}`
+  }
+  return message
+}
 
 /** The first problem of several validators. */
 export function allOf(...validators: readonly Validator[]): Validator {

@@ -19,9 +19,9 @@ const connectorName: Validator = {
     if (value === null) return null
     const name = String(value)
     if (name === '') return 'String may not be empty'
-    const controls = [...name]
-      .map((c) => c.charCodeAt(0))
-      .filter((code) => code < 0x20 || (code >= 0x7f && code < 0xa0))
+    const controls = Array.from(name, (c) => c.charCodeAt(0)).filter(
+      (code) => code < 0x20 || (code >= 0x7f && code < 0xa0),
+    )
     if (controls.length === 0) return null
     return `String may not contain control sequences but had the following ASCII chars: ${controls.join(', ')}`
   },

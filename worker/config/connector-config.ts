@@ -1,0 +1,116 @@
+/** Definitions of connector configs: common options, those of sources and sinks, and the rules between them. */
+import { type ConfigKey, type ConfigKeys, type ConfigOf, defineConfig } from '../api/config.ts'
+import type { ConfigProblem } from '../api/errors.ts'
+import type { ConnectorPlugin, Plugin } from '../api/plugin.ts'
+import { keyInfos, type RawOptions } from './config-def.ts'
+import type { ConfigKeyInfo } from './config-infos.ts'
+import { baseKeys, sinkKeys, sourceKeys } from './connector-options.ts'
+
+/** Options of a source connector, the framework's part. */
+export const sourceConnectorOptions = defineConfig({ ...baseKeys, ...sourceKeys })
+
+/** Options of a sink connector, the framework's part; its rules run again when connector and tasks start. */
+export const sinkConnectorOptions = defineConfig({ ...baseKeys, ...sinkKeys }, { validate: sinkProblems })
+
+export type SourceConnectorOptions = ConfigOf<typeof sourceConnectorOptions>
+export type SinkConnectorOptions = ConfigOf<typeof sinkConnectorOptions>
+
+/** Framework options for connectors of one type, in Connect's order. */
+export function connectorKeys(type: ConnectorPlugin['type']): ConfigKeys {
+  return type === 'source' ? sourceConnectorOptions.keys : sinkConnectorOptions.keys
+}
+
+export interface SinkTopicOptions {
+  readonly topics: readonly string[]
+  readonly 'topics.regex': string | null
+  readonly 'errors.deadletterqueue.topic.name': string | null
+}
+
+/** Which topics a sink reads must be clear, and its dead letter queue must not be among them. */
+export function sinkProblems(config: SinkTopicOptions): ConfigProblem[] {
+  const topics = [...new Set(config.topics ?? [])].filter((topic) => topic !== '')
+  const regex = config['topics.regex'] ?? ''
+  const byName = topics.length > 0
+  const byPattern = regex.trim() !== ''
+  if (byName === byPattern) {
+    const message = byName
+      ? 'topics and topics.regex are mutually exclusive options, but both are set.'
+      : 'Must configure one of topics or topics.regex'
+    return [
+      { option: 'topics', message },
+      { option: 'topics.regex', message },
+    ]
+  }
+  return deadLetterQueueProblems(topics, regex, (config['errors.deadletterqueue.topic.name'] ?? '').trim())
+}
+
+function deadLetterQueueProblems(topics: readonly string[], regex: string, queue: string): ConfigProblem[] {
+  if (queue === '') return []
+  if (topics.includes(queue)) {
+    const message = `The DLQ topic '${queue}' may not be included in the list of topics ('topics=[${topics.join(', ')}]') consumed by the connector`
+    return [{ option: 'topics', message }]
+  }
+  if (regex.trim() !== '' && matchesFully(regex, queue)) {
+    const message = `The DLQ topic '${queue}' may not be matched by the regex for the topics ('topics.regex=${regex}') consumed by the connector`
+    return [{ option: 'topics.regex', message }]
+  }
+  return []
+}
+
+/** False too when the pattern is malformed: its own validator reports that. */
+function matchesFully(regex: string, text: string): boolean {
+  try {
+    return new RegExp(`^(?:${regex})$`, 'u').test(text)
+  } catch {
+    return false
+  }
+}
+
+/**
+ * Answer of `GET /connector-plugins/{p}/config`: the plugin's options in its own order, then, for connectors, those of
+ * the framework that it does not define itself.
+ */
+export function pluginConfigInfos(plugin: Plugin): ConfigKeyInfo[] {
+  const own = keyInfos(plugin.config.keys)
+  if (plugin.type !== 'source' && plugin.type !== 'sink') return own
+  const defined = new Set(own.map((info) => info.name))
+  const common = { ...connectorKeys(plugin.type), 'connector.plugin.version': versionKey(plugin) }
+  return [...own, ...keyInfos(common).filter((info) => !defined.has(info.name))]
+}
+
+function versionKey(plugin: ConnectorPlugin): ConfigKey {
+  return { ...baseKeys['connector.plugin.version'], default: plugin.version }
+}
+
+/** A config as Java prints a map, for Connect's messages. */
+export function javaMapText(raw: RawOptions): string {
+  return `{${Object.entries(raw)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(', ')}}`
+}
+
+/**
+ * Problem with a wanted plugin version, null when `actual` will do: null and `latest` take any, a bare version is
+ * exact, otherwise a range in Maven's notation (KIP-891).
+ */
+export function versionProblem(plugin: string, wanted: string | null, actual: string): string | null {
+  const text = wanted?.trim() ?? ''
+  if (text === '' || text === 'latest') return null
+  const range = /^([[(])([^,]*)(?:,([^,]*))?([\])])$/u.exec(text)
+  const [, open = '[', low = text, high = low, close = ']'] = range ?? []
+  const above = low.trim() === '' || compareVersions(actual, low.trim()) >= (open === '[' ? 0 : 1)
+  const below = high.trim() === '' || compareVersions(actual, high.trim()) <= (close === ']' ? 0 : -1)
+  if (above && below) return null
+  const shown = `${open}${low.trim()},${high.trim()}${close}`
+  return `Plugin ${plugin} not found that matches the version range ${shown}, available versions: [${actual}]`
+}
+
+function compareVersions(a: string, b: string): number {
+  const [left, right] = [a, b].map((v) => v.split(/[.-]/u))
+  for (let i = 0; i < Math.max(left?.length ?? 0, right?.length ?? 0); i++) {
+    const [x = '0', y = '0'] = [left?.[i], right?.[i]]
+    const order = /^\d+$/u.test(x) && /^\d+$/u.test(y) ? Number(x) - Number(y) : x.localeCompare(y)
+    if (order !== 0) return Math.sign(order)
+  }
+  return 0
+}
