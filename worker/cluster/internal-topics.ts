@@ -53,8 +53,8 @@ async function create(topic: InternalTopic, options: EnsureTopicOptions, signal?
         options.logger.warn({ topic: topic.topic, error }, 'not allowed to create an internal topic; it has to exist')
         return false
       }
-      const mayRecover = kindOf(error) === 'retriable' || isReplicationFactor(error)
-      if (!mayRecover || options.clock.monotonicMs() >= deadline) {
+      // Among the retriable: too few brokers for the replication factor, while a cluster starts.
+      if (kindOf(error) !== 'retriable' || options.clock.monotonicMs() >= deadline) {
         throw new ConnectError(
           'fatal',
           'CONNECT_INTERNAL_TOPIC',
@@ -68,15 +68,8 @@ async function create(topic: InternalTopic, options: EnsureTopicOptions, signal?
   }
 }
 
-/** By code, not by text: brokers that are still starting know fewer replicas than they will. */
-function isReplicationFactor(error: unknown): boolean {
-  return error instanceof ConnectError && error.context['kafkaError'] === 'INVALID_REPLICATION_FACTOR'
-}
-
 function isAuthorization(error: unknown): boolean {
-  if (!(error instanceof ConnectError)) return false
-  const name = error.context['kafkaError']
-  return typeof name === 'string' && name.endsWith('_AUTHORIZATION_FAILED')
+  return error instanceof ConnectError && error.code === 'CONNECT_KAFKA_AUTHORIZATION'
 }
 
 async function checkCompaction(topic: InternalTopic, options: EnsureTopicOptions, signal?: AbortSignal): Promise<void> {

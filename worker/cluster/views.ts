@@ -1,0 +1,136 @@
+/** Answers to questions about connectors, put together from config state and statuses; the same in every mode. */
+import type { RawConfig } from '../api/connector.ts'
+import { NotFoundError, RequestError } from '../api/errors.ts'
+import type { ConfigInfos } from '../config/config-infos.ts'
+import type { TaskId, Worker } from '../runtime/worker-types.ts'
+import { type Loggers, parseLogLevel } from '../util/log.ts'
+import type { ClusterState } from './cluster-state.ts'
+import type { ConnectorInfo, ConnectorStateInfo, LoggerLevel, StateInfo, TaskInfo } from './herder.ts'
+import type { Status } from './status-format.ts'
+import type { StatusStore } from './status-store.ts'
+import { taskKey } from './work-set.ts'
+
+/** @throws NotFoundError */
+export function configOf(state: ClusterState, connector: string): RawConfig {
+  const config = state.connectorConfig(connector)
+  if (config === null) throw new NotFoundError(`Connector ${connector} not found`)
+  return config
+}
+
+/** @throws NotFoundError */
+export function infoOf(state: ClusterState, worker: Worker, connector: string): ConnectorInfo {
+  const config = configOf(state, connector)
+  return { name: connector, config, tasks: state.tasks(connector), type: worker.connectorType(config) }
+}
+
+/** @throws NotFoundError */
+export function tasksOf(state: ClusterState, connector: string): readonly TaskInfo[] {
+  configOf(state, connector)
+  return state.tasks(connector).map((id) => ({ id, config: state.taskConfig(id) ?? {} }))
+}
+
+function stateInfo(status: Status): StateInfo {
+  const { state, workerId, version, trace } = status
+  return { state, worker_id: workerId, version, trace: trace === '' ? null : trace }
+}
+
+/** @throws NotFoundError */
+export function statusOf(
+  state: ClusterState,
+  statuses: StatusStore,
+  worker: Worker,
+  connector: string,
+): ConnectorStateInfo {
+  const status = statuses.connector(connector)
+  if (status === null) throw new NotFoundError(`No status found for connector ${connector}`)
+  const config = state.connectorConfig(connector)
+  return {
+    name: connector,
+    connector: stateInfo(status),
+    tasks: Array.from(statuses.tasks(connector), ([id, task]) => ({ id, ...stateInfo(task) })),
+    type: config === null ? 'unknown' : worker.connectorType(config),
+  }
+}
+
+/** @throws NotFoundError */
+export function taskStatusOf(statuses: StatusStore, id: TaskId): StateInfo & { readonly id: number } {
+  const status = statuses.task(id)
+  if (status === null) throw new NotFoundError(`No status found for task ${taskKey(id)}`)
+  return { id: id.task, ...stateInfo(status) }
+}
+
+/** Names of the topics a connector used, sorted. @throws RequestError 403 when they are not tracked */
+export function activeTopicsOf(statuses: StatusStore, tracking: TopicTracking, connector: string): readonly string[] {
+  if (!tracking.isEnabled) {
+    throw new RequestError(403, 'CONNECT_TOPIC_TRACKING_DISABLED', 'Topic tracking is disabled.')
+  }
+  return statuses
+    .topics(connector)
+    .map(({ topic }) => topic)
+    .sort()
+}
+
+export interface TopicTracking {
+  /** `topic.tracking.enable` */
+  readonly isEnabled: boolean
+  /** `topic.tracking.allow.reset` */
+  readonly allowsReset: boolean
+}
+
+/** @throws RequestError 403 when they are not tracked or may not be reset */
+export function resetActiveTopicsOf(statuses: StatusStore, tracking: TopicTracking, connector: string): void {
+  if (!tracking.isEnabled) {
+    throw new RequestError(403, 'CONNECT_TOPIC_TRACKING_DISABLED', 'Topic tracking is disabled.')
+  }
+  if (!tracking.allowsReset) {
+    throw new RequestError(403, 'CONNECT_TOPIC_TRACKING_RESET_DISABLED', 'Topic tracking reset is disabled.')
+  }
+  for (const topic of statuses.topics(connector)) statuses.deleteTopic(topic)
+}
+
+/** @throws RequestError 400 with Connect's list of all problems */
+export function requireValid(infos: ConfigInfos): void {
+  if (infos.error_count === 0) return
+  const messages = infos.configs.flatMap(({ value }) => value.errors)
+  throw new RequestError(
+    400,
+    'CONNECT_CONFIG_INVALID',
+    [
+      `Connector configuration is invalid and contains the following ${infos.error_count} error(s):`,
+      ...messages,
+      'You can also find the above list of errors at the endpoint `/connector-plugins/{connectorType}/config/validate`',
+    ].join('\n'),
+  )
+}
+
+/** Options merged over the present ones; null removes one. */
+export function mergeConfig(config: RawConfig, patch: Readonly<Record<string, string | null>>): RawConfig {
+  const merged: Record<string, string> = { ...config }
+  for (const [option, value] of Object.entries(patch)) {
+    if (value === null) delete merged[option]
+    else merged[option] = value
+  }
+  return merged
+}
+
+export function loggerLevels(loggers: Loggers): ReadonlyMap<string, LoggerLevel> {
+  return new Map(
+    Array.from(loggers.levels(), ([name, { level, lastModified }]) => [name, { level, last_modified: lastModified }]),
+  )
+}
+
+/** Sets the level here and in the worker's threads. @throws NotFoundError for a level that does not exist */
+export function applyLogLevel(loggers: Loggers, worker: Worker, namespace: string, level: string): readonly string[] {
+  const parsed = parseLogLevel(level)
+  if (parsed === null) throw new NotFoundError(`invalid log level '${level}'.`)
+  worker.setLogLevel(namespace, parsed)
+  return loggers.setLevel(namespace, parsed)
+}
+
+export const offsetsNeedStop = (connector: string): RequestError =>
+  new RequestError(
+    400,
+    'CONNECT_NOT_STOPPED',
+    'Connectors must be in the STOPPED state before their offsets can be modified. This can be done for the specified ' +
+      `connector by issuing a 'PUT' request to the '/connectors/${connector}/stop' endpoint`,
+  )
