@@ -16,6 +16,8 @@ export interface ConnectorContext {
   readonly logger: Logger
   readonly metrics: Metrics
   readonly clock: Clock
+  /** The connector's options as text, config provider references resolved: what `taskConfigs` passes on. */
+  readonly rawConfig: RawConfig
   /** Asks the worker to call `taskConfigs` again (e.g. the source's tables changed). */
   requestTaskReconfiguration(): void
   /** Fails the connector with this error; its tasks keep running. */
@@ -29,7 +31,10 @@ export interface SourceConnectorContext extends ConnectorContext {
 interface Connector<C, Context extends ConnectorContext> {
   /** Starts monitoring, if there is anything to monitor. @throws ConfigError, ConnectError: the connector is FAILED */
   start(config: C, context: Context): Promise<void>
-  /** Options of each task, at most `maxTasks`; pure as far as possible. */
+  /**
+   * Full options of each task (the framework adds only `task.class` and `topics`), at most `maxTasks`; pure as far as
+   * possible.
+   */
   taskConfigs(maxTasks: number): Promise<readonly RawConfig[]>
   stop(): Promise<void>
 }
