@@ -1,0 +1,392 @@
+import { createHash } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { ObjectCannedACL, PutObjectCommandInput, S3ClientConfig, ServerSideEncryption } from '@aws-sdk/client-s3'
+import type { Password } from '../../worker/api/config.ts'
+import { ConnectError, defineErrorCodes, type ErrorCode, RetriableError } from '../../worker/api/errors.ts'
+
+/** Where and as whom to talk to an S3 server, and how often to try. */
+export interface S3ClientOptions {
+  readonly region: string
+  /** Null: Amazon's own endpoint of the region. */
+  readonly endpoint: string | null
+  readonly pathStyle: boolean
+  readonly accelerate: boolean
+  /** Null: the SDK's default chain (environment, shared files, web identity, instance role). */
+  readonly credentials: {
+    readonly id: string
+    readonly secret: Password
+    readonly sessionToken: Password | null
+  } | null
+  /** Attempts of one request, at least one is made. The SDK's own retries are off: one layer retries. */
+  readonly attempts: number
+  /** First back-off in ms; doubles with full jitter, at most a day. */
+  readonly backoffMs: number
+  /** `WHEN_REQUIRED` sends no CRC headers or trailers, which many S3-compatible servers refuse. */
+  readonly checksums: 'WHEN_REQUIRED' | 'WHEN_SUPPORTED'
+  readonly expectContinue: boolean
+}
+
+/** Properties of an object that both ways of writing one share. */
+export interface WriteOptions {
+  readonly contentType: string
+  readonly cannedAcl: string | null
+  readonly encryption: string | null
+  readonly kmsKeyId: string | null
+  readonly customerKey: Password | null
+  readonly contentMd5: boolean
+}
+
+export interface ObjectAddress {
+  readonly bucket: string
+  readonly key: string
+}
+
+export interface WrittenObject {
+  /** Without quotes; null when the server gave none. */
+  readonly etag: string | null
+  readonly versionId: string | null
+}
+
+export interface ObjectHead extends WrittenObject {
+  readonly bytes: number
+}
+
+export interface UploadedPart {
+  readonly number: number
+  readonly etag: string
+}
+
+/**
+ * The part of S3 that the sinks need. Every call makes `attempts` tries; what it then throws has been classified by
+ * `classifyS3Error`. Implementations are safe for concurrent calls.
+ */
+export interface ObjectStore {
+  /** Whether the bucket exists: a denied or redirected HEAD counts, as the bucket is there. */
+  bucketExists(bucket: string): Promise<boolean>
+  /** `onlyIfAbsent`: throws CONNECT_S3_PRECONDITION_FAILED when an object of that name exists. */
+  put(at: ObjectAddress, body: Uint8Array, options: WriteOptions & { onlyIfAbsent: boolean }): Promise<WrittenObject>
+  createUpload(at: ObjectAddress, options: WriteOptions): Promise<string>
+  uploadPart(at: ObjectAddress, uploadId: string, part: PartBody, options: WriteOptions): Promise<UploadedPart>
+  completeUpload(
+    at: ObjectAddress,
+    uploadId: string,
+    parts: readonly UploadedPart[],
+    options: { onlyIfAbsent: boolean },
+  ): Promise<WrittenObject>
+  abortUpload(at: ObjectAddress, uploadId: string): Promise<void>
+  /** Null when there is no such object. */
+  head(at: ObjectAddress): Promise<ObjectHead | null>
+  tag(at: ObjectAddress, tags: readonly (readonly [string, string])[]): Promise<void>
+  /** No error when there is no such object. */
+  remove(at: ObjectAddress): Promise<void>
+  close(): Promise<void>
+}
+
+export interface PartBody {
+  /** From 1. */
+  readonly number: number
+  readonly body: Uint8Array
+}
+
+export const s3ErrorCodes = defineErrorCodes({
+  CONNECT_S3_UNAVAILABLE: {
+    meaning: 'The S3 server did not answer, or asked to slow down, in every attempt of a request.',
+    remedy: 'Nothing, when it passes: the sink tries again. Else check store.url, the network and the server.',
+  },
+  CONNECT_S3_DENIED: {
+    meaning: 'The S3 server refuses the credentials or the action.',
+    remedy:
+      'Check the access key, the policy of the principal (s3:PutObject, s3:AbortMultipartUpload) and the KMS key.',
+  },
+  CONNECT_S3_NOT_FOUND: {
+    meaning: 'Bucket, upload or object does not exist.',
+    remedy: 'Create the bucket, or correct s3.bucket.name and s3.region.',
+  },
+  CONNECT_S3_PRECONDITION_FAILED: {
+    meaning: 'A conditional write met an existing object.',
+    remedy: 'Handled by the sink, which takes the next free name.',
+  },
+  CONNECT_S3_REJECTED: {
+    meaning: 'The S3 server rejects the request, and would do so again.',
+    remedy: 'Read the error text of the server; often an option that this server does not support.',
+  },
+})
+
+/** What is worth knowing of any error that the SDK throws. */
+interface SdkFailure {
+  readonly name: string
+  readonly status: number | null
+}
+
+/** Names that mean "later", whatever the status. */
+const retriableNames: ReadonlySet<string> = new Set([
+  'RequestTimeout',
+  'RequestTimeoutException',
+  'TimeoutError',
+  'SlowDown',
+  'Throttling',
+  'ThrottlingException',
+  'TooManyRequests',
+  'TooManyRequestsException',
+  'ServiceUnavailable',
+  'InternalError',
+  'OperationAborted',
+  'ConditionalRequestConflict',
+  // The SDK takes fresh credentials, or corrects its clock, before the next attempt.
+  'ExpiredToken',
+  'ExpiredTokenException',
+  'RequestTimeTooSkewed',
+])
+
+/** System errors of the connection: nothing is known about the fate of the request. */
+const networkCodes: ReadonlySet<string> = new Set([
+  'ECONNRESET',
+  'ECONNREFUSED',
+  'ECONNABORTED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+])
+
+const missingNames: ReadonlySet<string> = new Set(['NoSuchUpload', 'NoSuchKey', 'NoSuchBucket', 'NotFound'])
+const deniedNames: ReadonlySet<string> = new Set([
+  'AccessDenied',
+  'InvalidAccessKeyId',
+  'SignatureDoesNotMatch',
+  'CredentialsProviderError',
+])
+
+/** Kind of an S3 failure, decided by error name, then system error code, then HTTP status. */
+export function classifyS3Error(error: unknown): { readonly code: ErrorCode; readonly retriable: boolean } {
+  const { name, status } = describeFailure(error)
+  if (name === 'PreconditionFailed' || status === 412)
+    return { code: 'CONNECT_S3_PRECONDITION_FAILED', retriable: false }
+  if (retriableNames.has(name) || networkCodes.has(name)) return { code: 'CONNECT_S3_UNAVAILABLE', retriable: true }
+  if (missingNames.has(name) || status === 404) return { code: 'CONNECT_S3_NOT_FOUND', retriable: false }
+  if (deniedNames.has(name) || status === 401 || status === 403) return { code: 'CONNECT_S3_DENIED', retriable: false }
+  if (status === 408 || status === 429 || (status !== null && status >= 500 && status !== 501)) {
+    return { code: 'CONNECT_S3_UNAVAILABLE', retriable: true }
+  }
+  return { code: 'CONNECT_S3_REJECTED', retriable: false }
+}
+
+function describeFailure(error: unknown): SdkFailure {
+  if (!(error instanceof Error)) return { name: 'unknown', status: null }
+  const { $metadata, code } = error as { $metadata?: { httpStatusCode?: number }; code?: unknown }
+  const status = $metadata?.httpStatusCode ?? null
+  // Node's socket errors are plain Errors with a code; the SDK's carry their AWS name.
+  return { name: typeof code === 'string' && networkCodes.has(code) ? code : error.name, status }
+}
+
+/** Loads the SDK and makes a client. Call it in `start`, `close` it in `stop`. */
+export async function openObjectStore(options: S3ClientOptions): Promise<ObjectStore> {
+  const sdk = await import('@aws-sdk/client-s3')
+  const config: S3ClientConfig = {
+    region: options.region,
+    forcePathStyle: options.pathStyle,
+    maxAttempts: 1,
+    requestChecksumCalculation: options.checksums,
+    responseChecksumValidation: options.checksums,
+    expectContinueHeader: options.expectContinue,
+  }
+  if (options.endpoint !== null) config.endpoint = options.endpoint
+  if (options.accelerate) config.useAccelerateEndpoint = true
+  if (options.credentials !== null) {
+    const { id, secret, sessionToken } = options.credentials
+    config.credentials = {
+      accessKeyId: id,
+      secretAccessKey: secret.reveal(),
+      ...(sessionToken === null ? {} : { sessionToken: sessionToken.reveal() }),
+    }
+  }
+  return new SdkObjectStore(sdk, new sdk.S3Client(config), options)
+}
+
+type Sdk = typeof import('@aws-sdk/client-s3')
+
+class SdkObjectStore implements ObjectStore {
+  readonly #sdk: Sdk
+  readonly #client: InstanceType<Sdk['S3Client']>
+  readonly #options: S3ClientOptions
+  readonly #closing = new AbortController()
+
+  constructor(sdk: Sdk, client: InstanceType<Sdk['S3Client']>, options: S3ClientOptions) {
+    this.#sdk = sdk
+    this.#client = client
+    this.#options = options
+  }
+
+  async bucketExists(bucket: string): Promise<boolean> {
+    try {
+      await this.#attempt('HeadBucket', { bucket, key: '' }, (abortSignal) =>
+        this.#client.send(new this.#sdk.HeadBucketCommand({ Bucket: bucket }), { abortSignal }),
+      )
+      return true
+    } catch (error) {
+      if (!(error instanceof ConnectError)) throw error
+      if (error.code === 'CONNECT_S3_NOT_FOUND') return false
+      const status = error.context['status']
+      if (status === 403 || status === 301) return true
+      throw error
+    }
+  }
+
+  put(at: ObjectAddress, body: Uint8Array, options: WriteOptions & { onlyIfAbsent: boolean }): Promise<WrittenObject> {
+    const input: PutObjectCommandInput = { ...this.#writeInput(at, options), Body: body, ContentLength: body.length }
+    if (options.onlyIfAbsent) input.IfNoneMatch = '*'
+    if (options.contentMd5) input.ContentMD5 = md5(body)
+    return this.#attempt('PutObject', at, async (abortSignal) =>
+      written(await this.#client.send(new this.#sdk.PutObjectCommand(input), { abortSignal })),
+    )
+  }
+
+  createUpload(at: ObjectAddress, options: WriteOptions): Promise<string> {
+    return this.#attempt('CreateMultipartUpload', at, async (abortSignal) => {
+      const command = new this.#sdk.CreateMultipartUploadCommand(this.#writeInput(at, options))
+      const { UploadId } = await this.#client.send(command, { abortSignal })
+      if (UploadId === undefined) throw rejected('CreateMultipartUpload', at, 'the answer has no UploadId')
+      return UploadId
+    })
+  }
+
+  uploadPart(at: ObjectAddress, uploadId: string, part: PartBody, options: WriteOptions): Promise<UploadedPart> {
+    return this.#attempt('UploadPart', at, async (abortSignal) => {
+      const command = new this.#sdk.UploadPartCommand({
+        Bucket: at.bucket,
+        Key: at.key,
+        UploadId: uploadId,
+        PartNumber: part.number,
+        Body: part.body,
+        ContentLength: part.body.length,
+        ...(options.contentMd5 ? { ContentMD5: md5(part.body) } : {}),
+        ...customerKey(options),
+      })
+      const { ETag } = await this.#client.send(command, { abortSignal })
+      if (ETag === undefined) throw rejected('UploadPart', at, 'the answer has no ETag')
+      return { number: part.number, etag: ETag }
+    })
+  }
+
+  completeUpload(
+    at: ObjectAddress,
+    uploadId: string,
+    parts: readonly UploadedPart[],
+    options: { onlyIfAbsent: boolean },
+  ): Promise<WrittenObject> {
+    return this.#attempt('CompleteMultipartUpload', at, async (abortSignal) => {
+      const command = new this.#sdk.CompleteMultipartUploadCommand({
+        Bucket: at.bucket,
+        Key: at.key,
+        UploadId: uploadId,
+        MultipartUpload: { Parts: parts.map((p) => ({ PartNumber: p.number, ETag: p.etag })) },
+        ...(options.onlyIfAbsent ? { IfNoneMatch: '*' } : {}),
+      })
+      return written(await this.#client.send(command, { abortSignal }))
+    })
+  }
+
+  async abortUpload(at: ObjectAddress, uploadId: string): Promise<void> {
+    await this.#attempt('AbortMultipartUpload', at, (abortSignal) => {
+      const command = new this.#sdk.AbortMultipartUploadCommand({ Bucket: at.bucket, Key: at.key, UploadId: uploadId })
+      return this.#client.send(command, { abortSignal })
+    })
+  }
+
+  async head(at: ObjectAddress): Promise<ObjectHead | null> {
+    try {
+      return await this.#attempt('HeadObject', at, async (abortSignal) => {
+        const command = new this.#sdk.HeadObjectCommand({ Bucket: at.bucket, Key: at.key })
+        const answer = await this.#client.send(command, { abortSignal })
+        return { ...written(answer), bytes: answer.ContentLength ?? 0 }
+      })
+    } catch (error) {
+      if (error instanceof ConnectError && error.code === 'CONNECT_S3_NOT_FOUND') return null
+      throw error
+    }
+  }
+
+  async tag(at: ObjectAddress, tags: readonly (readonly [string, string])[]): Promise<void> {
+    await this.#attempt('PutObjectTagging', at, (abortSignal) => {
+      const TagSet = tags.map(([Key, Value]) => ({ Key, Value }))
+      const command = new this.#sdk.PutObjectTaggingCommand({ Bucket: at.bucket, Key: at.key, Tagging: { TagSet } })
+      return this.#client.send(command, { abortSignal })
+    })
+  }
+
+  async remove(at: ObjectAddress): Promise<void> {
+    await this.#attempt('DeleteObject', at, (abortSignal) =>
+      this.#client.send(new this.#sdk.DeleteObjectCommand({ Bucket: at.bucket, Key: at.key }), { abortSignal }),
+    )
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort()
+    this.#client.destroy()
+  }
+
+  #writeInput(at: ObjectAddress, options: WriteOptions) {
+    return {
+      Bucket: at.bucket,
+      Key: at.key,
+      ContentType: options.contentType,
+      ...(options.cannedAcl === null ? {} : { ACL: options.cannedAcl as ObjectCannedACL }),
+      ...(options.encryption === null || options.customerKey !== null
+        ? {}
+        : { ServerSideEncryption: options.encryption as ServerSideEncryption }),
+      ...(options.kmsKeyId === null ? {} : { SSEKMSKeyId: options.kmsKeyId }),
+      ...customerKey(options),
+    }
+  }
+
+  /** One request with all its attempts: full jitter under a doubling cap, cut short by `close`. */
+  async #attempt<T>(operation: string, at: ObjectAddress, send: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const { attempts, backoffMs } = this.#options
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await send(this.#closing.signal)
+      } catch (error) {
+        const { code, retriable } = classifyS3Error(error)
+        if (!retriable || attempt >= attempts || this.#closing.signal.aborted) {
+          throw wrap(error, { code, retriable, operation, at, attempt })
+        }
+        const capMs = Math.min(backoffMs * 2 ** (attempt - 1), 86_400_000)
+        await delay(Math.random() * capMs, undefined, { signal: this.#closing.signal }).catch(() => undefined)
+      }
+    }
+  }
+}
+
+function wrap(
+  error: unknown,
+  failed: { code: ErrorCode; retriable: boolean; operation: string; at: ObjectAddress; attempt: number },
+): ConnectError {
+  if (error instanceof ConnectError) return error
+  const { code, retriable, operation, at, attempt } = failed
+  const { name, status } = describeFailure(error)
+  const detail = error instanceof Error && error.message !== '' ? error.message : name
+  const message = `S3 ${operation} of ${at.bucket}/${at.key} failed after ${attempt} attempt(s): ${name}: ${detail}`
+  const options = { cause: error, context: { operation, bucket: at.bucket, key: at.key, error: name, status } }
+  return retriable ? new RetriableError(code, message, options) : new ConnectError('fatal', code, message, options)
+}
+
+function rejected(operation: string, at: ObjectAddress, detail: string): ConnectError {
+  return new ConnectError('fatal', 'CONNECT_S3_REJECTED', `S3 ${operation} of ${at.bucket}/${at.key}: ${detail}`)
+}
+
+function written(answer: { ETag?: string | undefined; VersionId?: string | undefined }): WrittenObject {
+  return { etag: answer.ETag?.replaceAll('"', '') ?? null, versionId: answer.VersionId ?? null }
+}
+
+function md5(body: Uint8Array): string {
+  return createHash('md5').update(body).digest('base64')
+}
+
+/** SSE-C: the key goes with every request that carries content. */
+function customerKey(options: WriteOptions) {
+  if (options.customerKey === null) return {}
+  const key = Buffer.from(options.customerKey.reveal(), 'base64')
+  return { SSECustomerAlgorithm: 'AES256', SSECustomerKey: key.toString('base64'), SSECustomerKeyMD5: md5(key) }
+}

@@ -1,0 +1,101 @@
+import type { Logger } from '../../worker/api/context.ts'
+import { toError } from '../../worker/api/errors.ts'
+import type { FileRole } from '../common/metadata-message.ts'
+import type { ObjectAddress, ObjectStore } from '../common/s3-client.ts'
+import type { MetadataTopic } from './metadata-topic.ts'
+import type { CompletedObject } from './object-upload.ts'
+import type { OpenFile } from './open-file.ts'
+
+export interface Tagging {
+  /** `startOffset`, `endOffset`, `recordCount`. */
+  readonly offsets: boolean
+  readonly pairs: readonly (readonly [string, string])[]
+  readonly failOnError: boolean
+}
+
+export interface CommitterOptions {
+  readonly store: ObjectStore
+  /** Null: objects are not tagged. */
+  readonly tagging: Tagging | null
+  /** Null: no metadata topic. */
+  readonly metadataTopic: MetadataTopic | null
+  readonly logger: Logger
+}
+
+/**
+ * Carries out commits in the order that makes offsets safe: all objects of the commit become visible, then their
+ * metadata messages are acknowledged, and only then may the caller expose the offsets (I1).
+ */
+export class Committer {
+  readonly #options: CommitterOptions
+
+  constructor(options: CommitterOptions) {
+    this.#options = options
+  }
+
+  begin(files: readonly OpenFile[]): Commit {
+    return new Commit(files, this.#options)
+  }
+}
+
+/** One commit of a topic partition. `run` goes on where it stopped, until it returns. */
+export class Commit {
+  readonly files: readonly OpenFile[]
+  readonly #options: CommitterOptions
+  readonly #done = new Map<OpenFile, readonly CommittedRole[]>()
+
+  constructor(files: readonly OpenFile[], options: CommitterOptions) {
+    this.files = files
+    this.#options = options
+  }
+
+  /** @throws RetriableError: call again later. Other errors are those of `ObjectUpload.complete`. */
+  async run(): Promise<void> {
+    const outcomes = await Promise.allSettled(this.files.map((file) => this.#complete(file)))
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw toError(outcome.reason)
+    const { metadataTopic } = this.#options
+    if (metadataTopic === null) return
+    const committed = this.files.map((file) => ({ file, objects: this.#done.get(file) ?? [] }))
+    await metadataTopic.publish(committed)
+  }
+
+  async #complete(file: OpenFile): Promise<void> {
+    if (this.#done.has(file)) return
+    const objects: CommittedRole[] = []
+    for (const { role, upload } of file.uploads) {
+      const object = await upload.complete()
+      objects.push({ role, object })
+      await this.#tag(object.at, file)
+    }
+    this.#done.set(file, objects)
+  }
+
+  async #tag(at: ObjectAddress, file: OpenFile): Promise<void> {
+    const { tagging, store, logger } = this.#options
+    if (tagging === null) return
+    const offsets: readonly (readonly [string, string])[] = tagging.offsets
+      ? [
+          ['startOffset', file.firstOffset.toString()],
+          ['endOffset', file.lastOffset.toString()],
+          ['recordCount', String(file.recordCount)],
+        ]
+      : []
+    try {
+      await store.tag(at, [...offsets, ...tagging.pairs])
+    } catch (error) {
+      if (tagging.failOnError) throw error
+      logger.warn({ key: at.key, error: toError(error).message }, 'object is committed but could not be tagged')
+    }
+  }
+}
+
+export interface CommittedRole {
+  readonly role: FileRole
+  readonly object: CompletedObject
+}
+
+/** What the metadata topic tells about one directory of a commit. */
+export interface CommittedFiles {
+  readonly file: OpenFile
+  readonly objects: readonly CommittedRole[]
+}

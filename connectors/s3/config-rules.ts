@@ -1,0 +1,210 @@
+import type { ConfigProblem } from '../../worker/api/errors.ts'
+import type { S3SinkConfig } from './config-options.ts'
+
+export type FormatName = 'json' | 'bytearray'
+export type PartitionerName = 'Default' | 'Field' | 'TimeBased' | 'Daily' | 'Hourly' | 'Key'
+export type ExtractorName = 'Wallclock' | 'Record' | 'RecordField'
+export type SchemaCompatibility = 'NONE' | 'BACKWARD' | 'FORWARD' | 'FULL'
+
+/** Members that `format.output.meta.fields` can add, and their names in a row. */
+export const metaFieldNames = {
+  offset: '__offset',
+  partition: '__partition',
+  timestamp: '__ts',
+  topic: '__topic',
+  key: '__key',
+  op: '__op',
+  headers: '__headers',
+} as const
+export type MetaField = keyof typeof metaFieldNames
+
+const formats: Readonly<Record<string, FormatName>> = { JsonFormat: 'json', ByteArrayFormat: 'bytearray' }
+const partitioners: readonly PartitionerName[] = ['Default', 'Field', 'TimeBased', 'Daily', 'Hourly', 'Key']
+const extractors: readonly ExtractorName[] = ['Wallclock', 'Record', 'RecordField']
+
+const simpleName = (className: string) => className.slice(className.lastIndexOf('.') + 1)
+
+/** Format of a `*.format.class`; null when it is unknown or not there yet. */
+export function formatOf(className: string): FormatName | null {
+  return formats[simpleName(className)] ?? null
+}
+
+export function partitionerOf(className: string): PartitionerName | null {
+  const name = simpleName(className).replace(/Partitioner$/, '')
+  return partitioners.find((p) => p === name) ?? null
+}
+
+/** Short names and the Java class names (`…TimeBasedPartitioner$RecordTimestampExtractor`). */
+export function extractorOf(text: string): ExtractorName | null {
+  const name = text.slice(Math.max(text.lastIndexOf('.'), text.lastIndexOf('$')) + 1).replace(/TimestampExtractor$/, '')
+  return extractors.find((e) => e.toLowerCase() === name.toLowerCase()) ?? null
+}
+
+export function compatibilityOf(text: string): SchemaCompatibility {
+  const known: readonly SchemaCompatibility[] = ['BACKWARD', 'FORWARD', 'FULL']
+  return known.find((c) => c === text.toUpperCase()) ?? 'NONE'
+}
+
+export function isMetaField(name: string): name is MetaField {
+  return Object.hasOwn(metaFieldNames, name)
+}
+
+/** Whether the time zone and a period are known to ICU. */
+function isTimeZone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: name })
+    return true
+  } catch {
+    return false // RangeError is how Intl says "unknown".
+  }
+}
+
+/** Rules between the options of the S3 sink; every problem, each under the option that the user would change. */
+export function checkS3Config(config: S3SinkConfig): readonly ConfigProblem[] {
+  return [
+    ...checkNotThereYet(config),
+    ...checkFormats(config),
+    ...checkPartitioner(config),
+    ...checkRotation(config),
+    ...checkAws(config),
+    ...checkNotify(config),
+  ]
+}
+
+/** A feature that is missing must not be ignored in silence: its option takes its default only. */
+function checkNotThereYet(config: S3SinkConfig): ConfigProblem[] {
+  const problems: ConfigProblem[] = []
+  const refuse = (option: string, remedy: string) =>
+    problems.push({ option, message: `is not supported yet by this version: ${remedy}` })
+  if (config['file.name.template'] !== '') refuse('file.name.template', 'leave it empty and choose a partitioner.class')
+  const noProxy = 'leave it out and route the connection outside the worker'
+  if (config['s3.proxy.url'] !== '') refuse('s3.proxy.url', noProxy)
+  if (config['s3.proxy.user'] !== null) refuse('s3.proxy.user', noProxy)
+  if (config['s3.proxy.password'] !== null) refuse('s3.proxy.password', noProxy)
+  if (
+    !/DefaultAWSCredentialsProviderChain$|DefaultCredentialsProvider$/.test(config['s3.credentials.provider.class'])
+  ) {
+    refuse('s3.credentials.provider.class', 'use aws.access.key.id and aws.secret.access.key, or the default chain')
+  }
+  return problems
+}
+
+function checkFormats(config: S3SinkConfig): ConfigProblem[] {
+  const problems: ConfigProblem[] = []
+  if (simpleName(config['storage.class']) !== 'S3Storage') {
+    problems.push({ option: 'storage.class', message: 'must be io.confluent.connect.s3.storage.S3Storage' })
+  }
+  const checked: ('format.class' | 'keys.format.class' | 'headers.format.class')[] = ['format.class']
+  if (config['store.kafka.keys']) checked.push('keys.format.class')
+  if (config['store.kafka.headers']) checked.push('headers.format.class')
+  for (const option of checked) {
+    if (formatOf(config[option]) !== null) continue
+    const choice = 'choose io.confluent.connect.s3.format.json.JsonFormat or …bytearray.ByteArrayFormat'
+    problems.push({ option, message: `'${config[option]}' is not supported by this version: ${choice}` })
+  }
+  if (config['store.kafka.headers'] && formatOf(config['headers.format.class']) === 'bytearray') {
+    problems.push({ option: 'headers.format.class', message: 'ByteArrayFormat cannot hold headers: choose JsonFormat' })
+  }
+  const metaFields = config['format.output.meta.fields']
+  for (const name of metaFields) {
+    if (isMetaField(name)) continue
+    const known = Object.keys(metaFieldNames).join(', ')
+    problems.push({ option: 'format.output.meta.fields', message: `'${name}' is unknown: choose among ${known}` })
+  }
+  if (metaFields.length > 0 && formatOf(config['format.class']) !== 'json') {
+    problems.push({ option: 'format.output.meta.fields', message: 'needs format.class JsonFormat' })
+  }
+  if (config['behavior.on.null.values'].toLowerCase() === 'write' && !config['store.kafka.keys']) {
+    const message = 'Cannot write null values without storing keys: set store.kafka.keys=true'
+    problems.push({ option: 'behavior.on.null.values', message }, { option: 'store.kafka.keys', message })
+  }
+  return problems
+}
+
+function checkPartitioner(config: S3SinkConfig): ConfigProblem[] {
+  const name = partitionerOf(config['partitioner.class'])
+  if (name === null) {
+    const message = `'${config['partitioner.class']}' is not supported: choose ${partitioners.map((p) => `${p}Partitioner`).join(', ')}`
+    return [{ option: 'partitioner.class', message }]
+  }
+  const problems: ConfigProblem[] = []
+  const fields = config['partition.field.name']
+  if (name === 'Field' && (fields.length === 0 || fields.some((f) => f.trim() === '' || f.split('.').includes('')))) {
+    problems.push({
+      option: 'partition.field.name',
+      message: 'must name at least one field, without blank parts, for FieldPartitioner',
+    })
+  }
+  if (name !== 'TimeBased' && name !== 'Daily' && name !== 'Hourly') return problems
+  if (name === 'TimeBased' && config['partition.duration.ms'] <= 0) {
+    problems.push({
+      option: 'partition.duration.ms',
+      message: 'must be a positive number of ms for TimeBasedPartitioner',
+    })
+  }
+  if (name === 'TimeBased' && config['path.format'] === '') {
+    problems.push({ option: 'path.format', message: 'must not be empty for TimeBasedPartitioner' })
+  }
+  if (config.locale === '')
+    problems.push({ option: 'locale', message: 'must not be empty for a time-based partitioner' })
+  if (config.timezone === '') {
+    problems.push({ option: 'timezone', message: 'must not be empty for a time-based partitioner' })
+  } else if (!isTimeZone(config.timezone)) {
+    problems.push({
+      option: 'timezone',
+      message: `'${config.timezone}' is not a known time zone: use a name such as Europe/Berlin`,
+    })
+  }
+  if (extractorOf(config['timestamp.extractor']) === null) {
+    problems.push({
+      option: 'timestamp.extractor',
+      message: `'${config['timestamp.extractor']}' is not supported: choose ${extractors.join(', ')}`,
+    })
+  }
+  return problems
+}
+
+function checkRotation(config: S3SinkConfig): ConfigProblem[] {
+  const problems: ConfigProblem[] = []
+  if (config['rotate.schedule.interval.ms'] > 0) {
+    if (config.timezone === '') {
+      const message = 'timezone configuration must be set when using rotate.schedule.interval.ms'
+      problems.push({ option: 'timezone', message }, { option: 'rotate.schedule.interval.ms', message })
+    } else if (!isTimeZone(config.timezone)) {
+      problems.push({
+        option: 'timezone',
+        message: `'${config.timezone}' is not a known time zone: use a name such as Europe/Berlin`,
+      })
+    }
+  }
+  return problems
+}
+
+function checkAws(config: S3SinkConfig): ConfigProblem[] {
+  const problems: ConfigProblem[] = []
+  if (config['s3.wan.mode'] && config['s3.path.style.access.enabled']) {
+    const message = 's3.wan.mode does not work with path-style access: set s3.path.style.access.enabled=false'
+    problems.push({ option: 's3.wan.mode', message }, { option: 's3.path.style.access.enabled', message })
+  }
+  const hasId = config['aws.access.key.id'] !== ''
+  const hasSecret = config['aws.secret.access.key'] !== null && config['aws.secret.access.key'].reveal() !== ''
+  if (hasId !== hasSecret) {
+    const message = 'aws.access.key.id and aws.secret.access.key must be set together, or neither'
+    problems.push({ option: hasId ? 'aws.secret.access.key' : 'aws.access.key.id', message })
+  }
+  for (const pair of config['s3.object.tagging.key.value.pairs']) {
+    if (!/^[^:]+:[^:]*$/.test(pair)) {
+      problems.push({ option: 's3.object.tagging.key.value.pairs', message: `'${pair}' is not of the form name:value` })
+    }
+  }
+  return problems
+}
+
+function checkNotify(config: S3SinkConfig): ConfigProblem[] {
+  if (config['notify.topic'] === '') return []
+  const from = config['notify.group.from']
+  if (from === 'topic' || from === 'partition' || /^partition:.+$/.test(from)) return []
+  return [
+    { option: 'notify.group.from', message: `'${from}' is not supported: choose topic, partition or partition:<name>` },
+  ]
+}

@@ -1,0 +1,378 @@
+import type { Clock, Logger } from '../../worker/api/context.ts'
+import type { Schema } from '../../worker/api/data.ts'
+import { ConnectError, DataError, kindOf, toError } from '../../worker/api/errors.ts'
+import type { SinkRecord } from '../../worker/api/record.ts'
+import type { TopicPartition } from '../../worker/api/topic-partition.ts'
+import type { Commit, Committer } from './committer.ts'
+import type { SchemaCompatibility } from './config-rules.ts'
+import type { MemoryBudget } from './memory-budget.ts'
+import { type FileLayout, OpenFile } from './open-file.ts'
+import type { Partitioner } from './partitioner.ts'
+import { needsNewObject, projectRecord } from './schema-compatibility.ts'
+import { nextScheduledRotation, type TimeZone } from './time-pattern.ts'
+
+/** When the open files of a topic partition are committed; -1 turns a rule off. */
+export interface RotationRules {
+  readonly flushCount: number
+  readonly flushBytes: number
+  readonly intervalMs: number
+  readonly onPartitionChange: boolean
+  readonly schedule: { readonly periodMs: number; readonly zone: TimeZone } | null
+  readonly idleMs: number
+  readonly maxOpenFiles: number
+}
+
+/** What the buffers of one task share. */
+export interface FileBufferServices {
+  readonly layout: FileLayout
+  readonly partitioner: Partitioner
+  readonly rotation: RotationRules
+  readonly compatibility: SchemaCompatibility
+  readonly committer: Committer
+  readonly budget: MemoryBudget
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly nullValues: 'ignore' | 'write'
+  readonly retryBackoffMs: number
+  /** Names that one commit may step over when they are taken. */
+  readonly maxTakenNames: number
+  /** Topic partitions that have open files or waiting records, this one included. */
+  activeBuffers(): number
+  /** Reports a record that cannot be written; throws when errors are not tolerated. */
+  report(record: SinkRecord, error: Error): Promise<void>
+  /** Reports a null that is ignored, if that is wanted. */
+  reportNull(record: SinkRecord): Promise<void>
+  /** Whether this task still owns the partition (I7). */
+  isAssigned(tp: TopicPartition): boolean
+  seek(tp: TopicPartition, offset: bigint): void
+  onCommitted(files: readonly OpenFile[]): void
+}
+
+/** What happened to the record at the head of the queue. */
+type Step = 'next' | 'next-then-commit' | 'commit-first' | 'next-then-drain'
+
+/**
+ * Records of one topic partition on their way into objects: at most one open file per directory, and all of them are
+ * committed together. Rules of rotation in the order of Confluent's `TopicPartitionWriter`.
+ *
+ * A retriable failure keeps everything as it is: `write` goes on after `retry.backoff.ms`, so a commit that is half
+ * done neither doubles nor renames what is written (the Java connector reads the records again instead).
+ */
+export class FileBuffer {
+  readonly tp: TopicPartition
+  readonly #services: FileBufferServices
+  #queue: SinkRecord[] = []
+  #head = 0
+  readonly #files = new Map<string, OpenFile>()
+  /** Schema that the current file of a directory was begun with; outlives commits, as projection goes on. */
+  readonly #schemas = new Map<string, Schema | null>()
+  readonly #takenNames = new Set<string>()
+  #commit: Commit | null = null
+  #count = 0
+  #lastDirectory: string | null = null
+  #baseTimestamp: number | null = null
+  #nextSchedule: number | null
+  #lastRecordAt = 0
+  /** Monotonic ms before which nothing is tried. */
+  #retryAt: number | null = null
+  /** First offset of the open files: what a restart must read again. */
+  #groupStart: bigint | null = null
+  /** After the last record that was appended, skipped or reported. */
+  #handled: bigint | null = null
+
+  constructor(tp: TopicPartition, services: FileBufferServices) {
+    this.tp = tp
+    this.#services = services
+    this.#nextSchedule = this.#scheduleAfter(services.clock.now())
+  }
+
+  /** Records that wait to be written. */
+  get waiting(): number {
+    return this.#queue.length - this.#head
+  }
+
+  get isActive(): boolean {
+    return this.waiting > 0 || this.#files.size > 0
+  }
+
+  get isBackingOff(): boolean {
+    return this.#retryAt !== null
+  }
+
+  get openFiles(): number {
+    return this.#files.size
+  }
+
+  /**
+   * Next offset to read after a crash now: everything before it is durable, or was reported or skipped (I1, I2).
+   * Null when no record came yet.
+   */
+  get committable(): bigint | null {
+    return this.#groupStart ?? this.#handled
+  }
+
+  enqueue(record: SinkRecord): void {
+    this.#queue.push(record)
+  }
+
+  /** Ms until time alone calls for a `write`; null when it does not. */
+  wakeAfterMs(): number | null {
+    const { clock, rotation } = this.#services
+    if (this.#retryAt !== null) return Math.max(0, this.#retryAt - clock.monotonicMs())
+    if (this.#files.size === 0) return null
+    const now = clock.now()
+    let wakeAt = this.#nextSchedule ?? Number.POSITIVE_INFINITY
+    if (rotation.idleMs >= 0) wakeAt = Math.min(wakeAt, this.#lastRecordAt + rotation.idleMs)
+    return Number.isFinite(wakeAt) ? Math.max(0, wakeAt - now) : null
+  }
+
+  /**
+   * Writes what waits, and commits what the rules call for. Never rejects for a retriable failure.
+   * @param deadline monotonic ms after which waiting records are left for the next call
+   */
+  async write(deadline: number, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#services
+    if (this.#retryAt !== null && clock.monotonicMs() < this.#retryAt) return
+    this.#retryAt = null
+    try {
+      await this.#write(clock.now(), deadline, signal)
+    } catch (error) {
+      if (signal.aborted) return
+      await this.#recover(error)
+    }
+  }
+
+  /** Drops what is not committed; the next owner reads it again. */
+  async close(): Promise<void> {
+    const files = [...this.#files.values()]
+    this.#reset()
+    const aborted = await Promise.allSettled(files.flatMap((f) => f.uploads.map(({ upload }) => upload.abort())))
+    for (const outcome of aborted) {
+      if (outcome.status === 'fulfilled') continue
+      const { topic, partition } = this.tp
+      const error = toError(outcome.reason).message
+      this.#services.logger.warn(
+        { topic, partition, error },
+        'an upload could not be aborted: the lifecycle rule of the bucket must remove it',
+      )
+    }
+  }
+
+  async #write(now: number, deadline: number, signal: AbortSignal): Promise<void> {
+    // What a failure interrupted comes first: a commit, then full parts.
+    if (this.#commit !== null) await this.#finishCommit()
+    await this.#drainFull()
+    // A period without data does not cut the first file of the next one short.
+    if (this.#files.size === 0 && this.#isScheduleDue(now)) this.#nextSchedule = this.#scheduleAfter(now)
+    if (this.waiting > 0) this.#lastRecordAt = now
+    await this.#writeQueue(now, deadline, signal)
+    const isIdle = this.#services.rotation.idleMs >= 0 && now - this.#lastRecordAt >= this.#services.rotation.idleMs
+    if (this.#files.size > 0 && this.waiting === 0 && (this.#isScheduleDue(now) || isIdle)) await this.#beginCommit(now)
+  }
+
+  async #writeQueue(now: number, deadline: number, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#services
+    while (this.#head < this.#queue.length && !signal.aborted) {
+      const record = this.#queue[this.#head]
+      if (record === undefined || clock.monotonicMs() >= deadline) break
+      let step: Step
+      try {
+        if (record.value === null && this.#services.nullValues === 'ignore') {
+          await this.#services.reportNull(record)
+          this.#advance(record)
+          continue
+        }
+        step = this.#append(record, now)
+      } catch (error) {
+        // Of a record's own fault; reported before the position passes (I3).
+        if (kindOf(error) !== 'record') throw error
+        await this.#services.report(record, toError(error))
+        this.#advance(record)
+        continue
+      }
+      if (step !== 'commit-first') this.#advance(record)
+      if (step === 'next-then-drain') await this.#relieve(now)
+      else if (step !== 'next') await this.#beginCommit(now)
+    }
+    if (this.#head === this.#queue.length) {
+      this.#queue = []
+      this.#head = 0
+    }
+  }
+
+  #advance(record: SinkRecord): void {
+    this.#head++
+    this.#handled = record.offset + 1n
+  }
+
+  /** Appends one record, or says that a commit must come first. @throws DataError */
+  #append(record: SinkRecord, now: number): Step {
+    const { partitioner, rotation, compatibility, layout, budget } = this.#services
+    const isTombstone = record.value === null
+    const timestamp = partitioner.timestampOf?.(record, now) ?? null
+    this.#baseTimestamp ??= timestamp
+    const directory = isTombstone ? layout.tombstoneDirectory : partitioner.encode(record, now)
+    const known = this.#schemas.get(directory)
+    if (known === undefined) this.#schemas.set(directory, record.valueSchema)
+    const current = known === undefined ? record.valueSchema : known
+    if (this.#isTimeUp(directory, timestamp, now, isTombstone)) return 'commit-first'
+    if (needsNewObject(compatibility, record.valueSchema, current)) {
+      this.#schemas.set(directory, record.valueSchema)
+      if (this.#count > 0) return 'commit-first'
+    }
+    const isNew = !this.#files.has(directory)
+    if (isNew && rotation.maxOpenFiles > 0 && this.#files.size >= rotation.maxOpenFiles) return 'commit-first'
+    this.#appendTo(directory, projectRecord(compatibility, record, this.#schemas.get(directory) ?? null))
+    this.#lastDirectory = directory
+    if (++this.#count >= rotation.flushCount) return 'next-then-commit'
+    if (rotation.flushBytes > 0 && this.#encodedBytes() >= rotation.flushBytes) return 'next-then-commit'
+    return budget.exceeded || this.#files.get(directory)?.isFull === true ? 'next-then-drain' : 'next'
+  }
+
+  #appendTo(directory: string, record: SinkRecord): void {
+    const existing = this.#files.get(directory)
+    if (existing !== undefined) {
+      existing.append(record)
+      return
+    }
+    const file = new OpenFile(this.#services.layout, record, directory, this.#takenNames)
+    try {
+      file.append(record)
+    } catch (error) {
+      file.discard()
+      throw error
+    }
+    this.#files.set(directory, file)
+    this.#groupStart ??= record.offset
+  }
+
+  /** Whether record time or the clock calls for a commit before this record. */
+  #isTimeUp(directory: string, timestamp: number | null, now: number, isTombstone: boolean): boolean {
+    if (this.#count === 0) return false
+    const { intervalMs, onPartitionChange } = this.#services.rotation
+    if (intervalMs > 0 && timestamp !== null && this.#baseTimestamp !== null) {
+      if (timestamp - this.#baseTimestamp >= intervalMs) return true
+      const wasTombstone = this.#lastDirectory === this.#services.layout.tombstoneDirectory
+      const changed = this.#lastDirectory !== null && directory !== this.#lastDirectory
+      if (onPartitionChange && changed && !isTombstone && !wasTombstone) return true
+    }
+    return this.#isScheduleDue(now)
+  }
+
+  #isScheduleDue(now: number): boolean {
+    return this.#nextSchedule !== null && now >= this.#nextSchedule
+  }
+
+  #scheduleAfter(now: number): number | null {
+    const { schedule } = this.#services.rotation
+    return schedule === null ? null : nextScheduledRotation(now, schedule.periodMs, schedule.zone)
+  }
+
+  #encodedBytes(): number {
+    let bytes = 0
+    for (const file of this.#files.values()) bytes += file.encodedBytes
+    return bytes
+  }
+
+  async #drainFull(): Promise<void> {
+    for (const file of this.#files.values()) if (file.isFull) await file.drain()
+  }
+
+  /** Uploads full parts; over the task's memory limit, also gives back what this partition holds beyond its share. */
+  async #relieve(now: number): Promise<void> {
+    await this.#drainFull()
+    const { budget } = this.#services
+    if (!budget.exceeded) return
+    const largest = [...this.#files.values()].sort((a, b) => b.heldBytes - a.heldBytes)[0]
+    if (largest === undefined) return
+    for (const { upload } of largest.uploads) if (await upload.spill()) return
+    const held = [...this.#files.values()].reduce((sum, f) => sum + f.heldBytes, 0)
+    if (held * this.#services.activeBuffers() < budget.limitBytes) return
+    const { topic, partition } = this.tp
+    const files = this.#files.size
+    this.#services.logger.warn(
+      { topic, partition, files },
+      's3.buffer.total.bytes is reached: files are committed early',
+    )
+    await this.#beginCommit(now)
+  }
+
+  async #beginCommit(now: number): Promise<void> {
+    this.#commit = this.#services.committer.begin([...this.#files.values()])
+    if (this.#isScheduleDue(now)) this.#nextSchedule = this.#scheduleAfter(now)
+    await this.#finishCommit()
+  }
+
+  async #finishCommit(): Promise<void> {
+    const commit = this.#commit
+    if (commit === null) return
+    // A task that lost the partition must not shorten what the new owner writes under the same names (I7).
+    if (!this.#services.isAssigned(this.tp)) return this.close()
+    await commit.run()
+    this.#files.clear()
+    this.#takenNames.clear()
+    this.#commit = null
+    this.#count = 0
+    this.#baseTimestamp = null
+    this.#groupStart = null
+    if (this.#services.compatibility === 'NONE') this.#schemas.clear()
+    this.#services.onCommitted(commit.files)
+  }
+
+  /** Back-off, a new start from the first open offset, or the end of the task. */
+  async #recover(error: unknown): Promise<void> {
+    const { clock, logger, retryBackoffMs } = this.#services
+    const { topic, partition } = this.tp
+    if (kindOf(error) === 'retriable') {
+      this.#retryAt = clock.monotonicMs() + retryBackoffMs
+      logger.warn(
+        { topic, partition, error: toError(error).message, retryBackoffMs },
+        'write failed and will be tried again',
+      )
+      return
+    }
+    if (!(error instanceof ConnectError)) throw error
+    const restart = this.#groupStart
+    if (restart === null) throw error
+    if (error.code === 'CONNECT_S3_PRECONDITION_FAILED') this.#rememberTakenName(error)
+    else if (error.code !== 'CONNECT_S3_NOT_FOUND' || error.context['error'] !== 'NoSuchUpload') throw error
+    logger.warn({ topic, partition, offset: restart, error: error.message }, 'the open files are written anew')
+    const taken = [...this.#takenNames]
+    await this.close()
+    for (const name of taken) this.#takenNames.add(name)
+    this.#handled = restart
+    this.#services.seek(this.tp, restart)
+  }
+
+  #rememberTakenName(error: ConnectError): void {
+    if (this.#takenNames.size >= this.#services.maxTakenNames) {
+      const message = `${this.#takenNames.size} names of objects are taken (max.files.scan.limit): ${error.message}`
+      throw new ConnectError('fatal', 'CONNECT_S3_NAMES_TAKEN', message, { cause: error })
+    }
+    this.#takenNames.add(String(error.context['key']))
+  }
+
+  #reset(): void {
+    this.#queue = []
+    this.#head = 0
+    this.#files.clear()
+    this.#takenNames.clear()
+    this.#commit = null
+    this.#count = 0
+    this.#baseTimestamp = null
+    this.#lastDirectory = null
+    this.#handled = this.committable
+    this.#groupStart = null
+  }
+}
+
+/** A null value while `behavior.on.null.values=fail`. */
+export function nullValueError(): ConnectError {
+  const message = "Null valued records are not writeable with current behavior.on.null.values 'settings."
+  return new ConnectError('fatal', 'CONNECT_S3_NULL_VALUE', message)
+}
+
+/** The report of an ignored null, in the words of the Java connector. */
+export function skippedNullError(): DataError {
+  return new DataError('CONNECT_S3_NULL_VALUE', 'Skipping null value record.')
+}

@@ -1,0 +1,319 @@
+import { createHash } from 'node:crypto'
+import { promisify } from 'node:util'
+import { createGzip, type Gzip, gzip } from 'node:zlib'
+import { ConnectError, RetriableError, toError } from '../../worker/api/errors.ts'
+import type { ObjectAddress, ObjectStore, UploadedPart, WriteOptions } from '../common/s3-client.ts'
+import type { ByteTarget } from './formats/format.ts'
+import type { Limiter } from './limiter.ts'
+import { GrowingBuffer, type MemoryBudget } from './memory-budget.ts'
+
+/** What all uploads of a task share. */
+export interface UploadSettings {
+  readonly store: ObjectStore
+  /** Requests at a time, over all topic partitions of the task. */
+  readonly limiter: Limiter
+  readonly budget: MemoryBudget
+  readonly partBytes: number
+  readonly initialBytes: number
+  /** Level of gzip; null writes plain objects. */
+  readonly gzipLevel: number | null
+  readonly write: WriteOptions
+  /** Never replace an existing object (`If-None-Match: *`). */
+  readonly onlyIfAbsent: boolean
+}
+
+export interface CompletedObject {
+  readonly at: ObjectAddress
+  /** Size of the object as stored. */
+  readonly bytes: number
+  readonly etag: string | null
+  readonly versionId: string | null
+}
+
+/** S3 accepts parts of different sizes, but none below this except the last. */
+const minPartBytes = 5_242_880
+const maxParts = 10_000
+/** Text handed to the compressor at a time; smaller objects are compressed in one go and need no stream. */
+const gzipChunkBytes = 65_536
+/** What a running deflate holds: window and hash tables. */
+const gzipStateBytes = 268_000
+const gzipOnce = promisify(gzip)
+
+/**
+ * One object on its way to S3. Bytes go into a growing buffer; full parts are uploaded by `drain`; `complete` makes
+ * the object visible, by one request when it fits one part. Nothing is visible before. Every step may be repeated
+ * after a retriable failure and goes on where it stopped.
+ */
+export class ObjectUpload implements ByteTarget {
+  readonly at: ObjectAddress
+  readonly #settings: UploadSettings
+  /** Encoded bytes that are not compressed yet (with gzip), or not uploaded yet (without). */
+  readonly #encoded: GrowingBuffer
+  readonly #compressor: Compressor | null
+  readonly #parts: UploadedPart[] = []
+  #uploadedBytes = 0
+  #encodedBytes = 0
+  #uploadId: string | null = null
+  #completed: CompletedObject | null = null
+
+  constructor(at: ObjectAddress, settings: UploadSettings) {
+    this.at = at
+    this.#settings = settings
+    const { budget, initialBytes, partBytes, gzipLevel } = settings
+    const steadyBytes = (gzipLevel === null ? partBytes : gzipChunkBytes) + 65_536
+    this.#encoded = new GrowingBuffer(budget, Math.min(initialBytes, steadyBytes), steadyBytes)
+    this.#compressor = gzipLevel === null ? null : new Compressor(gzipLevel, settings)
+  }
+
+  /** Bytes written so far, before compression. */
+  get length(): number {
+    return this.#encodedBytes + this.#encoded.length
+  }
+
+  /** Bytes held in memory. */
+  get heldBytes(): number {
+    return this.#encoded.length + (this.#compressor?.output.length ?? 0)
+  }
+
+  /** Whether `drain` has something to do. */
+  get isFull(): boolean {
+    return this.#encoded.length >= (this.#compressor === null ? this.#settings.partBytes : gzipChunkBytes)
+  }
+
+  text(text: string): void {
+    this.#encoded.text(text)
+  }
+
+  bytes(bytes: Uint8Array): void {
+    this.#encoded.bytes(bytes)
+  }
+
+  /** For `rollback`; valid until the next `drain`. */
+  mark(): number {
+    return this.#encoded.length
+  }
+
+  rollback(mark: number): void {
+    this.#encoded.truncate(mark)
+  }
+
+  /** Compresses and uploads what fills a chunk or a part. @throws RetriableError: call again later */
+  async drain(): Promise<void> {
+    if (this.isFull) await this.#compress()
+    await this.#uploadParts(this.#settings.partBytes)
+  }
+
+  /** Uploads what is held if it may be a part by itself, to give memory back. @returns whether it could */
+  async spill(): Promise<boolean> {
+    await this.#compress()
+    const pending = this.#pending
+    if (pending.length < minPartBytes) return false
+    await this.#uploadParts(pending.length)
+    return true
+  }
+
+  /**
+   * Makes the object visible. Idempotent.
+   * @throws RetriableError: call again later
+   * @throws ConnectError CONNECT_S3_PRECONDITION_FAILED: an object with other content has this name
+   * @throws ConnectError CONNECT_S3_NOT_FOUND: the server has lost the upload (or the bucket)
+   */
+  async complete(): Promise<CompletedObject> {
+    if (this.#completed !== null) return this.#completed
+    await this.#compress()
+    if (this.#compressor !== null) await this.#compressor.finish()
+    this.#completed = this.#uploadId === null ? await this.#putWhole() : await this.#completeParts(this.#uploadId)
+    this.release()
+    return this.#completed
+  }
+
+  /** Drops everything that is not visible yet; a completed object stays. Idempotent. */
+  async abort(): Promise<void> {
+    this.release()
+    const uploadId = this.#uploadId
+    if (uploadId === null || this.#completed !== null) return
+    this.#uploadId = null
+    await this.#settings.store.abortUpload(this.at, uploadId)
+  }
+
+  get #pending(): GrowingBuffer {
+    return this.#compressor?.output ?? this.#encoded
+  }
+
+  async #compress(): Promise<void> {
+    if (this.#compressor === null || this.#encoded.length === 0) return
+    await this.#compressor.write(this.#encoded.view())
+    this.#encodedBytes += this.#encoded.length
+    this.#encoded.truncate(0)
+  }
+
+  async #uploadParts(partBytes: number): Promise<void> {
+    const pending = this.#pending
+    while (pending.length >= partBytes && partBytes > 0) await this.#uploadPart(partBytes)
+  }
+
+  async #uploadPart(partBytes: number): Promise<void> {
+    const { store, limiter, write } = this.#settings
+    if (this.#parts.length >= maxParts) {
+      const message = `${this.at.key} has reached ${maxParts} parts: raise s3.part.size or lower flush.size`
+      throw new ConnectError('fatal', 'CONNECT_S3_TOO_MANY_PARTS', message)
+    }
+    const uploadId = (this.#uploadId ??= await limiter.run(() => store.createUpload(this.at, write)))
+    const part = { number: this.#parts.length + 1, body: this.#pending.view(partBytes) }
+    this.#parts.push(await limiter.run(() => store.uploadPart(this.at, uploadId, part, write)))
+    // Consumed only now: a failed part stays in the buffer and is sent again.
+    this.#pending.consume(partBytes)
+    this.#uploadedBytes += partBytes
+    if (this.#compressor === null) this.#encodedBytes += partBytes
+  }
+
+  async #putWhole(): Promise<CompletedObject> {
+    const { store, limiter, write, onlyIfAbsent } = this.#settings
+    const body = this.#pending.view()
+    try {
+      const written = await limiter.run(() => store.put(this.at, body, { ...write, onlyIfAbsent }))
+      return { at: this.at, bytes: body.length, ...written }
+    } catch (error) {
+      return this.#ifSameContent(error, body.length, createHash('md5').update(body).digest('hex'))
+    }
+  }
+
+  async #completeParts(uploadId: string): Promise<CompletedObject> {
+    const { store, limiter, onlyIfAbsent } = this.#settings
+    await this.#uploadParts(this.#pending.length)
+    const bytes = this.#uploadedBytes
+    try {
+      const written = await limiter.run(() => store.completeUpload(this.at, uploadId, this.#parts, { onlyIfAbsent }))
+      return { at: this.at, bytes, ...written }
+    } catch (error) {
+      return this.#ifSameContent(error, bytes, etagOfParts(this.#parts))
+    }
+  }
+
+  /**
+   * An answer may be lost after the server carried the request out: the repeat then meets its own object, or an upload
+   * that is gone. The object counts when size and ETag say that it is this one; encrypted objects have ETags of
+   * another kind, there the size decides.
+   */
+  async #ifSameContent(error: unknown, bytes: number, etag: string): Promise<CompletedObject> {
+    const code = error instanceof ConnectError ? error.code : null
+    if (code !== 'CONNECT_S3_PRECONDITION_FAILED' && code !== 'CONNECT_S3_NOT_FOUND') throw error
+    const { store, limiter, write } = this.#settings
+    const head = await limiter.run(() => store.head(this.at))
+    const encrypted = write.customerKey !== null || write.encryption === 'aws:kms'
+    if (head === null || head.bytes !== bytes || (head.etag !== etag && !encrypted)) throw error
+    return { at: this.at, bytes, etag: head.etag, versionId: head.versionId }
+  }
+
+  /** Gives the memory back; only `complete` (again) and `abort` may follow. Idempotent. */
+  release(): void {
+    this.#encodedBytes += this.#encoded.length
+    this.#encoded.release()
+    this.#compressor?.close()
+  }
+}
+
+/** ETag that S3 gives to an object of several parts: the MD5 of their MD5s and their number. */
+function etagOfParts(parts: readonly UploadedPart[]): string {
+  const hash = createHash('md5')
+  for (const { etag } of parts) hash.update(Buffer.from(etag.replaceAll('"', ''), 'hex'))
+  return `${hash.digest('hex')}-${parts.length}`
+}
+
+/**
+ * gzip of one object: one member, no time stamp. A small object is compressed in one call on the thread pool; the
+ * stream with its 256 KiB of state comes into being with the second chunk only, so hundreds of open objects are cheap.
+ */
+class Compressor {
+  readonly output: GrowingBuffer
+  readonly #level: number
+  readonly #budget: MemoryBudget
+  #stream: Gzip | null = null
+  #first: Buffer | null = null
+  #failure: Error | null = null
+  #finished = false
+
+  constructor(level: number, { budget, partBytes }: Pick<UploadSettings, 'budget' | 'partBytes'>) {
+    this.#level = level
+    this.#budget = budget
+    this.output = new GrowingBuffer(budget, 1024, partBytes + 65_536)
+  }
+
+  async write(chunk: Buffer): Promise<void> {
+    if (this.#stream === null && this.#first === null) {
+      this.#first = Buffer.from(chunk)
+      this.#budget.add(this.#first.length)
+      return
+    }
+    const stream = this.#start()
+    if (this.#first !== null) {
+      await this.#push(stream, this.#first)
+      this.#dropFirst()
+    }
+    await this.#push(stream, chunk)
+  }
+
+  /** Idempotent. */
+  async finish(): Promise<void> {
+    if (this.#finished) return
+    if (this.#stream === null) {
+      this.output.bytes(await gzipOnce(this.#first ?? Buffer.alloc(0), { level: this.#level }))
+      this.#dropFirst()
+    } else {
+      const stream = this.#stream
+      await new Promise<void>((resolve, reject) => {
+        stream.once('end', resolve)
+        stream.once('error', (cause) => reject(failed(cause)))
+        stream.end()
+      })
+      this.#stop()
+    }
+    this.#finished = true
+  }
+
+  close(): void {
+    this.#dropFirst()
+    this.#stop()
+    this.output.release()
+  }
+
+  #start(): Gzip {
+    if (this.#stream !== null) return this.#stream
+    const stream = createGzip({ level: this.#level })
+    stream.on('data', (data: Buffer) => this.output.bytes(data))
+    stream.on('error', (error) => {
+      this.#failure = error
+    })
+    this.#budget.add(gzipStateBytes)
+    this.#stream = stream
+    return stream
+  }
+
+  #push(stream: Gzip, chunk: Buffer): Promise<void> {
+    if (this.#failure !== null) throw failed(this.#failure)
+    return new Promise((resolve, reject) => {
+      stream.write(chunk, (cause) => (cause ? reject(failed(cause)) : resolve()))
+    })
+  }
+
+  #dropFirst(): void {
+    if (this.#first !== null) this.#budget.add(-this.#first.length)
+    this.#first = null
+  }
+
+  #stop(): void {
+    if (this.#stream === null) return
+    this.#stream.destroy()
+    this.#stream = null
+    this.#budget.add(-gzipStateBytes)
+  }
+}
+
+function failed(cause: unknown): ConnectError {
+  return new ConnectError('fatal', 'CONNECT_S3_COMPRESSION', `gzip failed: ${toError(cause).message}`, { cause })
+}
+
+/** Whether the writer may keep its state and call again later. */
+export function isRetriable(error: unknown): error is RetriableError {
+  return error instanceof ConnectError && error.kind === 'retriable'
+}

@@ -1,0 +1,94 @@
+import { type Schema, type SchemaType, type Struct, schemaEquals, type Value } from '../../worker/api/data.ts'
+import { DataError } from '../../worker/api/errors.ts'
+import type { SinkRecord } from '../../worker/api/record.ts'
+import type { SchemaCompatibility } from './config-rules.ts'
+
+/**
+ * Whether a record needs a new object, given the schema that the current one was begun with.
+ * @throws DataError CONNECT_S3_SCHEMA_PROJECTION when the mode needs versions and a schema has none
+ */
+export function needsNewObject(mode: SchemaCompatibility, schema: Schema | null, current: Schema | null): boolean {
+  if (schema === current) return false
+  if (schema === null || current === null) return true
+  if (mode === 'NONE') return !schemaEquals(schema, current)
+  if (schema.version === null || current.version === null) {
+    throw failure(`Schema version required for ${mode} compatibility`)
+  }
+  return mode === 'FORWARD' ? schema.version < current.version : schema.version > current.version
+}
+
+/** The record with its value in the form of `target`. @throws DataError CONNECT_S3_SCHEMA_PROJECTION */
+export function projectRecord(mode: SchemaCompatibility, record: SinkRecord, target: Schema | null): SinkRecord {
+  const schema = record.valueSchema
+  if (mode === 'NONE' || schema === null || target === null || schema === target || schemaEquals(schema, target)) {
+    return record
+  }
+  return record.with({ valueSchema: target, value: project(schema, record.value, target) })
+}
+
+const numberRank: Readonly<Partial<Record<SchemaType, number>>> = {
+  INT8: 0,
+  INT16: 1,
+  INT32: 2,
+  INT64: 3,
+  FLOAT32: 4,
+  FLOAT64: 5,
+}
+
+/** Connect's `SchemaProjector`. */
+function project(source: Schema, value: Value, target: Schema): Value {
+  if (source.optional && !target.optional) {
+    if (target.defaultValue === null)
+      throw failure('Writer schema is optional, however, target schema does not provide a default value')
+    if (value === null) return target.defaultValue
+  }
+  if (value === null) return null
+  checkNames(source, target)
+  if (source.type === 'STRUCT') return projectStruct(source, value as Struct, target)
+  const { valueSchema: from, keySchema: fromKey } = source
+  const { valueSchema: to, keySchema: toKey } = target
+  if (source.type === 'ARRAY' && from !== null && to !== null) {
+    return (value as readonly Value[]).map((item) => project(from, item, to))
+  }
+  if (source.type === 'MAP' && from !== null && to !== null && fromKey !== null && toKey !== null) {
+    const entries = [...(value as ReadonlyMap<Value, Value>)]
+    return new Map(entries.map(([k, v]) => [project(fromKey, k, toKey), project(from, v, to)]))
+  }
+  return promote(source, value, target)
+}
+
+function checkNames(source: Schema, target: Schema): void {
+  if (source.name !== target.name)
+    throw failure(`Schema name mismatch. source name: ${source.name} and target name: ${target.name}`)
+  if (source.type !== target.type && !isPromotable(source, target)) {
+    throw failure(`Schema type mismatch. source type: ${source.type} and target type: ${target.type}`)
+  }
+}
+
+function isPromotable(source: Schema, target: Schema): boolean {
+  const from = numberRank[source.type]
+  const to = numberRank[target.type]
+  return from !== undefined && to !== undefined && from <= to
+}
+
+function promote(source: Schema, value: Value, target: Schema): Value {
+  if (source.type === target.type || value instanceof Date) return value
+  if (target.type === 'INT64') return typeof value === 'number' ? BigInt(value) : value
+  return typeof value === 'bigint' ? Number(value) : value
+}
+
+function projectStruct(source: Schema, value: Struct, target: Schema): Struct {
+  const projected: Record<string, Value> = {}
+  for (const field of target.fields) {
+    const from = source.fieldsByName.get(field.name)
+    if (from !== undefined) projected[field.name] = project(from.schema, value[field.name] ?? null, field.schema)
+    else if (field.schema.optional || field.schema.defaultValue !== null)
+      projected[field.name] = field.schema.defaultValue
+    else throw failure(`Required field ${field.name} is missing from source schema: ${source.name}`)
+  }
+  return projected
+}
+
+function failure(message: string): DataError {
+  return new DataError('CONNECT_S3_SCHEMA_PROJECTION', message)
+}

@@ -1,0 +1,238 @@
+import { ConfigError } from '../../worker/api/errors.ts'
+import type { SinkTaskContext } from '../../worker/api/task.ts'
+import type { FileRole } from '../common/metadata-message.ts'
+import type { ObjectStore, S3ClientOptions, WriteOptions } from '../common/s3-client.ts'
+import { Committer, type Tagging } from './committer.ts'
+import type { S3SinkConfig } from './config-options.ts'
+import { compatibilityOf, formatOf, isMetaField, metaFieldNames, partitionerOf } from './config-rules.ts'
+import { type FileBufferServices, type RotationRules, skippedNullError } from './file-buffer.ts'
+import { ByteArrayFormat } from './formats/byte-array.ts'
+import type { RecordFormat } from './formats/format.ts'
+import { JsonFormat, type JsonFormatOptions, JsonHeadersFormat } from './formats/json.ts'
+import { Limiter } from './limiter.ts'
+import { MemoryBudget } from './memory-budget.ts'
+import { groupFromDirectory, MetadataTopic } from './metadata-topic.ts'
+import type { FileLayout, OpenFile } from './open-file.ts'
+import { createPartitioner } from './partitioner.ts'
+import { TimeZone } from './time-pattern.ts'
+
+/** Requests of one task at a time; the SDK's agent opens at most 50 connections. */
+const concurrentRequests = 16
+const defaultInitialBytes = 16_384
+
+/** How to reach the server. @throws ConfigError when store.url is no URL */
+export function clientOptions(config: S3SinkConfig): S3ClientOptions {
+  const id = config['aws.access.key.id']
+  const secret = config['aws.secret.access.key']
+  return {
+    region: config['s3.region'],
+    endpoint: endpointOf(config['store.url']),
+    pathStyle: config['s3.path.style.access.enabled'],
+    accelerate: config['s3.wan.mode'],
+    credentials: id === '' || secret === null ? null : { id, secret, sessionToken: config['aws.session.token'] },
+    attempts: Math.max(1, config['s3.part.retries']),
+    backoffMs: config['s3.retry.backoff.ms'],
+    checksums: config['s3.checksum.mode'].toLowerCase() === 'when_supported' ? 'WHEN_SUPPORTED' : 'WHEN_REQUIRED',
+    expectContinue: config['s3.http.send.expect.continue'],
+  }
+}
+
+function endpointOf(url: string | null): string | null {
+  if (url === null || url === '') return null
+  const withScheme = url.includes('://') ? url : `https://${url}`
+  if (URL.canParse(withScheme)) return withScheme
+  throw new ConfigError([{ option: 'store.url', message: `'${url}' is not a URL` }])
+}
+
+export interface ServiceParts {
+  readonly config: S3SinkConfig
+  readonly context: SinkTaskContext
+  readonly store: ObjectStore
+  readonly activeBuffers: () => number
+}
+
+/** The services of all buffers of a task, from its options. @throws ConfigError */
+export function buildServices({ config, context, store, activeBuffers }: ServiceParts): FileBufferServices {
+  const { metrics, clock, logger } = context
+  const budget = new MemoryBudget(config['s3.buffer.total.bytes'])
+  const written = metrics.counter('s3-records-written-total', 'Records in committed objects')
+  const objects = metrics.counter('s3-objects-committed-total', 'Objects that became visible')
+  const held = metrics.gauge('s3-buffered-bytes', 'Memory of open objects')
+  return {
+    layout: fileLayout(config, store, budget),
+    partitioner: createPartitioner(config),
+    rotation: rotationRules(config),
+    compatibility: compatibilityOf(config['schema.compatibility']),
+    committer: new Committer({
+      store,
+      logger,
+      tagging: tagging(config),
+      metadataTopic: metadataTopic(config, context),
+    }),
+    budget,
+    clock,
+    logger,
+    nullValues: config['behavior.on.null.values'].toLowerCase() === 'write' ? 'write' : 'ignore',
+    retryBackoffMs: config['retry.backoff.ms'],
+    maxTakenNames: config['max.files.scan.limit'],
+    activeBuffers,
+    report: (record, error) => context.report(record, error),
+    reportNull: nullReporter(config, context),
+    isAssigned: ({ topic, partition }) =>
+      context.assignment().some((tp) => tp.topic === topic && tp.partition === partition),
+    seek: (tp, offset) => context.seek(tp, offset),
+    onCommitted(files) {
+      for (const file of files) {
+        written.add(file.recordCount)
+        objects.add(file.uploads.length)
+      }
+      held.set(budget.usedBytes)
+    },
+  }
+}
+
+/** As in Java, where the reporter exists only with `errors.tolerance=all`: else an ignored null passes in silence. */
+function nullReporter(config: S3SinkConfig, context: SinkTaskContext): FileBufferServices['reportNull'] {
+  const reports = config['report.null.values.to.dlq'] && context.rawConfig['errors.tolerance']?.toLowerCase() === 'all'
+  return async (record) => {
+    if (reports) await context.report(record, skippedNullError())
+  }
+}
+
+function rotationRules(config: S3SinkConfig): RotationRules {
+  const periodMs = config['rotate.schedule.interval.ms']
+  return {
+    flushCount: Math.max(1, config['flush.size']),
+    flushBytes: config['flush.size.bytes'],
+    intervalMs: config['rotate.interval.ms'],
+    onPartitionChange: config['rotate.file.on.partition.change'],
+    schedule: periodMs > 0 ? { periodMs, zone: new TimeZone(config.timezone) } : null,
+    idleMs: config['rotate.idle.ms'],
+    maxOpenFiles: config['partitioner.max.open.files'],
+  }
+}
+
+function fileLayout(config: S3SinkConfig, store: ObjectStore, budget: MemoryBudget): FileLayout {
+  const gzip = config['s3.compression.type'].toLowerCase() === 'gzip'
+  const storesSides = config['store.kafka.keys'] || config['store.kafka.headers']
+  const json = jsonOptions(config)
+  const sideJson = { ...json, metaFields: [] }
+  return {
+    bucket: config['s3.bucket.name'],
+    topicsDir: config['topics.dir'],
+    directoryDelimiter: config['directory.delim'],
+    fileDelimiter: config['file.delim'],
+    offsetDigits: config['filename.offset.zero.pad.width'],
+    compressionSuffix: gzip ? '.gz' : '',
+    values: recordFormat(config, 'format.class', json),
+    keys: config['store.kafka.keys'] ? recordFormat(config, 'keys.format.class', sideJson) : null,
+    headers: config['store.kafka.headers'] ? new JsonHeadersFormat(sideJson) : null,
+    tombstoneDirectory: config['tombstone.encoded.partition'],
+    collectColumns: config['notify.topic'] !== '' && config['notify.include.schema'],
+    uploads: {
+      store,
+      limiter: new Limiter(concurrentRequests),
+      budget,
+      partBytes: config['s3.part.size'],
+      initialBytes: config['s3.elastic.buffer.enable']
+        ? config['s3.elastic.buffer.init.capacity']
+        : defaultInitialBytes,
+      gzipLevel: gzip ? config['s3.compression.level'] : null,
+      write: writeOptions(config),
+      // A second name for equal cuts would break the deterministic names of the other rotations.
+      onlyIfAbsent: config['enable.conditional.writes'] && config['rotate.schedule.interval.ms'] > 0 && !storesSides,
+    },
+  }
+}
+
+function jsonOptions(config: S3SinkConfig): JsonFormatOptions {
+  return {
+    numericDecimals: config['json.decimal.format'].toUpperCase() === 'NUMERIC',
+    metaFields: config['format.output.meta.fields'].filter(isMetaField),
+  }
+}
+
+function recordFormat(
+  config: S3SinkConfig,
+  option: 'format.class' | 'keys.format.class',
+  json: JsonFormatOptions,
+): RecordFormat {
+  switch (formatOf(config[option])) {
+    case 'json':
+      return new JsonFormat(json)
+    case 'bytearray':
+      return new ByteArrayFormat(config['format.bytearray.extension'], config['format.bytearray.separator'] ?? '\n')
+    case null:
+      throw new ConfigError([
+        {
+          option,
+          message: `'${config[option]}' is not supported by this version: choose JsonFormat or ByteArrayFormat`,
+        },
+      ])
+  }
+}
+
+function writeOptions(config: S3SinkConfig): WriteOptions {
+  return {
+    contentType: 'binary/octet-stream',
+    cannedAcl: config['s3.acl.canned'],
+    encryption: config['s3.ssea.name'] === '' ? null : config['s3.ssea.name'],
+    kmsKeyId: config['s3.sse.kms.key.id'] === '' ? null : config['s3.sse.kms.key.id'],
+    customerKey: config['s3.sse.customer.key'],
+    contentMd5: config['s3.send.digest'],
+  }
+}
+
+function tagging(config: S3SinkConfig): Tagging | null {
+  const pairs = config['s3.object.tagging.key.value.pairs'].map((pair) => {
+    const at = pair.indexOf(':')
+    return [pair.slice(0, at), pair.slice(at + 1)] as const
+  })
+  if (!config['s3.object.tagging'] && pairs.length === 0) return null
+  const failOnError = config['s3.object.behavior.on.tagging.error'].toLowerCase() === 'fail'
+  return { offsets: config['s3.object.tagging'], pairs, failOnError }
+}
+
+function metadataTopic(config: S3SinkConfig, context: SinkTaskContext): MetadataTopic | null {
+  const topic = config['notify.topic']
+  if (topic === '') return null
+  const name = (option: string) => (formatOf(option) === 'bytearray' ? 'bytes' : 'json')
+  const formatByRole: Readonly<Record<FileRole, string>> = {
+    value: name(config['format.class']),
+    keys: name(config['keys.format.class']),
+    headers: 'json',
+    tombstone: name(config['keys.format.class']),
+  }
+  const options = {
+    topic,
+    granularity: config['notify.granularity'].toLowerCase() === 'commit' ? 'commit' : 'file',
+    key: notifyKey(config),
+    groupOf: groupOf(config),
+    timeoutMs: config['notify.timeout.ms'],
+    region: config['s3.region'],
+    compression: config['s3.compression.type'].toLowerCase(),
+    metaFields: config['format.output.meta.fields'].filter(isMetaField).map((field) => metaFieldNames[field]),
+    formatOf: (role: FileRole) => formatByRole[role],
+    connector: context.connector,
+    task: context.task,
+  } as const
+  return new MetadataTopic(options, context.producer, context.clock)
+}
+
+function notifyKey(config: S3SinkConfig): 'group' | 'topic-partition' | 'object' {
+  const key = config['notify.key'].toLowerCase()
+  return key === 'object' || key === 'topic-partition' ? key : 'group'
+}
+
+/** Directories of partitions and of time say nothing about the kind of event: there the loader uses the topic. */
+function groupOf(config: S3SinkConfig): (file: OpenFile) => string | null {
+  const [from, name = null] = config['notify.group.from'].split(':')
+  const partitioner = partitionerOf(config['partitioner.class'])
+  const byField = partitioner === 'Field' || partitioner === 'Key'
+  if (from === 'topic') return (file) => file.topic
+  if (!byField && name === null) return () => null
+  const delimiter = config['directory.delim']
+  // With a schema prefix, the first directory is not one of the partitioner's.
+  const field = name ?? (partitioner === 'Key' ? 'key' : (config['partition.field.name'][0] ?? null))
+  return (file) => groupFromDirectory(file.directory, delimiter, field)
+}

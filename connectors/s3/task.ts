@@ -1,0 +1,170 @@
+import { ConfigError } from '../../worker/api/errors.ts'
+import type { SinkRecord } from '../../worker/api/record.ts'
+import type { SinkTask, SinkTaskContext } from '../../worker/api/task.ts'
+import { type Offsets, type TopicPartition, TopicPartitionMap } from '../../worker/api/topic-partition.ts'
+import { type ObjectStore, openObjectStore } from '../common/s3-client.ts'
+import type { S3SinkConfig } from './config-options.ts'
+import { FileBuffer, type FileBufferServices, nullValueError } from './file-buffer.ts'
+import { buildServices, clientOptions } from './settings.ts'
+
+/** Everything that lives between `start` and `stop`. */
+interface Running {
+  readonly config: S3SinkConfig
+  readonly context: SinkTaskContext
+  readonly store: ObjectStore
+  readonly services: FileBufferServices
+}
+
+/**
+ * Writes topics to objects in S3. One `FileBuffer` per topic partition does the work; the task feeds them, keeps
+ * partitions paused whose buffer cannot take more, and tells how far offsets may be committed.
+ */
+export class S3SinkTask implements SinkTask<S3SinkConfig> {
+  readonly #buffers = new TopicPartitionMap<FileBuffer>()
+  readonly #paused = new TopicPartitionMap<true>()
+  readonly #openStore: typeof openObjectStore
+  #running: Running | null = null
+
+  /** `openStore` is the way to the S3 server; tests give their own. */
+  constructor(openStore: typeof openObjectStore = openObjectStore) {
+    this.#openStore = openStore
+  }
+
+  async start(config: S3SinkConfig, context: SinkTaskContext): Promise<void> {
+    refuseProducerOverrides(context)
+    await using stack = new AsyncDisposableStack()
+    const store = stack.adopt(await this.#openStore(clientOptions(config)), (opened) => opened.close())
+    const bucket = config['s3.bucket.name']
+    if (!(await store.bucketExists(bucket))) {
+      throw new ConfigError([
+        { option: 's3.bucket.name', message: `Bucket '${bucket}' does not exist: create it first` },
+      ])
+    }
+    if (config['notify.topic'] !== '') {
+      await context.producer.ensureTopic(config['notify.topic'], {
+        partitions: config['notify.topic.partitions'],
+        replicationFactor: config['notify.topic.replication.factor'],
+      })
+    }
+    const services = buildServices({ config, context, store, activeBuffers: () => this.#activeBuffers() })
+    this.#running = { config, context, store, services }
+    stack.move()
+  }
+
+  async open(partitions: readonly TopicPartition[]): Promise<void> {
+    const { services } = this.#started()
+    for (const tp of partitions) this.#buffers.set(tp.topic, tp.partition, new FileBuffer(tp, services))
+  }
+
+  async put(records: readonly SinkRecord[], signal: AbortSignal): Promise<void> {
+    const { config, context, store } = this.#started()
+    if (config['behavior.on.null.values'].toLowerCase() === 'fail') {
+      for (const record of records) if (record.value === null) throw nullValueError()
+    }
+    for (const record of records) this.#bufferOf(record).enqueue(record)
+    const deadline = context.clock.monotonicMs() + config['max.write.duration.ms']
+    // The hard signal: requests on their way are cut off, the thread ends next.
+    const interrupt = () => void store.close()
+    signal.addEventListener('abort', interrupt, { once: true })
+    try {
+      await this.#writeAll(deadline, signal)
+    } finally {
+      signal.removeEventListener('abort', interrupt)
+    }
+    this.#applyBackPressure()
+  }
+
+  async preCommit(current: Offsets): Promise<Offsets> {
+    const offsets = new TopicPartitionMap<bigint>()
+    for (const [tp, delivered] of current.entries()) {
+      const committable = this.#buffers.get(tp.topic, tp.partition)?.committable ?? null
+      if (committable !== null) {
+        offsets.set(tp.topic, tp.partition, committable < delivered ? committable : delivered)
+      }
+    }
+    return offsets
+  }
+
+  async close(partitions: readonly TopicPartition[]): Promise<void> {
+    const closing: Promise<void>[] = []
+    for (const { topic, partition } of partitions) {
+      const buffer = this.#buffers.get(topic, partition)
+      this.#buffers.delete(topic, partition)
+      this.#paused.delete(topic, partition)
+      if (buffer !== undefined) closing.push(buffer.close())
+    }
+    const { context, config } = this.#started()
+    // An upload that cannot be aborted in time is left to the lifecycle rule of the bucket.
+    await Promise.race([Promise.all(closing), context.clock.sleep(config['shutdown.timeout.ms'])])
+  }
+
+  async stop(): Promise<void> {
+    const running = this.#running
+    if (running === null) return
+    await this.close([...this.#buffers.keys()])
+    this.#running = null
+    await running.store.close()
+  }
+
+  #started(): Running {
+    if (this.#running === null) throw new TypeError('the task is not started')
+    return this.#running
+  }
+
+  #activeBuffers(): number {
+    let active = 0
+    for (const buffer of this.#buffers.values()) if (buffer.isActive) active++
+    return active
+  }
+
+  /** By the consumed position: transforms may have changed topic and partition (KIP-793). */
+  #bufferOf(record: SinkRecord): FileBuffer {
+    const { originalTopic: topic, originalPartition: partition } = record
+    let buffer = this.#buffers.get(topic, partition)
+    if (buffer === undefined) {
+      buffer = new FileBuffer({ topic, partition }, this.#started().services)
+      this.#buffers.set(topic, partition, buffer)
+    }
+    return buffer
+  }
+
+  async #writeAll(deadline: number, signal: AbortSignal): Promise<void> {
+    const writes: Promise<void>[] = []
+    for (const buffer of this.#buffers.values()) if (buffer.isActive) writes.push(buffer.write(deadline, signal))
+    if (writes.length === 0) return
+    // Each runs to its end before an error surfaces: none may go on behind the framework's back.
+    const outcomes = await Promise.allSettled(writes)
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+  }
+
+  /** Partitions that back off or have too much waiting are paused; the next `put` comes no later than they need it. */
+  #applyBackPressure(): void {
+    const { context, config } = this.#started()
+    let wakeMs: number | null = null
+    for (const [tp, buffer] of this.#buffers.entries()) {
+      const full = buffer.waiting > 0 && (buffer.isBackingOff || buffer.waiting >= config['flush.size'])
+      const isPaused = this.#paused.has(tp.topic, tp.partition)
+      if ((full || buffer.isBackingOff) && !isPaused) {
+        context.pause([tp])
+        this.#paused.set(tp.topic, tp.partition, true)
+      } else if (!full && !buffer.isBackingOff && isPaused) {
+        context.resume([tp])
+        this.#paused.delete(tp.topic, tp.partition)
+      }
+      const wake = buffer.waiting > 0 && !buffer.isBackingOff ? 0 : buffer.wakeAfterMs()
+      if (wake !== null && (wakeMs === null || wake < wakeMs)) wakeMs = wake
+    }
+    if (wakeMs !== null) context.timeout(Math.ceil(wakeMs))
+  }
+}
+
+/** `notify.kafka.*` would be ignored in silence: the metadata topic goes through the task's own producer. */
+function refuseProducerOverrides(context: SinkTaskContext): void {
+  const problems = Object.keys(context.rawConfig)
+    .filter((option) => option.startsWith('notify.kafka.'))
+    .map((option) => ({
+      option,
+      message: 'is not supported yet by this version: the task’s own producer is used, remove it',
+    }))
+  if (problems.length > 0) throw new ConfigError(problems)
+}
