@@ -1,0 +1,498 @@
+/** The loop of a source task (Connect 4.3, `AbstractWorkerSourceTask` and `WorkerSourceTask`). */
+import { ConnectError, kindOf, RetriableError, toError } from '../api/errors.ts'
+import type { SourceConnectorPlugin } from '../api/plugin.ts'
+import type { SourcePartition, SourceRecord } from '../api/record.ts'
+import type { CommittedOffset, SourceTask, SourceTaskContext, TransactionContext } from '../api/task.ts'
+import { partitionIdentity } from '../cluster/offset-format.ts'
+import { type OffsetSink, OffsetWriter, producerOffsetSink } from '../cluster/offset-writer.ts'
+import { parseConfig } from '../config/config-def.ts'
+import type { Admin, Producer } from '../kafka/types.ts'
+import {
+  adminProperties,
+  offsetProducerProperties,
+  producerProperties,
+  sameCluster,
+  transactionalProducerProperties,
+} from './client-properties.ts'
+import { loadConverters, type TaskConverters } from './converters.ts'
+import { LogReporter } from './error-reporters.ts'
+import type { TaskSpec } from './host-protocol.ts'
+import { OffsetCommitter } from './offset-committer.ts'
+import { ErrorOperator, type RetryPolicy, retryDelayMs } from './retry.ts'
+import { deadline, RunState } from './run-state.ts'
+import { SourcePipeline } from './source-pipeline.ts'
+import { SourceTransactions } from './source-transactions.ts'
+import { SubmittedRecords } from './submitted-records.ts'
+import { HostOffsetReader, type RunnerListener, type TaskEnvironment } from './task-environment.ts'
+import type { SourceTaskMetrics } from './task-metrics.ts'
+import { checkTaskCount, parseSourceOptions, type SourceOptions } from './task-options.ts'
+import { TopicCreator, topicCreationGroups } from './topic-creation.ts'
+import { LazyTopicProducer } from './topic-producer.ts'
+import { createTransformationChain, type TransformationChain } from './transformation-chain.ts'
+
+const closeTimeoutMs = 30_000
+/** Retries of `start`, `poll` and sends, whatever `errors.retry.timeout` says about records: until the task stops. */
+const endlessRetry: RetryPolicy = { timeoutMs: -1, maxDelayMs: 10_000 }
+/** A task whose polls never wait would starve timers and sockets of its thread. */
+const maxUninterruptedMs = 20
+
+/** What is open while the task runs, closed in reverse order. */
+interface Session {
+  readonly options: SourceOptions
+  readonly task: SourceTask<unknown>
+  readonly pipeline: SourcePipeline
+  readonly submitted: SubmittedRecords
+  readonly commits: SourceCommits
+}
+
+/** The two ways of committing source offsets. */
+export interface SourceCommits {
+  start(): void
+  /** Before records are appended. */
+  beforeSend(recordCount: number): Promise<void>
+  /** Index after the first record from `from` on that ends a transaction, or the end of the batch. */
+  nextBoundary(batch: readonly SourceRecord[], from: number): number
+  /** This record, at a boundary or at the end of its batch, has been dispatched or dropped. */
+  afterRecord(record: SourceRecord): Promise<void>
+  /** Every record of a poll has been dispatched; also called after an empty poll. */
+  afterBatch(): Promise<void>
+  /** For the plugin, with `transaction.boundary=connector`. */
+  readonly transaction: TransactionContext | null
+  /** Everything that may be committed, at the end and before a pause. */
+  finish(): Promise<void>
+  stop(): Promise<void>
+}
+
+export class SourceTaskRunner {
+  readonly #env: TaskEnvironment
+  readonly #plugin: SourceConnectorPlugin
+  readonly #spec: TaskSpec
+  readonly #listener: RunnerListener
+  readonly #state: RunState
+  readonly #topics = new Set<string>()
+  readonly #rawKeys = new Map<string, Uint8Array>()
+  readonly metrics: SourceTaskMetrics
+  #sendFailure: Error | null = null
+  #lastYield = 0
+
+  constructor(options: {
+    readonly env: TaskEnvironment
+    readonly plugin: SourceConnectorPlugin
+    readonly spec: TaskSpec
+    readonly listener: RunnerListener
+    readonly metrics: SourceTaskMetrics
+  }) {
+    this.#env = options.env
+    this.#plugin = options.plugin
+    this.#spec = options.spec
+    this.#listener = options.listener
+    this.metrics = options.metrics
+    this.#state = new RunState(options.spec.target === 'PAUSED')
+  }
+
+  setPaused(paused: boolean): void {
+    this.#state.setPaused(paused)
+  }
+
+  /** Soft: take no new work, finish, commit. Hard: give up now. */
+  stop(hard: boolean): void {
+    if (hard) this.#state.cancel()
+    else this.#state.stop()
+  }
+
+  /** Runs until stopped. @throws what failed the task; by then everything is closed */
+  async run(): Promise<void> {
+    const state = this.#state
+    try {
+      checkTaskCount(this.#spec.id.connector, this.#spec.taskCount, parseSourceOptions(this.#spec.connectorConfig))
+      // A task that is to begin paused is not started before its resume (Connect 5.1).
+      await this.#awaitResume()
+      if (!state.soft.aborted) await this.#runStarted()
+      state.enter('draining')
+      state.enter('stopped')
+    } catch (error) {
+      state.enter('failed')
+      throw error
+    }
+  }
+
+  async #awaitResume(): Promise<boolean> {
+    const state = this.#state
+    if (!state.wantsPause || state.soft.aborted) return false
+    state.enter('paused')
+    this.metrics.setStatus('paused')
+    this.#listener.onState('PAUSED')
+    await state.untilResumed()
+    return true
+  }
+
+  async #runStarted(): Promise<void> {
+    await using resources = new AsyncDisposableStack()
+    const session = await this.#open(resources)
+    if (session === null) return
+    this.#enterRunning()
+    session.commits.start()
+    let failure: unknown = null
+    try {
+      await this.#loop(session)
+    } catch (error) {
+      failure = error
+    }
+    await this.#finish(session, failure)
+    if (failure !== null) throw failure
+  }
+
+  #enterRunning(): void {
+    this.#state.enter('running')
+    this.metrics.setStatus('running')
+    this.#listener.onState('RUNNING')
+  }
+
+  async #loop({ task, pipeline, commits }: Session): Promise<void> {
+    const state = this.#state
+    for (let failures = 0; !state.soft.aborted; ) {
+      if (state.wantsPause) {
+        await commits.finish()
+        if (await this.#awaitResume()) {
+          if (!state.soft.aborted) this.#enterRunning()
+          continue
+        }
+      }
+      if (this.#sendFailure !== null) throw this.#sendFailure
+      const batch = await this.#poll(task, failures)
+      failures = batch === null ? failures + 1 : 0
+      if (batch !== null && batch.length > 0) {
+        await this.#sendWithin(commits, pipeline, batch)
+      }
+      await commits.afterBatch()
+      await this.#yieldNowAndThen(batch?.length ?? 0)
+    }
+    if (this.#sendFailure !== null) throw this.#sendFailure
+  }
+
+  /** @returns null after a retriable error, when its delay is over */
+  async #poll(task: SourceTask<unknown>, failures: number): Promise<readonly SourceRecord[] | null> {
+    const { clock, logger, random } = this.#env
+    const startedAt = clock.monotonicMs()
+    const signal = this.#state.work
+    try {
+      const batch = await task.poll(signal)
+      if (batch.length > 0) this.metrics.polled(batch.length, clock.monotonicMs() - startedAt)
+      return batch
+    } catch (error) {
+      // A poll that was told to end may end by its abort reason; nothing was taken from the source.
+      if (signal.aborted && (error === signal.reason || kindOf(error) === 'retriable')) return []
+      if (kindOf(error) !== 'retriable') throw error
+      const asked = error instanceof RetriableError ? (error.retryAfterMs ?? 0) : 0
+      const delayMs = Math.max(asked, retryDelayMs(failures + 1, endlessRetry, Infinity, random))
+      logger.warn({ error, delayMs }, 'poll failed with a retriable error; it is called again')
+      await clock.sleep(delayMs, signal)
+      return null
+    }
+  }
+
+  /** Sends a batch, cut where the connector asked for a transaction boundary. */
+  async #sendWithin(commits: SourceCommits, pipeline: SourcePipeline, batch: readonly SourceRecord[]): Promise<void> {
+    let from = 0
+    while (from < batch.length) {
+      const end = commits.nextBoundary(batch, from)
+      await commits.beforeSend(end - from)
+      await this.#send(pipeline, from === 0 && end === batch.length ? batch : batch.slice(from, end))
+      await commits.afterRecord(batch[end - 1] as SourceRecord)
+      from = end
+    }
+  }
+
+  /** Sends a batch; after a retriable failure its rest, again and again. Nothing is left behind but by a hard stop. */
+  async #send(pipeline: SourcePipeline, batch: readonly SourceRecord[]): Promise<void> {
+    const { clock, logger, random } = this.#env
+    const { hard, soft } = this.#state
+    let rest = batch
+    for (let failures = 0; rest.length > 0 && !hard.aborted; ) {
+      if (this.#sendFailure !== null) throw this.#sendFailure
+      try {
+        const sent = await pipeline.send(rest, hard)
+        rest = rest.slice(sent)
+        failures = 0
+      } catch (error) {
+        // A stop gives up on a topic that does not exist (statement 51): its records were not counted as sent.
+        if (hard.aborted || (soft.aborted && error === soft.reason)) return
+        if (kindOf(error) !== 'retriable') throw error
+        // What was decided before the failing record is not sent again.
+        rest = rest.slice(pipeline.decided)
+        failures = pipeline.decided > 0 ? 1 : failures + 1
+        logger.warn({ error }, 'sending records failed with a retriable error; the rest is sent again')
+        if (soft.aborted) return
+        await clock.sleep(Math.max(100, retryDelayMs(failures, endlessRetry, Infinity, random)), soft)
+      }
+    }
+  }
+
+  async #yieldNowAndThen(recordCount: number): Promise<void> {
+    const now = this.#env.clock.monotonicMs()
+    if (recordCount > 0 && now - this.#lastYield < maxUninterruptedMs) return
+    await new Promise((resolve) => setImmediate(resolve))
+    this.#lastYield = this.#env.clock.monotonicMs()
+  }
+
+  /** Last acknowledgements, last commit, `task.stop`; also after a failure (Connect 5.3), not after a hard stop. */
+  async #finish(session: Session, failure: unknown): Promise<void> {
+    const { submitted, commits, task } = session
+    const { logger } = this.#env
+    if (failure === null) this.#state.enter('draining')
+    try {
+      if (!this.#state.hard.aborted) {
+        using limit = deadline(this.#env.settings.offsetFlushTimeoutMs, this.#state.hard)
+        await submitted.awaitOutcomes(limit.signal)
+        if (failure === null || !this.#env.settings.exactlyOnceSource) await commits.finish()
+      }
+    } catch (error) {
+      if (failure === null) throw error
+      logger.error({ error }, 'the last offset commit of a failed task failed too')
+    } finally {
+      await commits.stop()
+      try {
+        await task.stop()
+      } catch (error) {
+        logger.warn({ error }, 'the task threw from stop; it counts as stopped')
+      }
+    }
+  }
+
+  /** Everything up to a started task; null when a stop came first. A failed start leaves nothing open. */
+  async #open(resources: AsyncDisposableStack): Promise<Session | null> {
+    const { registry, scope, logger, clock } = this.#env
+    const options = parseSourceOptions(this.#spec.connectorConfig)
+    const converters = await loadConverters(scope.connector, scope.worker, registry)
+    resources.defer(() => converters.close())
+    const chain = await createTransformationChain(scope.connector, registry)
+    resources.defer(() => chain.close())
+    const producer = await this.#openProducer(resources)
+    if (producer === null) return null
+    const errors = this.#errorOperator(options)
+    resources.defer(() => errors.close())
+    const submitted = new SubmittedRecords({
+      onDelivered: (count, topic) => this.#onDelivered(count, topic),
+      onFailed: (count, error) => this.#onSendFailed(count, error, errors),
+    })
+    let task: SourceTask<unknown> | null = null
+    const writer = new OffsetWriter({
+      connector: this.#spec.id.connector,
+      sink: this.#offsetSink(producer, resources),
+      rawKey: (partition) => this.#rawKeys.get(partitionIdentity(partition)) ?? null,
+    })
+    const onCommitted = async (offsets: readonly CommittedOffset[]) => await task?.commit?.(offsets)
+    const commits: SourceCommits = this.#env.settings.exactlyOnceSource
+      ? new SourceTransactions({
+          producer,
+          writer,
+          submitted,
+          options,
+          env: this.#env,
+          metrics: this.metrics,
+          onCommitted,
+        })
+      : regularCommits(
+          new OffsetCommitter({
+            submitted,
+            writer,
+            metrics: this.metrics,
+            clock,
+            logger,
+            intervalMs: this.#env.settings.offsetFlushIntervalMs,
+            timeoutMs: this.#env.settings.offsetFlushTimeoutMs,
+            onCommitted,
+          }),
+        )
+    task = await this.#startTask(producer, commits, resources)
+    if (task === null) return null
+    const pipeline = this.#pipeline({ chain, converters, producer, submitted, errors }, resources)
+    return { options, task, pipeline, submitted, commits }
+  }
+
+  async #openProducer(resources: AsyncDisposableStack): Promise<Producer | null> {
+    const { kafka, scope, settings, services } = this.#env
+    const { id } = this.#spec
+    const exactlyOnce = settings.exactlyOnceSource
+    if (exactlyOnce && this.#spec.preflight) await services.fence()
+    const producer = kafka.producer(
+      exactlyOnce ? transactionalProducerProperties(scope, id) : producerProperties(scope, id),
+    )
+    // A hard stop must not wait for a broker: what is in flight is not committed, so it comes again (I3).
+    resources.defer(() => producer.close(this.#state.hard.aborted ? 0 : closeTimeoutMs))
+    if (exactlyOnce) {
+      await producer.initTransactions(this.#state.hard)
+      if (this.#state.soft.aborted) return null
+      if (this.#spec.preflight) await services.verify()
+    }
+    return producer
+  }
+
+  async #startTask(
+    producer: Producer,
+    commits: SourceCommits,
+    resources: AsyncDisposableStack,
+  ): Promise<SourceTask<unknown> | null> {
+    const { clock, logger, random } = this.#env
+    const config = parseConfig(this.#plugin.config, this.#spec.taskConfig)
+    const context = this.#context(producer, commits, resources)
+    for (let failures = 1; ; failures++) {
+      const task = (await this.#plugin.createTask()) as SourceTask<unknown>
+      try {
+        await task.start(config, context)
+        return task
+      } catch (error) {
+        if (kindOf(error) !== 'retriable') throw error
+        const delayMs = retryDelayMs(failures, endlessRetry, Infinity, random)
+        logger.warn({ error, delayMs }, 'start failed with a retriable error; the task is started again')
+        await clock.sleep(delayMs, this.#state.soft)
+        if (this.#state.soft.aborted) return null
+      }
+    }
+  }
+
+  #context(producer: Producer, commits: SourceCommits, resources: AsyncDisposableStack): SourceTaskContext {
+    const { id, logger, clock, services, kafka, scope } = this.#env
+    const topics = new LazyTopicProducer({
+      // Within a transaction a second topic's records belong to it as well: the same producer writes both.
+      openProducer: () => producer,
+      beforeSend: async () => await commits.beforeSend(0),
+      openAdmin: () => kafka.admin(adminProperties(scope, `connector-adminclient-${id.connector}-${id.task}`)),
+    })
+    resources.defer(() => topics.close(null))
+    const remember = (partition: SourcePartition, { rawKey }: { readonly rawKey: Uint8Array | null }): void => {
+      if (rawKey !== null) this.#rawKeys.set(partitionIdentity(partition), rawKey)
+    }
+    return {
+      connector: id.connector,
+      task: id.task,
+      logger,
+      metrics: this.metrics.plugin,
+      clock,
+      producer: topics,
+      rawConfig: this.#spec.taskConfig,
+      offsets: new HostOffsetReader(id.connector, services, remember),
+      transaction: commits.transaction,
+    }
+  }
+
+  #errorOperator(options: SourceOptions): ErrorOperator {
+    const { id, logger, clock, random } = this.#env
+    const log = new LogReporter({
+      id,
+      logger,
+      includeMessages: options['errors.log.include.messages'],
+      counters: this.metrics,
+    })
+    return new ErrorOperator({
+      retry: { timeoutMs: options['errors.retry.timeout'], maxDelayMs: options['errors.retry.delay.max.ms'] },
+      tolerance: options['errors.tolerance'] === 'all' ? 'all' : 'none',
+      reporters: options['errors.log.enable'] ? [log] : [],
+      counters: this.metrics,
+      clock,
+      random,
+    })
+  }
+
+  #pipeline(
+    parts: {
+      readonly chain: TransformationChain
+      readonly converters: TaskConverters
+      readonly producer: Producer
+      readonly submitted: SubmittedRecords
+      readonly errors: ErrorOperator
+    },
+    resources: AsyncDisposableStack,
+  ): SourcePipeline {
+    const { scope, settings, kafka, id } = this.#env
+    const groups = settings.topicCreationEnabled ? topicCreationGroups(scope.connector) : null
+    let creator: TopicCreator | null = null
+    if (groups !== null) {
+      const admin: Admin = kafka.admin(adminProperties(scope, `connector-adminclient-${id.connector}-${id.task}`))
+      resources.defer(() => admin.close())
+      creator = new TopicCreator(groups, admin)
+    }
+    const maxPendingBytes = Number(producerProperties(scope, id)['buffer.memory'] ?? 32 * 1024 * 1024)
+    return new SourcePipeline({
+      ...parts,
+      maxPendingBytes,
+      prepareTopic: async (topic, signal) => {
+        this.#refuseOwnOffsetTopic(topic)
+        await creator?.ensure(topic, signal)
+        await parts.producer.partitionsOf(topic, this.#state.soft.aborted ? signal : this.#state.soft)
+      },
+      onSkipped: () => this.metrics.dropped(1),
+    })
+  }
+
+  /** In a transaction, offsets and records of one topic would wait for each other (statement 125). */
+  #refuseOwnOffsetTopic(topic: string): void {
+    const { exactlyOnceSource, offsetTopic } = this.#env.settings
+    if (!exactlyOnceSource || topic !== offsetTopic) return
+    throw new ConnectError(
+      'fatal',
+      'CONNECT_OWN_OFFSET_TOPIC',
+      'Source tasks may not produce to their own offsets topics when exactly-once support is enabled',
+      { context: { topic } },
+    )
+  }
+
+  /** Where offsets go: the task's own producer when it talks to the worker's cluster, else one that does. */
+  #offsetSink(producer: Producer, resources: AsyncDisposableStack): OffsetSink {
+    const { settings, services, scope, kafka } = this.#env
+    const { id } = this.#spec
+    const topic = settings.offsetTopic
+    if (topic === null) return { write: (records) => services.writeOffsets(records) }
+    const own = offsetProducerProperties(scope, id)
+    if (sameCluster(own, producerProperties(scope, id))) return producerOffsetSink(producer, topic)
+    const separate = kafka.producer(own)
+    resources.defer(() => separate.close(this.#state.hard.aborted ? 0 : closeTimeoutMs))
+    return producerOffsetSink(separate, topic)
+  }
+
+  #onDelivered(count: number, topic: string): void {
+    this.metrics.written(count)
+    if (this.#topics.has(topic)) return
+    this.#topics.add(topic)
+    this.#listener.onTopic(topic)
+  }
+
+  /** @returns whether the records count as done */
+  #onSendFailed(count: number, error: Error, errors: ErrorOperator): boolean {
+    if (this.#state.hard.aborted) return false
+    for (let i = 0; i < count; i++) {
+      this.metrics.failure()
+      this.metrics.error()
+    }
+    if (errors.tolerant) {
+      this.metrics.dropped(count)
+      for (let i = 0; i < count; i++) this.metrics.skipped()
+      const failure = { stage: 'KAFKA_PRODUCE' as const, className: 'org.apache.kafka.connect.source.SourceTask' }
+      void errors.report({ ...failure, error: toError(error), consumed: null, source: null })
+      return true
+    }
+    this.#sendFailure ??= new ConnectError(
+      'fatal',
+      'CONNECT_SEND_FAILED',
+      'Unrecoverable exception from producer send callback',
+      { cause: error },
+    )
+    this.#state.interrupt()
+    return false
+  }
+}
+
+function regularCommits(committer: OffsetCommitter): SourceCommits {
+  return {
+    start: () => committer.start(),
+    beforeSend: async () => undefined,
+    nextBoundary: (batch) => batch.length,
+    afterRecord: async () => undefined,
+    transaction: null,
+    afterBatch: async () => undefined,
+    finish: async () => {
+      await committer.commit()
+    },
+    stop: () => committer.stop(),
+  }
+}

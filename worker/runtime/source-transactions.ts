@@ -1,0 +1,191 @@
+/**
+ * Exactly-once commits of a source task (KIP-618): records and offsets in one transaction of the task's producer.
+ * A boundary is every poll, an interval, or what the connector asks for.
+ */
+import { ConnectError, kindOf, toError } from '../api/errors.ts'
+import type { SourceRecord } from '../api/record.ts'
+import type { CommittedOffset, TransactionContext } from '../api/task.ts'
+import type { OffsetWriter } from '../cluster/offset-writer.ts'
+import type { Producer } from '../kafka/types.ts'
+import type { SourceCommits } from './source-task-runner.ts'
+import type { SubmittedRecords } from './submitted-records.ts'
+import type { TaskEnvironment } from './task-environment.ts'
+import type { SourceTaskMetrics } from './task-metrics.ts'
+import { type SourceOptions, taskName } from './task-options.ts'
+
+export interface SourceTransactionsOptions {
+  readonly producer: Producer
+  /** Writes with the same producer. */
+  readonly writer: OffsetWriter
+  readonly submitted: SubmittedRecords
+  readonly options: SourceOptions
+  readonly env: TaskEnvironment
+  readonly metrics: SourceTaskMetrics
+  readonly onCommitted: (offsets: readonly CommittedOffset[]) => Promise<void>
+}
+
+type Boundary = 'poll' | 'interval' | 'connector'
+type Request = 'commit' | 'abort'
+
+export class SourceTransactions implements SourceCommits {
+  readonly #options: SourceTransactionsOptions
+  readonly #boundary: Boundary
+  readonly #intervalMs: number
+  readonly transaction: TransactionContext | null
+  readonly #atRecord = new Map<SourceRecord, Request>()
+  #atBatch: Request | null = null
+  #open = false
+  #records = 0
+  #lastCommit: number
+
+  constructor(options: SourceTransactionsOptions) {
+    this.#options = options
+    const given = options.options['transaction.boundary'].toLowerCase()
+    this.#boundary = given === 'interval' || given === 'connector' ? given : 'poll'
+    this.#intervalMs = options.options['transaction.boundary.interval.ms'] ?? options.env.settings.offsetFlushIntervalMs
+    this.#lastCommit = options.env.clock.monotonicMs()
+    this.transaction = this.#boundary === 'connector' ? this.#context() : null
+  }
+
+  #context(): TransactionContext {
+    const request = (kind: Request, after: SourceRecord | undefined): void => {
+      if (after === undefined) this.#atBatch = kind
+      else this.#atRecord.set(after, kind)
+    }
+    return { commit: (after) => request('commit', after), abort: (after) => request('abort', after) }
+  }
+
+  start(): void {
+    this.#lastCommit = this.#options.env.clock.monotonicMs()
+  }
+
+  async beforeSend(recordCount: number): Promise<void> {
+    this.#records += recordCount
+    this.#begin()
+  }
+
+  #begin(): void {
+    if (this.#open) return
+    this.#options.producer.beginTransaction()
+    this.#open = true
+  }
+
+  nextBoundary(batch: readonly SourceRecord[], from: number): number {
+    if (this.#atRecord.size > 0) {
+      for (let i = from; i < batch.length; i++) if (this.#atRecord.has(batch[i] as SourceRecord)) return i + 1
+    }
+    return batch.length
+  }
+
+  async afterRecord(record: SourceRecord): Promise<void> {
+    const request = this.#atRecord.get(record)
+    if (request === undefined) return
+    this.#atRecord.delete(record)
+    await this.#end(request)
+  }
+
+  async afterBatch(): Promise<void> {
+    const { clock } = this.#options.env
+    switch (this.#boundary) {
+      case 'poll':
+        return await this.#end('commit')
+      case 'interval':
+        if (clock.monotonicMs() - this.#lastCommit >= this.#intervalMs) await this.#end('commit')
+        return
+      case 'connector': {
+        const request = this.#atBatch
+        this.#atBatch = null
+        if (request !== null) await this.#end(request)
+      }
+    }
+  }
+
+  /** A pause or a healthy stop commits what is open; with boundaries of the connector only what it asked for. */
+  async finish(): Promise<void> {
+    if (this.#boundary === 'connector') {
+      await this.afterBatch()
+      if (this.#open) await this.#abort()
+      return
+    }
+    await this.#end('commit')
+  }
+
+  async stop(): Promise<void> {
+    // Nothing runs beside the loop.
+  }
+
+  async #end(request: Request): Promise<void> {
+    const { clock } = this.#options.env
+    const startedAt = clock.monotonicMs()
+    try {
+      if (request === 'abort') await this.#abort()
+      const offsets = await this.#commit()
+      this.#lastCommit = clock.monotonicMs()
+      this.#options.metrics.commit(this.#lastCommit - startedAt, true)
+      await this.#confirm(offsets)
+    } catch (error) {
+      this.#options.metrics.commit(clock.monotonicMs() - startedAt, false)
+      throw this.#failure(error)
+    }
+  }
+
+  /** The records of the transaction are not to be seen, but their offsets stand (Connect 5.5). */
+  async #abort(): Promise<void> {
+    const { producer, env } = this.#options
+    if (!this.#open) {
+      env.logger.warn({}, 'The connector asked to abort a transaction, but none is open')
+      return
+    }
+    // Outcomes first, so that the records count as dispatched and their offsets move.
+    await producer.flush()
+    await producer.abortTransaction()
+    this.#open = false
+    this.#records = 0
+  }
+
+  async #commit(): Promise<readonly CommittedOffset[]> {
+    const { producer, writer, submitted, metrics } = this.#options
+    if (this.#open) await producer.flush()
+    const offsets = submitted.takeCommittable()
+    for (const { partition, offset } of offsets) writer.offset(partition, offset)
+    if (!this.#open && !writer.dirty) return offsets
+    this.#begin()
+    await writer.flush()
+    await producer.commitTransaction()
+    this.#open = false
+    metrics.transaction(this.#records)
+    this.#records = 0
+    return offsets
+  }
+
+  async #confirm(offsets: readonly CommittedOffset[]): Promise<void> {
+    try {
+      await this.#options.onCommitted(offsets)
+    } catch (error) {
+      this.#options.env.logger.error(
+        { error: toError(error) },
+        'The task threw from commit; its offsets are durable all the same',
+      )
+    }
+  }
+
+  #failure(error: unknown): ConnectError {
+    const name = taskName(this.#options.env.id)
+    const cause = toError(error)
+    if (kindOf(error) === 'fenced') {
+      return new ConnectError(
+        'fatal',
+        'CONNECT_TRANSACTION_EXPIRED',
+        `The task ${name} was unable to finish writing records to Kafka before its producer transaction expired. ` +
+          'Raise producer.override.transaction.timeout.ms, or lower transaction.boundary.interval.ms, and restart the task',
+        { cause },
+      )
+    }
+    return new ConnectError(
+      'fatal',
+      'CONNECT_TRANSACTION_FAILED',
+      `Failed to flush offsets and/or records for task ${name}`,
+      { cause },
+    )
+  }
+}
