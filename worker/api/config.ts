@@ -150,7 +150,8 @@ export const nonEmptyList: Validator = validator('non-empty list', (_, value) =>
 export const javaRegex: Validator = validator('valid regex', (_, value) => {
   if (value === null) return 'Invalid regex: a pattern is required'
   try {
-    new RegExp(String(value), 'u')
+    // A flag group at the start is Java's way to say what JavaScript says with flags.
+    new RegExp(String(value).replace(/^\(\?[ims]+\)/, ''), 'u')
     return null
   } catch (error) {
     return `Invalid regex: ${javaRegexMessage(String(value), error instanceof Error ? error.message : String(error))}`
