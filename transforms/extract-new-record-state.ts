@@ -1,0 +1,303 @@
+import { type ConfigOf, defineConfig, oneOfIgnoringCase } from '../worker/api/config.ts'
+import {
+  copySchema,
+  type Field,
+  makeSchema,
+  type Schema,
+  Schemas,
+  type Struct,
+  type Value,
+} from '../worker/api/data.ts'
+import { DataError } from '../worker/api/errors.ts'
+import { isStruct } from '../worker/api/json-writer.ts'
+import { defineTransformation } from '../worker/api/plugin.ts'
+import { type ConnectRecord, type Header, lastHeader } from '../worker/api/record.ts'
+import type { Transformation } from '../worker/api/transform.ts'
+import { fieldValue, requireStruct, SchemaCache, setMember, structLike } from './record-part.ts'
+
+const config = defineConfig({
+  'delete.tombstone.handling.mode': {
+    type: 'STRING',
+    default: 'tombstone',
+    importance: 'MEDIUM',
+    valid: oneOfIgnoringCase('drop', 'tombstone', 'rewrite', 'rewrite-with-tombstone', 'delete-to-tombstone'),
+    doc: 'What deletes and tombstones become. drop: nothing. tombstone: a null value that keeps its schema. rewrite: the old row with __deleted=true. rewrite-with-tombstone: that and the tombstone. delete-to-tombstone: a true tombstone.',
+  },
+  'add.fields': {
+    type: 'LIST',
+    default: [],
+    importance: 'LOW',
+    doc: 'Metadata to add as fields: op, ts_ms, table (of source), source.lsn, transaction.id and so on, with :newName to rename.',
+  },
+  'add.fields.prefix': {
+    type: 'STRING',
+    default: '__',
+    importance: 'LOW',
+    doc: 'Put before the names of added fields.',
+  },
+  'add.headers': {
+    type: 'LIST',
+    default: [],
+    importance: 'LOW',
+    doc: 'Metadata to add as headers, named as in add.fields.',
+  },
+  'add.headers.prefix': {
+    type: 'STRING',
+    default: '__',
+    importance: 'LOW',
+    doc: 'Put before the names of added headers.',
+  },
+  'route.by.field': {
+    type: 'STRING',
+    default: '',
+    importance: 'LOW',
+    doc: 'Field of the row whose value becomes the topic; empty keeps the topic.',
+  },
+  'drop.fields.header.name': {
+    type: 'STRING',
+    default: null,
+    importance: 'LOW',
+    doc: 'Header that lists names of fields to leave out.',
+  },
+  'drop.fields.from.key': {
+    type: 'BOOLEAN',
+    default: false,
+    importance: 'LOW',
+    doc: 'Whether those fields leave the key too.',
+  },
+  'drop.fields.keep.schema.compatible': {
+    type: 'BOOLEAN',
+    default: true,
+    importance: 'LOW',
+    doc: 'Whether only optional fields may be left out.',
+  },
+  'replace.null.with.default': {
+    type: 'BOOLEAN',
+    default: true,
+    importance: 'LOW',
+    doc: 'Whether a null column that has a default becomes that default.',
+  },
+})
+
+type Options = ConfigOf<typeof config>
+
+const purpose = 'source field insertion'
+const deletedField = '__deleted'
+const envelopeFields = new Set(['op', 'ts_ms', 'ts_us', 'ts_ns'])
+const transactionFields = new Set(['id', 'total_order', 'data_collection_order'])
+
+/** A piece of metadata to add: where it stands in the envelope and its new name. */
+interface Reference {
+  /** Envelope member that holds it (`source`, `transaction`); null for the envelope itself. */
+  readonly struct: string | null
+  readonly field: string
+  readonly name: string
+}
+
+function parseReference(text: string, prefix: string): Reference {
+  const [path = '', newName] = text.trim().split(':')
+  const dot = path.indexOf('.')
+  if (dot >= 0) {
+    const struct = path.slice(0, dot)
+    const field = path.slice(dot + 1)
+    return { struct, field, name: prefix + (newName ?? `${struct}_${field}`) }
+  }
+  const struct = envelopeFields.has(path) ? null : transactionFields.has(path) ? 'transaction' : 'source'
+  return { struct, field: path, name: prefix + (newName ?? path) }
+}
+
+/** The row as it is read and written, for one envelope schema and one side (`before`, `after`). */
+interface RowPlan {
+  readonly fields: readonly Field[]
+  readonly added: readonly Reference[]
+  readonly schema: Schema
+}
+
+/**
+ * Debezium's "unwrap": a change event becomes the row alone. What is no change event (heartbeats, transaction
+ * metadata, messages) passes unchanged.
+ */
+class ExtractNewRecordState implements Transformation<Options> {
+  #mode = 'tombstone'
+  #fields: readonly Reference[] = []
+  #headers: readonly Reference[] = []
+  #routeBy = ''
+  #dropHeader: string | null = null
+  #dropFromKey = false
+  #dropOnlyOptional = true
+  #replaceNull = true
+  #after = new SchemaCache((schema) => this.#plan(schema, 'after'))
+  #before = new SchemaCache((schema) => this.#plan(schema, 'before'))
+
+  configure(options: Options): void {
+    this.#mode = options['delete.tombstone.handling.mode'].toLowerCase()
+    this.#fields = options['add.fields'].map((text) => parseReference(text, options['add.fields.prefix']))
+    this.#headers = options['add.headers'].map((text) => parseReference(text, options['add.headers.prefix']))
+    this.#routeBy = options['route.by.field']
+    this.#dropHeader = options['drop.fields.header.name'] || null
+    this.#dropFromKey = options['drop.fields.from.key']
+    this.#dropOnlyOptional = options['drop.fields.keep.schema.compatible']
+    this.#replaceNull = options['replace.null.with.default']
+    this.#after = new SchemaCache((schema) => this.#plan(schema, 'after'))
+    this.#before = new SchemaCache((schema) => this.#plan(schema, 'before'))
+  }
+
+  apply<R extends ConnectRecord>(record: R): R | null {
+    const { valueSchema } = record
+    // A delete event came before this tombstone and became what the mode says.
+    if (record.value === null) return this.#mode === 'rewrite-with-tombstone' ? this.#passTombstone(record) : null
+    if (valueSchema === null || !isEnvelope(valueSchema)) return record
+    const envelope = requireStruct(record.value, purpose)
+    if (envelope['op'] === 't') return null
+    return envelope['op'] === 'd'
+      ? this.#delete(record, valueSchema, envelope)
+      : this.#row(record, valueSchema, envelope, 'after')
+  }
+
+  #passTombstone<R extends ConnectRecord>(record: R): R {
+    const op = this.#headers.find((reference) => reference.struct === null && reference.field === 'op')
+    if (op === undefined) return record
+    return record.with({ headers: [...record.headers, { key: op.name, schema: Schemas.string, value: 'd' }] })
+  }
+
+  #delete<R extends ConnectRecord>(record: R, schema: Schema, envelope: Struct): R | null {
+    if (this.#mode === 'drop') return null
+    if (this.#mode.startsWith('rewrite')) return this.#row(record, schema, envelope, 'before')
+    const keepsSchema = this.#mode === 'tombstone'
+    return record.with({
+      ...this.#route(record, member(envelope, 'before')),
+      headers: this.#withHeaders(record, schema, envelope),
+      // In Debezium's mode "tombstone" the schema stays, so that JsonConverter writes an envelope or the text null.
+      valueSchema: keepsSchema ? (schema.fieldsByName.get('after')?.schema ?? null) : null,
+      value: null,
+    })
+  }
+
+  #row<R extends ConnectRecord>(record: R, schema: Schema, envelope: Struct, side: 'before' | 'after'): R {
+    const row = member(envelope, side)
+    const headers = this.#withHeaders(record, schema, envelope)
+    const routed = this.#route(record, row)
+    if (row === null) {
+      return record.with({
+        ...routed,
+        headers,
+        valueSchema: schema.fieldsByName.get(side)?.schema ?? null,
+        value: null,
+      })
+    }
+    const plan = (side === 'after' ? this.#after : this.#before).get(schema)
+    const source = requireStruct(row, purpose)
+    const value: Record<string, Value> = {}
+    for (const field of plan.fields) setMember(value, field.name, fieldValue(source, field, this.#replaceNull))
+    if (this.#mode.startsWith('rewrite')) value[deletedField] = side === 'before' ? 'true' : 'false'
+    for (const reference of plan.added) setMember(value, reference.name, referenced(envelope, reference))
+    const changed = record.with({ ...routed, headers, valueSchema: plan.schema, value })
+    return this.#dropHeader === null ? changed : this.#dropFields(changed, this.#dropHeader)
+  }
+
+  #route(record: ConnectRecord, row: Value): { readonly topic?: string } {
+    if (this.#routeBy === '' || !isStruct(row)) return {}
+    const topic = row[this.#routeBy]
+    if (typeof topic === 'string' && topic !== '') return { topic }
+    throw new DataError(
+      'CONNECT_TRANSFORM_FIELD',
+      `The field of route.by.field holds no topic name: ${this.#routeBy}`,
+      {
+        context: { topic: record.topic },
+      },
+    )
+  }
+
+  #withHeaders(record: ConnectRecord, schema: Schema, envelope: Struct): readonly Header[] {
+    if (this.#headers.length === 0) return record.headers
+    const added = this.#headers.map((reference) => ({
+      key: reference.name,
+      schema: referencedSchema(schema, reference),
+      value: referenced(envelope, reference),
+    }))
+    return [...record.headers, ...added]
+  }
+
+  #plan(envelope: Schema, side: 'before' | 'after'): RowPlan {
+    const rowSchema = envelope.fieldsByName.get(side)?.schema
+    if (rowSchema === undefined || rowSchema.type !== 'STRUCT') {
+      throw new DataError('CONNECT_DATA_SCHEMA', `The change event has no struct "${side}"`)
+    }
+    const deleted = this.#mode.startsWith('rewrite') ? [{ name: deletedField, schema: Schemas.optionalString }] : []
+    const added = this.#fields.map((reference) => ({
+      name: reference.name,
+      schema: copySchema(referencedSchema(envelope, reference), { optional: true }),
+    }))
+    const schema = structLike(rowSchema, [...rowSchema.fields, ...deleted, ...added])
+    return { fields: rowSchema.fields, added: this.#fields, schema }
+  }
+
+  #dropFields<R extends ConnectRecord>(record: R, header: string): R {
+    const listed = lastHeader(record.headers, header)?.value ?? null
+    if (!Array.isArray(listed) || listed.length === 0) return record
+    const names = new Set((listed as readonly Value[]).map(String))
+    const [valueSchema, value] = this.#without(record.valueSchema, record.value, names)
+    if (!this.#dropFromKey) return record.with({ valueSchema, value })
+    const [keySchema, key] = this.#without(record.keySchema, record.key, names)
+    return record.with({ valueSchema, value, keySchema, key })
+  }
+
+  #without(schema: Schema | null, value: Value, names: ReadonlySet<string>): readonly [Schema | null, Value] {
+    if (schema === null || !isStruct(value)) return [schema, value]
+    const kept = schema.fields.filter(
+      (field) => !names.has(field.name) || (this.#dropOnlyOptional && !field.schema.optional),
+    )
+    if (kept.length === schema.fields.length) return [schema, value]
+    const result: Record<string, Value> = {}
+    for (const field of kept) setMember(result, field.name, member(value, field.name))
+    return [this.#trimmed(schema, kept), result]
+  }
+
+  /** The same fields dropped from one schema give one schema, so that converters serialise it once. */
+  readonly #trimmedSchemas = new SchemaCache(() => new Map<string, Schema>())
+
+  #trimmed(schema: Schema, kept: readonly Field[]): Schema {
+    const known = this.#trimmedSchemas.get(schema)
+    const key = kept.map((field) => field.index).join(',')
+    let trimmed = known.get(key)
+    if (trimmed === undefined) {
+      trimmed = makeSchema({ ...schema, fields: kept })
+      if (known.size >= 100) known.clear()
+      known.set(key, trimmed)
+    }
+    return trimmed
+  }
+}
+
+/** Debezium's test for a change event. */
+function isEnvelope(schema: Schema): boolean {
+  return schema.type === 'STRUCT' && schema.name !== null && schema.name.endsWith('.Envelope')
+}
+
+function member(struct: Struct, name: string): Value {
+  return Object.hasOwn(struct, name) ? (struct[name] ?? null) : null
+}
+
+function referenced(envelope: Struct, { struct, field }: Reference): Value {
+  if (struct === null) return member(envelope, field)
+  const holder = member(envelope, struct)
+  return isStruct(holder) ? member(holder, field) : null
+}
+
+function referencedSchema(envelope: Schema, { struct, field }: Reference): Schema {
+  const holder = struct === null ? envelope : envelope.fieldsByName.get(struct)?.schema
+  const schema = holder?.fieldsByName.get(field)?.schema
+  if (schema === undefined) {
+    const name = struct === null ? field : `${struct}.${field}`
+    throw new DataError('CONNECT_TRANSFORM_FIELD', `Unexpected field name: ${name}: the change event has none`)
+  }
+  return schema
+}
+
+export const extractNewRecordState = defineTransformation({
+  name: 'io.debezium.transforms.ExtractNewRecordState',
+  aliases: [],
+  version: '3.7.0',
+  config,
+  create: async () => new ExtractNewRecordState(),
+})

@@ -1,0 +1,155 @@
+import { type ConfigOf, defineConfig, nonEmptyList } from '../worker/api/config.ts'
+import { Decimal, Float64, type Schema, type Value } from '../worker/api/data.ts'
+import { DataError } from '../worker/api/errors.ts'
+import { parseDecimal } from '../worker/api/json.ts'
+import { isStruct, javaClass } from '../worker/api/json-writer.ts'
+import type { ConnectRecord } from '../worker/api/record.ts'
+import type { Transformation } from '../worker/api/transform.ts'
+import {
+  fieldValue,
+  keyAndValue,
+  member,
+  type RecordPart,
+  replaceNullOption,
+  requireMap,
+  requireStruct,
+  setMember,
+} from './record-part.ts'
+
+const config = defineConfig({
+  fields: { type: 'LIST', importance: 'HIGH', valid: nonEmptyList, doc: 'Names of the fields to mask.' },
+  replacement: {
+    type: 'STRING',
+    default: null,
+    importance: 'LOW',
+    doc: 'Value to put in place of numbers and strings; without it the zero value of the type (0, "", false, [], {}).',
+  },
+  'replace.null.with.default': replaceNullOption,
+})
+
+const purpose = 'mask fields'
+
+/** Puts a valid but meaningless value in place of sensitive ones. */
+class MaskField implements Transformation<ConfigOf<typeof config>> {
+  readonly #part: RecordPart
+  #fields: ReadonlySet<string> = new Set()
+  #replacement: string | null = null
+  #replaceNull = true
+
+  constructor(part: RecordPart) {
+    this.#part = part
+  }
+
+  configure(options: ConfigOf<typeof config>): void {
+    this.#fields = new Set(options.fields)
+    this.#replacement = options.replacement
+    this.#replaceNull = options['replace.null.with.default']
+  }
+
+  apply<R extends ConnectRecord>(record: R): R {
+    const schema = this.#part.schema(record)
+    const value = this.#part.value(record)
+    const result: Record<string, Value> = {}
+    if (schema === null) {
+      const map = requireMap(value, purpose)
+      for (const [name, item] of Object.entries(map)) setMember(result, name, item)
+      for (const name of this.#fields) setMember(result, name, this.#mask(null, member(map, name)))
+    } else {
+      const struct = requireStruct(value, purpose)
+      for (const field of schema.fields) {
+        const item = fieldValue(struct, field, this.#replaceNull)
+        setMember(result, field.name, this.#fields.has(field.name) ? this.#mask(field.schema, item) : item)
+      }
+    }
+    return this.#part.replace(record, schema, result)
+  }
+
+  #mask(schema: Schema | null, value: Value): Value {
+    if (value === null) return null
+    return this.#replacement === null ? zero(schema, value) : replace(schema, value, this.#replacement)
+  }
+}
+
+function zero(schema: Schema | null, value: Exclude<Value, null>): Value {
+  switch (typeof value) {
+    case 'string':
+      return ''
+    case 'boolean':
+      return false
+    case 'number':
+      return 0
+    case 'bigint':
+      return 0n
+    default:
+  }
+  if (value instanceof Float64) return new Float64(0)
+  // The scale of the schema: a zero of another scale could not be written.
+  if (value instanceof Decimal) return new Decimal(0n, value.scale)
+  if (value instanceof Date) return new Date(0)
+  if (Array.isArray(value)) return []
+  if (value instanceof Map) return new Map()
+  if (schema === null && isStruct(value)) return {}
+  // Bytes, and structs: an empty struct would not fit its schema.
+  throw new DataError('CONNECT_TRANSFORM_MASK', `Cannot mask value of type: ${javaClass(value)}`)
+}
+
+function replace(schema: Schema | null, value: Exclude<Value, null>, replacement: string): Value {
+  if (typeof value === 'string') return replacement
+  if (typeof value === 'number' || typeof value === 'bigint' || value instanceof Float64) {
+    return toNumber(schema, value, replacement)
+  }
+  if (value instanceof Decimal) {
+    const parsed = attempt(replacement, () => parseDecimal(replacement))
+    return parsed.scale <= value.scale
+      ? new Decimal(parsed.unscaled * 10n ** BigInt(value.scale - parsed.scale), value.scale)
+      : parsed
+  }
+  throw new DataError(
+    'CONNECT_TRANSFORM_MASK',
+    `Cannot mask value of type ${javaClass(value)} with custom replacement.`,
+  )
+}
+
+const bounds: Readonly<Partial<Record<Schema['type'], bigint>>> = {
+  INT8: 2n ** 7n,
+  INT16: 2n ** 15n,
+  INT32: 2n ** 31n,
+  INT64: 2n ** 63n,
+}
+
+function toNumber(schema: Schema | null, value: number | bigint | Float64, replacement: string): Value {
+  const floating =
+    schema === null
+      ? value instanceof Float64 || (typeof value === 'number' && !Number.isInteger(value))
+      : schema.type.startsWith('FLOAT')
+  return attempt(replacement, () => {
+    if (floating) {
+      const double = Number(replacement)
+      if (Number.isNaN(double) || replacement.trim() === '') throw new SyntaxError('not a number')
+      return value instanceof Float64 || (schema === null && Number.isInteger(double)) ? new Float64(double) : double
+    }
+    if (!/^[+-]?\d+$/.test(replacement)) throw new SyntaxError('not an integer')
+    const integer = BigInt(replacement.replace('+', ''))
+    const bound = bounds[schema?.type ?? 'INT64'] ?? 2n ** 63n
+    if (integer >= bound || integer < -bound) throw new RangeError('out of range')
+    return typeof value === 'bigint' ? integer : Number(integer)
+  })
+}
+
+function attempt<T>(replacement: string, convert: () => T): T {
+  try {
+    return convert()
+  } catch (cause) {
+    throw new DataError(
+      'CONNECT_TRANSFORM_MASK',
+      `Unable to convert ${replacement} (class java.lang.String) to number`,
+      { cause },
+    )
+  }
+}
+
+export const maskField = keyAndValue({
+  name: 'org.apache.kafka.connect.transforms.MaskField',
+  config,
+  create: (part) => new MaskField(part),
+})

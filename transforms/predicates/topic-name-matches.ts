@@ -1,0 +1,35 @@
+import { allOf, type ConfigOf, defineConfig, javaRegex, nonEmptyString } from '../../worker/api/config.ts'
+import { definePredicate } from '../../worker/api/plugin.ts'
+import type { ConnectRecord } from '../../worker/api/record.ts'
+import type { Predicate } from '../../worker/api/transform.ts'
+import { compileJavaRegex } from '../java-regex.ts'
+import { transformsVersion } from '../record-part.ts'
+
+const config = defineConfig({
+  pattern: {
+    type: 'STRING',
+    importance: 'MEDIUM',
+    valid: allOf(nonEmptyString, javaRegex),
+    doc: 'Regular expression that the whole topic name must match.',
+  },
+})
+
+class TopicNameMatches implements Predicate<ConfigOf<typeof config>> {
+  #pattern = /$^/
+
+  configure(options: ConfigOf<typeof config>): void {
+    this.#pattern = compileJavaRegex(options.pattern, true)
+  }
+
+  test(record: ConnectRecord): boolean {
+    return this.#pattern.test(record.topic)
+  }
+}
+
+export const topicNameMatches = definePredicate({
+  name: 'org.apache.kafka.connect.transforms.predicates.TopicNameMatches',
+  aliases: [],
+  version: transformsVersion,
+  config,
+  create: async () => new TopicNameMatches(),
+})

@@ -1,0 +1,141 @@
+import type { ConfigDef, ConfigKeys, ConfigOf } from '../worker/api/config.ts'
+import { type Field, makeSchema, type Schema, type SchemaSpec, type Struct, type Value } from '../worker/api/data.ts'
+import { DataError } from '../worker/api/errors.ts'
+import { isStruct, javaClass } from '../worker/api/json-writer.ts'
+import { defineTransformation, type TransformationPlugin } from '../worker/api/plugin.ts'
+import type { ConnectRecord } from '../worker/api/record.ts'
+import type { Transformation } from '../worker/api/transform.ts'
+
+/** The half of a record that a `$Key` or `$Value` variant works on. */
+export interface RecordPart {
+  schema(record: ConnectRecord): Schema | null
+  value(record: ConnectRecord): Value
+  replace<R extends ConnectRecord>(record: R, schema: Schema | null, value: Value): R
+}
+
+export const keyPart: RecordPart = {
+  schema: (record) => record.keySchema,
+  value: (record) => record.key,
+  replace: (record, keySchema, key) => record.with({ keySchema, key }),
+}
+
+export const valuePart: RecordPart = {
+  schema: (record) => record.valueSchema,
+  value: (record) => record.value,
+  replace: (record, valueSchema, value) => record.with({ valueSchema, value }),
+}
+
+/** Version of Connect whose transforms these are. */
+export const transformsVersion = '4.3.0'
+
+interface VariantSpec<K extends ConfigKeys> {
+  /** Class name without `$Key` or `$Value`. */
+  readonly name: string
+  readonly config: ConfigDef<K>
+  create(part: RecordPart): Transformation<ConfigOf<ConfigDef<K>>>
+}
+
+/** The two plugins of a transform that exists for keys and for values. */
+export function keyAndValue<K extends ConfigKeys>(spec: VariantSpec<K>): readonly TransformationPlugin[] {
+  const variant = (suffix: string, part: RecordPart): TransformationPlugin =>
+    defineTransformation({
+      name: `${spec.name}$${suffix}`,
+      aliases: [],
+      version: transformsVersion,
+      config: spec.config,
+      create: async () => spec.create(part),
+    })
+  return [variant('Key', keyPart), variant('Value', valuePart)]
+}
+
+/**
+ * The members of a value without a schema.
+ * @throws DataError with Connect's text
+ */
+export function requireMap(value: Value, purpose: string): Struct {
+  if (isStruct(value)) return value
+  if (value instanceof Map)
+    return Object.fromEntries([...(value as ReadonlyMap<Value, Value>)].map(([k, v]) => [String(k), v]))
+  throw new DataError(
+    'CONNECT_DATA_TYPE',
+    `Only Map objects supported in absence of schema for [${purpose}], found: ${className(value)}`,
+  )
+}
+
+/** @throws DataError with Connect's text */
+export function requireStruct(value: Value, purpose: string): Struct {
+  if (isStruct(value)) return value
+  throw new DataError('CONNECT_DATA_TYPE', `Only Struct objects supported for [${purpose}], found: ${className(value)}`)
+}
+
+function className(value: Value): string {
+  return javaClass(value).replace('class ', '')
+}
+
+/** Name, version, doc and parameters of a schema, for a new required struct without a default. */
+export function schemaBasics(schema: Schema): Pick<SchemaSpec, 'name' | 'version' | 'doc' | 'parameters'> {
+  return { name: schema.name, version: schema.version, doc: schema.doc, parameters: schema.parameters }
+}
+
+/** A struct schema with the basics of `like`. @throws DataError when two fields have one name */
+export function structLike(
+  like: Schema,
+  fields: readonly { readonly name: string; readonly schema: Schema }[],
+): Schema {
+  const names = new Set<string>()
+  for (const { name } of fields) {
+    if (names.has(name)) {
+      throw new DataError('CONNECT_DATA_SCHEMA', `Cannot create field because of field name duplication ${name}`)
+    }
+    names.add(name)
+  }
+  return makeSchema({ ...schemaBasics(like), type: 'STRUCT', fields })
+}
+
+/** A field's value; with `replaceNull` the schema's default stands in for null, as in Connect's `Struct.get`. */
+export function fieldValue(struct: Struct, field: Field, replaceNull: boolean): Value {
+  const value = Object.hasOwn(struct, field.name) ? (struct[field.name] ?? null) : null
+  return value === null && replaceNull ? field.schema.defaultValue : value
+}
+
+/** A member of a schemaless object; null when it is absent. */
+export function member(map: Struct, name: string): Value {
+  return Object.hasOwn(map, name) ? (map[name] ?? null) : null
+}
+
+/** Builds structs member by member; a name such as `__proto__` is a name like any other. */
+export function setMember(target: Record<string, Value>, name: string, value: Value): void {
+  if (name === '__proto__') {
+    Object.defineProperty(target, name, { value, enumerable: true, configurable: true, writable: true })
+  } else target[name] = value
+}
+
+/**
+ * What a transform derives from an input schema, made once per schema. Keyed weakly: an entry lives as long as its
+ * schema, which bounds the cache by what is in use.
+ */
+export class SchemaCache<T> {
+  readonly #entries = new WeakMap<Schema, T>()
+  readonly #derive: (schema: Schema) => T
+
+  constructor(derive: (schema: Schema) => T) {
+    this.#derive = derive
+  }
+
+  get(schema: Schema): T {
+    let entry = this.#entries.get(schema)
+    if (entry === undefined) {
+      entry = this.#derive(schema)
+      this.#entries.set(schema, entry)
+    }
+    return entry
+  }
+}
+
+/** Option of the transforms that copy fields. */
+export const replaceNullOption = {
+  type: 'BOOLEAN',
+  default: true,
+  importance: 'MEDIUM',
+  doc: 'Whether a null field that has a default value in its schema is replaced by that value.',
+} as const
