@@ -32,15 +32,15 @@ export class LoadFailedError extends Error {
 
 const rowsPerInsert = 2000
 
-/** Reads the target's columns, in the order of the command's list or of the table. */
+/** The target's columns, in the order of the command's list or of the table. Values arrive as the server's text. */
 async function targetColumns(client: ClientBase, command: CopyCommand): Promise<readonly TargetColumn[]> {
   const relation = `${command.schema === null ? '' : `${quoteIdentifier(command.schema)}.`}${quoteIdentifier(command.table)}`
   const found = await client.query<{
     name: string
     cast_type: string
     base_type: string
-    max_length: number | null
-    not_null: boolean
+    max_length: string | null
+    not_null: string
     default_sql: string | null
     identity: string
   }>(
@@ -58,8 +58,8 @@ async function targetColumns(client: ClientBase, command: CopyCommand): Promise<
       name: row.name,
       castType: row.cast_type,
       baseType: row.base_type,
-      maxLength: row.max_length,
-      isNotNull: row.not_null,
+      maxLength: row.max_length === null ? null : Number(row.max_length),
+      isNotNull: row.not_null === 't',
       defaultSql: row.default_sql,
     }))
   if (command.columns === null) return columns
