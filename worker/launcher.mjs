@@ -1,6 +1,7 @@
 // Starts a script of this project on the project's own Node (the `node` dev dependency), whatever Node runs npm.
 // Plain JavaScript that any Node ≥ 20 understands: it runs before anything is installed.
 //   node worker/launcher.mjs <script.ts|script.js> [arguments …]
+// SLUICE_NODE names another Node binary to run on (CI tries newer versions that way).
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { constants } from 'node:os'
@@ -64,10 +65,14 @@ async function install() {
     const started = Date.now()
     const npmCli = process.env.npm_execpath
     const viaNode = npmCli !== undefined && /\.[cm]?js$/.test(npmCli)
-    const result = spawnSync(viaNode ? process.execPath : 'npm', [...(viaNode ? [npmCli] : []), 'ci', '--no-audit', '--no-fund'], {
-      cwd: root,
-      stdio: ['ignore', 2, 2],
-    })
+    const result = spawnSync(
+      viaNode ? process.execPath : 'npm',
+      [...(viaNode ? [npmCli] : []), 'ci', '--no-audit', '--no-fund'],
+      {
+        cwd: root,
+        stdio: ['ignore', 2, 2],
+      },
+    )
     if (result.error) throw result.error
     if (result.status !== 0) {
       process.stderr.write('sluice: npm ci failed; see the lines above.\n')
@@ -88,7 +93,8 @@ async function install() {
 
 /** Runs the script, passes signals on and ends as it ended. */
 function run(script, args) {
-  const child = spawn(projectNode, [script, ...args], { stdio: 'inherit' })
+  const node = process.env.SLUICE_NODE || projectNode
+  const child = spawn(node, [script, ...args], { stdio: 'inherit' })
   // A terminal sends Ctrl-C to the whole process group, so the child has it already.
   const forwarded = process.stdin.isTTY ? ['SIGTERM', 'SIGHUP'] : ['SIGINT', 'SIGTERM', 'SIGHUP']
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
@@ -97,7 +103,7 @@ function run(script, args) {
     })
   }
   child.on('error', (error) => {
-    process.stderr.write(`sluice: cannot start ${projectNode}: ${error.message}\n`)
+    process.stderr.write(`sluice: cannot start ${node}: ${error.message}\n`)
     process.exit(1)
   })
   child.on('exit', (code, signal) => {

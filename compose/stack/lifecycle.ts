@@ -95,7 +95,10 @@ async function waitUntilReady(settings: StackSettings, service: Service, record:
 
 async function bringUp(settings: StackSettings, service: Service): Promise<boolean> {
   const running = readRecord(settings, service.name)
-  if (running !== null) {
+  if (running !== null && service.isOutdated?.(settings, running) === true) {
+    step(service.name, 'its program changed since it started; starting it again')
+    await stopProcess(settings, running)
+  } else if (running !== null) {
     await waitUntilReady(settings, service, running)
     step(service.name, `already running on 127.0.0.1:${running.port} (pid ${running.pid})`)
     return false

@@ -18,6 +18,8 @@ export interface Service {
   probe(settings: StackSettings): Promise<boolean>
   /** Environment variables by which tests and pipelines find this server. */
   variables(settings: StackSettings): Readonly<Record<string, string>>
+  /** True when the running server should be replaced, because its program changed since it started. */
+  isOutdated?(settings: StackSettings, record: RunRecord): boolean
   /** Folders that `reset` deletes. */
   dataFolders(settings: StackSettings): readonly string[]
 }

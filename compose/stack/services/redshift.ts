@@ -1,3 +1,4 @@
+import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { startProcess } from '../processes.ts'
 import type { Service } from '../service.ts'
@@ -35,6 +36,11 @@ export const redshift: Service = {
     return response.ok
   },
   variables: (settings) => ({ TEST_REDSHIFT_ENDPOINT: `http://127.0.0.1:${settings.ports.redshift}` }),
+  isOutdated(settings, record) {
+    const folder = join(settings.root, 'test', 'support', 'redshift')
+    const startedAt = Date.parse(record.startedAt)
+    return readdirSync(folder).some((name) => statSync(join(folder, name)).mtimeMs > startedAt)
+  },
   // Its rows live in the PostgreSQL server's data.
   dataFolders: () => [],
 }
