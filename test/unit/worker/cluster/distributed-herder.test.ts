@@ -1,0 +1,414 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { NotFoundError, NotLeaderError, RequestError } from '../../../../worker/api/errors.ts'
+import { ConfigStore } from '../../../../worker/cluster/config-store.ts'
+import { DistributedHerder } from '../../../../worker/cluster/distributed-herder.ts'
+import type { LeaderClient } from '../../../../worker/cluster/leader-client.ts'
+import { Stages } from '../../../../worker/cluster/stages.ts'
+import { KafkaStatusStore } from '../../../../worker/cluster/status-store.ts'
+import { systemClock } from '../../../../worker/util/clock.ts'
+import { Loggers } from '../../../../worker/util/log.ts'
+import { FakeGroup, type FakeMember, FakeTopic, FakeWorker } from './fakes.ts'
+
+interface Node {
+  readonly url: string
+  readonly worker: FakeWorker
+  readonly herder: DistributedHerder
+  readonly member: FakeMember
+}
+
+/** Workers of one cluster, over one group and two topics in memory. */
+class FakeCluster implements AsyncDisposable {
+  readonly group = new FakeGroup()
+  readonly configTopic = new FakeTopic()
+  readonly statusTopic = new FakeTopic()
+  readonly nodes: Node[] = []
+  readonly failures: Error[] = []
+  #port = 8083
+
+  async add(
+    options: { maxDelayMs?: number; protocol?: 'eager' | 'compatible' | 'sessioned'; exactlyOnce?: boolean } = {},
+  ) {
+    const port = this.#port++
+    const url = `http://w:${port}/`
+    const worker = new FakeWorker()
+    const member = this.group.member()
+    const loggers = new Loggers({ level: 'OFF' })
+    const logger = loggers.logger('test')
+    const clients = { topic: 't', consumer: {}, producer: {}, admin: {} }
+    const herder = new DistributedHerder({
+      worker,
+      loggers,
+      logger,
+      clock: systemClock,
+      stages: new Stages(systemClock),
+      tracking: { isEnabled: true, allowsReset: true },
+      workerId: `w:${port}`,
+      commit: 'test',
+      statuses: new KafkaStatusStore({
+        createLog: (log) => this.statusTopic.log(log),
+        clients,
+        clock: systemClock,
+        logger,
+        retryBackoffMs: 1,
+      }),
+      url,
+      member,
+      connectProtocol: options.protocol ?? 'sessioned',
+      maxDelayMs: options.maxDelayMs ?? 0,
+      syncTimeoutMs: 1_000,
+      unsyncBackoffMs: 1,
+      heartbeatIntervalMs: 100,
+      exactlyOnce: options.exactlyOnce ?? false,
+      sessionKeys: {
+        generationAlgorithm: 'HmacSHA256',
+        keyBits: null,
+        ttlMs: 3_600_000,
+        signatureAlgorithm: 'HmacSHA256',
+        verificationAlgorithms: ['HmacSHA256'],
+      },
+      leaderClient: this.#leaderClient(),
+      createConfigStore: (onEvent) =>
+        new ConfigStore({
+          createLog: (log) => this.configTopic.log(log),
+          clients,
+          leaderProducer: null,
+          logger,
+          onEvent,
+        }),
+      prepareCluster: async () => 'cluster',
+      onFatal: (error) => this.failures.push(error),
+    })
+    await herder.start()
+    const node = { url, worker, herder, member }
+    this.nodes.push(node)
+    return node
+  }
+
+  #leaderClient(): LeaderClient {
+    const leaderAt = (url: string): DistributedHerder => {
+      const node = this.nodes.find((n) => n.url === url)
+      if (node === undefined) throw new Error(`no worker at ${url}`)
+      return node.herder
+    }
+    return {
+      putTaskConfigs: (url, connector, body, headers) =>
+        leaderAt(url).putTaskConfigs(
+          connector,
+          JSON.parse(Buffer.from(body).toString()),
+          headers && { algorithm: headers.algorithm, signature: Buffer.from(headers.signature, 'base64'), body },
+        ),
+      fenceZombies: (url, connector, headers) =>
+        leaderAt(url).fenceZombieSourceTasks(
+          connector,
+          headers && { ...headers, signature: Buffer.from(headers.signature, 'base64'), body: new Uint8Array() },
+        ),
+    }
+  }
+
+  /** Runs a command where it ends up when REST forwards it. */
+  async forwarded<T>(run: (herder: DistributedHerder) => Promise<T>): Promise<T> {
+    for (const { herder } of this.nodes) {
+      try {
+        return await run(herder)
+      } catch (error) {
+        if (!(error instanceof NotLeaderError)) throw error
+      }
+    }
+    throw new Error('no leader')
+  }
+
+  work(): string[] {
+    return this.nodes.flatMap((n) => [...n.worker.runningConnectors.keys(), ...n.worker.runningTasks.keys()]).sort()
+  }
+
+  /** Vanishes like a killed process: nothing is stopped properly, the session just ends. */
+  kill(node: Node): void {
+    this.nodes.splice(this.nodes.indexOf(node), 1)
+    node.herder.health()
+    this.group.remove(node.member)
+    node.member.join = () => new Promise(() => undefined)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.nodes.map((n) => n.herder.stop()))
+    assert.deepEqual(this.failures, [])
+  }
+}
+
+async function eventually(check: () => void | Promise<void>, timeoutMs = 5_000): Promise<void> {
+  const deadline = Date.now() + timeoutMs
+  for (;;) {
+    try {
+      return await check()
+    } catch (error) {
+      if (Date.now() > deadline) throw error
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+  }
+}
+
+const put = (cluster: FakeCluster, name: string, config: Record<string, string> = {}) =>
+  cluster.forwarded((h) => h.putConnector(name, { name, ...config }, { replace: true, initialState: null }))
+
+for (const protocol of ['eager', 'compatible', 'sessioned'] as const) {
+  test(`${protocol}: connectors and tasks run once each, spread over two workers`, async () => {
+    await using cluster = new FakeCluster()
+    await cluster.add({ protocol })
+    await cluster.add({ protocol })
+    await put(cluster, 'a', { 'tasks.max': '3' })
+    await put(cluster, 'b', { 'tasks.max': '2' })
+    await eventually(() => assert.deepEqual(cluster.work(), ['a', 'a-0', 'a-1', 'a-2', 'b', 'b-0', 'b-1']))
+    await eventually(() => {
+      const sizes = cluster.nodes.map((n) => n.worker.runningTasks.size)
+      assert.ok(Math.abs((sizes[0] ?? 0) - (sizes[1] ?? 0)) <= 1, `${sizes}`)
+    })
+    await eventually(async () => {
+      for (const { herder } of cluster.nodes) {
+        const status = await herder.connectorStatus('a')
+        assert.deepEqual(
+          [status.connector.state, status.tasks.map((t) => t.state)],
+          ['RUNNING', ['RUNNING', 'RUNNING', 'RUNNING']],
+        )
+      }
+    })
+    await cluster.forwarded((h) => h.deleteConnector('a'))
+    await eventually(() => assert.deepEqual(cluster.work(), ['b', 'b-0', 'b-1']))
+    await eventually(async () => {
+      for (const { herder } of cluster.nodes) await assert.rejects(herder.connectorStatus('a'), NotFoundError)
+    })
+  })
+}
+
+test('a follower names the leader; a bad config is refused before that', async () => {
+  await using cluster = new FakeCluster()
+  const leader = await cluster.add()
+  const follower = await cluster.add()
+  await follower.herder.ping(1_000)
+  const config = { name: 'a' }
+  await eventually(() =>
+    assert.rejects(
+      follower.herder.putConnector('a', config, { replace: false, initialState: null }),
+      (error) => error instanceof NotLeaderError && error.url === leader.url,
+    ),
+  )
+  await assert.rejects(
+    follower.herder.putConnector('a', { name: 'a', invalid: 'no good' }, { replace: false, initialState: null }),
+    (error) => error instanceof RequestError && error.status === 400 && /1 error\(s\):\nno good\n/.test(error.message),
+  )
+  await leader.herder.putConnector('a', config, { replace: false, initialState: null })
+  await assert.rejects(
+    leader.herder.putConnector('a', config, { replace: false, initialState: null }),
+    /already exists/,
+  )
+})
+
+test('a worker that stops hands its work over at once, whatever the delay (I9)', async () => {
+  await using cluster = new FakeCluster()
+  await cluster.add({ maxDelayMs: 300_000 })
+  const second = await cluster.add({ maxDelayMs: 300_000 })
+  await put(cluster, 'a', { 'tasks.max': '4' })
+  await eventually(() => assert.equal(cluster.work().length, 5))
+  await eventually(() => assert.ok(second.worker.runningTasks.size >= 2))
+  cluster.nodes.splice(cluster.nodes.indexOf(second), 1)
+  await second.herder.stop()
+  assert.equal(second.worker.runningTasks.size, 0)
+  await eventually(() => assert.deepEqual(cluster.work(), ['a', 'a-0', 'a-1', 'a-2', 'a-3']))
+})
+
+test('the work of a killed worker, leader or not, moves at once without a delay (statement 139, 142)', async () => {
+  for (const victim of [0, 1]) {
+    await using cluster = new FakeCluster()
+    await cluster.add()
+    await cluster.add()
+    await cluster.add()
+    await put(cluster, 'a', { 'tasks.max': '6' })
+    await eventually(() => assert.equal(cluster.work().length, 7))
+    const node = cluster.nodes[victim]
+    if (node !== undefined) cluster.kill(node)
+    await eventually(() => assert.deepEqual(cluster.work(), ['a', 'a-0', 'a-1', 'a-2', 'a-3', 'a-4', 'a-5']))
+    await put(cluster, 'b')
+    await eventually(() => assert.equal(cluster.work().length, 9))
+  }
+})
+
+test('pause, stop and resume end in the asked state (statements 38–40)', async () => {
+  await using cluster = new FakeCluster()
+  await cluster.add()
+  await cluster.add()
+  await put(cluster, 'a', { 'tasks.max': '2' })
+  const states = async () => {
+    const status = await cluster.forwarded((h) => h.connectorStatus('a'))
+    return [status.connector.state, ...status.tasks.map((t) => t.state)]
+  }
+  await eventually(async () => assert.deepEqual(await states(), ['RUNNING', 'RUNNING', 'RUNNING']))
+  await cluster.nodes[1]?.herder.setTargetState('a', 'PAUSED')
+  await eventually(async () => assert.deepEqual(await states(), ['PAUSED', 'PAUSED', 'PAUSED']))
+  await cluster.forwarded((h) => h.setTargetState('a', 'STOPPED'))
+  await eventually(async () => assert.deepEqual(await states(), ['STOPPED']))
+  assert.ok(cluster.configTopic.texts().some(([, v]) => v === '{"state":"PAUSED","state.v2":"STOPPED"}'))
+  await cluster.forwarded((h) => h.setTargetState('a', 'PAUSED'))
+  await eventually(async () => assert.deepEqual(await states(), ['PAUSED']))
+  await cluster.forwarded((h) => h.setTargetState('a', 'STARTED'))
+  await eventually(async () => assert.deepEqual(await states(), ['RUNNING', 'RUNNING', 'RUNNING']))
+  await assert.rejects(
+    cluster.forwarded((h) => h.setTargetState('x', 'PAUSED')),
+    /Unknown connector x/,
+  )
+})
+
+test('a connector created stopped has no tasks until it is resumed (statement 45)', async () => {
+  await using cluster = new FakeCluster()
+  const { herder, worker } = await cluster.add()
+  await herder.putConnector('a', { name: 'a' }, { replace: false, initialState: 'STOPPED' })
+  await eventually(async () => assert.equal((await herder.connectorStatus('a')).connector.state, 'STOPPED'))
+  assert.equal(worker.runningTasks.size, 0)
+  await eventually(async () => assert.equal(await herder.resetOffsets('a'), 'reset'))
+  await herder.setTargetState('a', 'STARTED')
+  await eventually(() => assert.equal(worker.runningTasks.size, 1))
+  await assert.rejects(herder.resetOffsets('a'), /must be in the STOPPED state/)
+})
+
+test('a new config restarts connector and tasks; fewer tasks leave no stale status (statements 50, 54, 137)', async () => {
+  await using cluster = new FakeCluster()
+  await cluster.add()
+  await cluster.add()
+  await put(cluster, 'a', { 'tasks.max': '3', value: 'old' })
+  await eventually(() => assert.equal(cluster.work().length, 4))
+  await put(cluster, 'a', { 'tasks.max': '2', value: 'new' })
+  await eventually(() => assert.deepEqual(cluster.work(), ['a', 'a-0', 'a-1']))
+  const values = cluster.nodes.flatMap((n) =>
+    [...n.worker.runningTasks.values()].map((t) => t.start.taskConfig['value']),
+  )
+  assert.deepEqual(values, ['new', 'new'])
+  await eventually(async () => {
+    const status = await cluster.forwarded((h) => h.connectorStatus('a'))
+    assert.deepEqual(
+      status.tasks.map((t) => t.state),
+      ['RUNNING', 'RUNNING'],
+    )
+  })
+})
+
+test('restart with parameters restarts what was asked for, on every worker (statements 70, 71, 73)', async () => {
+  await using cluster = new FakeCluster()
+  await cluster.add()
+  await cluster.add()
+  await put(cluster, 'a', { 'tasks.max': '4' })
+  await eventually(() => assert.equal(cluster.work().length, 5))
+  await eventually(async () => {
+    const status = await cluster.forwarded((h) => h.connectorStatus('a'))
+    assert.equal(status.tasks.filter((t) => t.state === 'RUNNING').length, 4)
+  })
+  const starts = () => cluster.nodes.flatMap((n) => n.worker.log.filter((line) => line.startsWith('start '))).sort()
+  for (const { worker } of cluster.nodes) worker.log.length = 0
+  const none = await cluster.forwarded((h) =>
+    h.restartConnectorAndTasks({ connector: 'a', onlyFailed: true, includeTasks: true }),
+  )
+  assert.ok(![none.connector, ...none.tasks].some((s) => s.state === 'RESTARTING'))
+  const all = await cluster.forwarded((h) =>
+    h.restartConnectorAndTasks({ connector: 'a', onlyFailed: false, includeTasks: true }),
+  )
+  assert.ok([all.connector, ...all.tasks].every((s) => s.state === 'RESTARTING'))
+  await eventually(() => assert.deepEqual(starts(), ['start a', 'start a-0', 'start a-1', 'start a-2', 'start a-3']))
+  const failing = cluster.nodes.find((n) => n.worker.runningTasks.has('a-1'))
+  failing?.worker.listener.onTaskState({ connector: 'a', task: 1 }, 'FAILED', 'trace', '1')
+  for (const { worker } of cluster.nodes) worker.log.length = 0
+  await eventually(async () => {
+    const status = await cluster.forwarded((h) => h.connectorStatus('a'))
+    assert.deepEqual(
+      status.tasks.map((t) => t.state),
+      ['RUNNING', 'FAILED', 'RUNNING', 'RUNNING'],
+    )
+  })
+  await cluster.forwarded((h) => h.restartConnectorAndTasks({ connector: 'a', onlyFailed: true, includeTasks: true }))
+  await eventually(() => assert.deepEqual(starts(), ['start a-1']))
+  await assert.rejects(
+    cluster.forwarded((h) => h.restartConnectorAndTasks({ connector: 'x', onlyFailed: true, includeTasks: true })),
+    /Unknown connector: x/,
+  )
+})
+
+test('restart of one task goes to its owner', async () => {
+  await using cluster = new FakeCluster()
+  const leader = await cluster.add()
+  const follower = await cluster.add()
+  await put(cluster, 'a', { 'tasks.max': '2' })
+  await eventually(() => assert.equal(follower.worker.runningTasks.size, 1))
+  const task = Number([...follower.worker.runningTasks.keys()][0]?.slice(2))
+  await eventually(() =>
+    assert.rejects(
+      leader.herder.restartTask({ connector: 'a', task }),
+      (error) => error instanceof NotLeaderError && error.url === follower.url,
+    ),
+  )
+  follower.worker.log.length = 0
+  await follower.herder.restartTask({ connector: 'a', task })
+  assert.deepEqual(follower.worker.log, [`stop a-${task}`, `start a-${task}`])
+  await assert.rejects(follower.herder.restartTask({ connector: 'a', task: 9 }), /Unknown task: a-9/)
+})
+
+test('internal requests need a signature by the session key (statement 18)', async () => {
+  await using cluster = new FakeCluster()
+  const { herder } = await cluster.add()
+  await eventually(() => assert.ok(cluster.configTopic.texts().some(([key]) => key === 'session-key')))
+  await assert.rejects(herder.putTaskConfigs('x', [], null), /missing required signature/)
+  const wrong = { algorithm: 'HmacSHA256', signature: Buffer.from('x'), body: Buffer.from('[]') }
+  await assert.rejects(herder.putTaskConfigs('x', [], wrong), (e) => e instanceof RequestError && e.status === 403)
+})
+
+test('exactly-once: producers of the generation before are fenced once, then the count is recorded (KIP-618)', async () => {
+  await using cluster = new FakeCluster()
+  const { herder, worker } = await cluster.add({ exactlyOnce: true })
+  await put(cluster, 'a', { 'tasks.max': '3' })
+  await eventually(() => assert.equal(worker.runningTasks.size, 3))
+  const fences = async () => {
+    const flights = [...worker.runningTasks.values()].map(({ start }) => start.preflight)
+    await Promise.all(flights.map(async (p) => p?.fence()))
+    await Promise.all(flights.map(async (p) => p?.verify()))
+  }
+  await fences()
+  assert.deepEqual(
+    worker.log.filter((l) => l.startsWith('fence')),
+    [],
+  )
+  const old = worker.runningTasks.get('a-0')?.start.preflight
+  await put(cluster, 'a', { 'tasks.max': '1' })
+  await eventually(() => assert.equal(worker.runningTasks.size, 1))
+  await fences()
+  assert.deepEqual(
+    worker.log.filter((l) => l.startsWith('fence')),
+    ['fence a 3'],
+  )
+  assert.deepEqual(
+    cluster.configTopic
+      .texts()
+      .filter(([key]) => key === 'tasks-fencing-a')
+      .map(([, value]) => value),
+    ['{"task-count":3}', '{"task-count":1}'],
+  )
+  await assert.rejects(Promise.resolve(old?.verify()), /already generated a new set of task configs/)
+  await herder.ping(1_000)
+})
+
+test('a restart of the whole cluster keeps configs and states (statement 49)', async () => {
+  await using cluster = new FakeCluster()
+  await cluster.add()
+  await put(cluster, 'a')
+  await cluster.forwarded((h) => h.setTargetState('a', 'PAUSED'))
+  await Promise.all(cluster.nodes.splice(0).map((n) => n.herder.stop()))
+  const { herder, worker } = await cluster.add()
+  await eventually(() => assert.equal(worker.runningConnectors.get('a'), 'PAUSED'))
+  assert.deepEqual(await herder.connectors(), ['a'])
+})
+
+test('cluster-wide log levels reach every worker, once it runs (statements 93, 150, 151)', async () => {
+  await using cluster = new FakeCluster()
+  const a = await cluster.add()
+  const b = await cluster.add()
+  assert.deepEqual(await a.herder.setLoggerLevel('x.y', 'debug', 'cluster'), [])
+  await eventually(() => assert.equal(b.herder.loggers().get('x.y')?.level, 'DEBUG'))
+  assert.equal(a.herder.loggers().get('x.y')?.level, 'DEBUG')
+  const c = await cluster.add()
+  assert.equal(c.herder.loggers().get('x.y'), undefined)
+})
