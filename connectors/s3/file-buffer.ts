@@ -34,8 +34,8 @@ export interface FileBufferServices {
   readonly logger: Logger
   readonly nullValues: 'ignore' | 'write'
   readonly retryBackoffMs: number
-  /** Names that one commit may step over when they are taken. */
-  readonly maxTakenNames: number
+  /** Keys from that of the file on that belong to other objects. @throws ConnectError CONNECT_S3_NAMES_TAKEN */
+  takenNames(file: OpenFile): Promise<readonly string[]>
   /** Topic partitions that have open files or waiting records, this one included. */
   activeBuffers(): number
   /** Reports a record that cannot be written; throws when errors are not tolerated. */
@@ -334,7 +334,7 @@ export class FileBuffer {
     if (!(error instanceof ConnectError)) throw error
     const restart = this.#groupStart
     if (restart === null) throw error
-    if (error.code === 'CONNECT_S3_PRECONDITION_FAILED') this.#rememberTakenName(error)
+    if (error.code === 'CONNECT_S3_PRECONDITION_FAILED') await this.#rememberTakenNames()
     else if (error.code !== 'CONNECT_S3_NOT_FOUND' || error.context['error'] !== 'NoSuchUpload') throw error
     logger.warn({ topic, partition, offset: restart, error: error.message }, 'the open files are written anew')
     const taken = [...this.#takenNames]
@@ -344,12 +344,11 @@ export class FileBuffer {
     this.#services.seek(this.tp, restart)
   }
 
-  #rememberTakenName(error: ConnectError): void {
-    if (this.#takenNames.size >= this.#services.maxTakenNames) {
-      const message = `${this.#takenNames.size} names of objects are taken (max.files.scan.limit): ${error.message}`
-      throw new ConnectError('fatal', 'CONNECT_S3_NAMES_TAKEN', message, { cause: error })
+  /** Finds out which names of the open files are taken, so that one repetition is enough. */
+  async #rememberTakenNames(): Promise<void> {
+    for (const file of this.#files.values()) {
+      for (const key of await this.#services.takenNames(file)) this.#takenNames.add(key)
     }
-    this.#takenNames.add(String(error.context['key']))
   }
 
   #reset(): void {

@@ -60,6 +60,7 @@ export class OpenFile {
   minTimestamp: number | null = null
   maxTimestamp: number | null = null
   readonly #layout: FileLayout
+  readonly #name: FileName
   readonly #values: ObjectUpload | null
   readonly #keys: ObjectUpload | null
   readonly #headers: ObjectUpload | null
@@ -74,7 +75,13 @@ export class OpenFile {
     this.firstOffset = record.offset
     this.lastOffset = record.offset
     const isTombstone = record.value === null && directory === layout.tombstoneDirectory
-    const stem = freeStem(layout, record, directory, taken)
+    this.#name = {
+      topic: record.topic,
+      partition: record.partition ?? record.originalPartition,
+      directory,
+      offset: record.offset,
+    }
+    const stem = freeStem(layout, this.#name, taken)
     const open = (kind: string, format: RecordFormat) => {
       const key = `${stem}${kind}${format.extension}${layout.compressionSuffix}`
       return new ObjectUpload({ bucket: layout.bucket, key }, layout.uploads)
@@ -92,6 +99,11 @@ export class OpenFile {
     if (this.#headers !== null) uploads.push({ role: 'headers', upload: this.#headers })
     if (this.#values !== null) uploads.push({ role: 'value', upload: this.#values })
     return uploads
+  }
+
+  /** Keys that the values could have, by offset, from the first record's on; without end. */
+  *valueKeys(): Generator<string> {
+    for (const stem of stems(this.#layout, this.#name)) yield valueKey(this.#layout, stem)
   }
 
   get isFull(): boolean {
@@ -154,12 +166,18 @@ export class OpenFile {
   }
 }
 
-function freeStem(layout: FileLayout, record: SinkRecord, directory: string, taken: ReadonlySet<string>): string {
-  const { topic, originalPartition } = record
-  for (let offset = record.offset; ; offset++) {
-    const stem = keyStem(layout, { topic, partition: record.partition ?? originalPartition, directory, offset })
-    if (!taken.has(`${stem}${layout.values.extension}${layout.compressionSuffix}`)) return stem
-  }
+/** Names by the offsets from that of the first record on; the first that no other object has is the file's. */
+function* stems(layout: FileLayout, name: FileName): Generator<string> {
+  for (let { offset } = name; ; offset++) yield keyStem(layout, { ...name, offset })
+}
+
+function freeStem(layout: FileLayout, name: FileName, taken: ReadonlySet<string>): string {
+  if (taken.size > 0) for (const stem of stems(layout, name)) if (!taken.has(valueKey(layout, stem))) return stem
+  return keyStem(layout, name)
+}
+
+function valueKey(layout: FileLayout, stem: string): string {
+  return `${stem}${layout.values.extension}${layout.compressionSuffix}`
 }
 
 function missing(code: 'CONNECT_S3_KEY_MISSING' | 'CONNECT_S3_HEADERS_MISSING', what: string, record: SinkRecord) {

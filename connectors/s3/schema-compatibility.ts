@@ -14,7 +14,45 @@ export function needsNewObject(mode: SchemaCompatibility, schema: Schema | null,
   if (schema.version === null || current.version === null) {
     throw failure(`Schema version required for ${mode} compatibility`)
   }
-  return mode === 'FORWARD' ? schema.version < current.version : schema.version > current.version
+  if (mode === 'FORWARD' ? schema.version < current.version : schema.version > current.version) return true
+  return !isProjectable(schema, current)
+}
+
+/** Answers per pair of schemas; schemas live as long as their converter keeps them. */
+const projectable = new WeakMap<Schema, WeakMap<Schema, boolean>>()
+
+/** Whether every value of `source` has a form in `target`; one that has not starts a new object, as in Java. */
+function isProjectable(source: Schema, target: Schema): boolean {
+  let answers = projectable.get(source)
+  if (answers === undefined) {
+    answers = new WeakMap()
+    projectable.set(source, answers)
+  }
+  let answer = answers.get(target)
+  if (answer === undefined) {
+    answer = compareSchemas(source, target)
+    answers.set(target, answer)
+  }
+  return answer
+}
+
+function compareSchemas(source: Schema, target: Schema): boolean {
+  if (source.name !== target.name) return false
+  if (source.type !== target.type && !isPromotable(source, target)) return false
+  if (source.optional && !target.optional && target.defaultValue === null) return false
+  for (const field of target.fields) {
+    const from = source.fieldsByName.get(field.name)
+    if (from === undefined ? !hasDefault(field.schema) : !compareSchemas(from.schema, field.schema)) return false
+  }
+  return compareParts(source.keySchema, target.keySchema) && compareParts(source.valueSchema, target.valueSchema)
+}
+
+function compareParts(source: Schema | null, target: Schema | null): boolean {
+  return source === null || target === null ? source === target : compareSchemas(source, target)
+}
+
+function hasDefault(schema: Schema): boolean {
+  return schema.optional || schema.defaultValue !== null
 }
 
 /** The record with its value in the form of `target`. @throws DataError CONNECT_S3_SCHEMA_PROJECTION */
@@ -82,8 +120,7 @@ function projectStruct(source: Schema, value: Struct, target: Schema): Struct {
   for (const field of target.fields) {
     const from = source.fieldsByName.get(field.name)
     if (from !== undefined) projected[field.name] = project(from.schema, value[field.name] ?? null, field.schema)
-    else if (field.schema.optional || field.schema.defaultValue !== null)
-      projected[field.name] = field.schema.defaultValue
+    else if (hasDefault(field.schema)) projected[field.name] = field.schema.defaultValue
     else throw failure(`Required field ${field.name} is missing from source schema: ${source.name}`)
   }
   return projected

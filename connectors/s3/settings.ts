@@ -1,4 +1,4 @@
-import { ConfigError } from '../../worker/api/errors.ts'
+import { ConfigError, ConnectError } from '../../worker/api/errors.ts'
 import type { SinkTaskContext } from '../../worker/api/task.ts'
 import type { FileRole } from '../common/metadata-message.ts'
 import type { ObjectStore, S3ClientOptions, WriteOptions } from '../common/s3-client.ts'
@@ -74,7 +74,7 @@ export function buildServices({ config, context, store, activeBuffers }: Service
     logger,
     nullValues: config['behavior.on.null.values'].toLowerCase() === 'write' ? 'write' : 'ignore',
     retryBackoffMs: config['retry.backoff.ms'],
-    maxTakenNames: config['max.files.scan.limit'],
+    takenNames: (file) => scanTakenNames(file, store, config),
     activeBuffers,
     report: (record, error) => context.report(record, error),
     reportNull: nullReporter(config, context),
@@ -89,6 +89,20 @@ export function buildServices({ config, context, store, activeBuffers }: Service
       held.set(budget.usedBytes)
     },
   }
+}
+
+/** Looks for the first free name after that of a file whose own is taken. */
+async function scanTakenNames(file: OpenFile, store: ObjectStore, config: S3SinkConfig): Promise<readonly string[]> {
+  const bucket = config['s3.bucket.name']
+  const limit = config['max.files.scan.limit']
+  const taken: string[] = []
+  for (const key of file.valueKeys()) {
+    if ((await store.head({ bucket, key })) === null) return taken
+    taken.push(key)
+    if (taken.length >= limit) break
+  }
+  const message = `${limit} names from ${taken[0]} on are taken (max.files.scan.limit)`
+  throw new ConnectError('fatal', 'CONNECT_S3_NAMES_TAKEN', message)
 }
 
 /** As in Java, where the reporter exists only with `errors.tolerance=all`: else an ignored null passes in silence. */

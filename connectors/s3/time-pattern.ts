@@ -83,15 +83,18 @@ interface LocalTime {
 
 type Part = (time: LocalTime) => string
 
+/** Java's locale of no language: short English names, also where the pattern asks for long ones. */
+const rootLocale = 'root'
+
 /** A Joda-Time pattern, compiled once. @throws RangeError for a letter that is not supported */
 export class TimePattern {
   readonly #parts: readonly Part[]
   readonly #zone: TimeZone
 
-  /** `locale` as Java's `new Locale(text)` reads it: a text with a region is unknown there and gives English. */
+  /** `locale` as Java's `new Locale(text)` reads it: a text with a region is unknown there and gives the root locale. */
   constructor(pattern: string, zone: TimeZone, locale: string) {
     this.#zone = zone
-    this.#parts = compile(pattern, zone, /^[a-zA-Z]{2,3}$/.test(locale) ? locale : 'en')
+    this.#parts = compile(pattern, zone, /^[a-zA-Z]{2,3}$/.test(locale) ? locale : rootLocale)
   }
 
   format(instant: number): string {
@@ -155,7 +158,7 @@ function fieldOf(letter: string, count: number, { zone, locale }: { zone: TimeZo
       return count === 2 ? (t) => pad(isoWeek(t.date).year % 100, 2) : number((t) => isoWeek(t.date).year)
     case 'M':
       if (count < 3) return number((t) => t.date.getUTCMonth() + 1)
-      return named(locale, { month: count === 3 ? 'short' : 'long' })
+      return named(locale, 'month', count === 3 ? 'short' : 'long')
     case 'd':
       return number((t) => t.date.getUTCDate())
     case 'D':
@@ -165,7 +168,7 @@ function fieldOf(letter: string, count: number, { zone, locale }: { zone: TimeZo
     case 'e':
       return number((t) => t.date.getUTCDay() || 7)
     case 'E':
-      return named(locale, { weekday: count < 4 ? 'short' : 'long' })
+      return named(locale, 'weekday', count < 4 ? 'short' : 'long')
     case 'H':
       return number((t) => t.date.getUTCHours())
     case 'k':
@@ -189,8 +192,9 @@ function fieldOf(letter: string, count: number, { zone, locale }: { zone: TimeZo
   }
 }
 
-function named(locale: string, options: Intl.DateTimeFormatOptions): Part {
-  const format = new Intl.DateTimeFormat(locale, { ...options, timeZone: 'UTC' })
+function named(locale: string, unit: 'month' | 'weekday', width: 'short' | 'long'): Part {
+  const isRoot = locale === rootLocale
+  const format = new Intl.DateTimeFormat(isRoot ? 'en' : locale, { [unit]: isRoot ? 'short' : width, timeZone: 'UTC' })
   return (time) => format.format(time.date)
 }
 

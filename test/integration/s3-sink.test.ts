@@ -1,0 +1,183 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { test } from 'node:test'
+import { gunzipSync } from 'node:zlib'
+import {
+  CreateBucketCommand,
+  DeleteBucketCommand,
+  DeleteObjectCommand,
+  GetObjectCommand,
+  ListMultipartUploadsCommand,
+  ListObjectsV2Command,
+  S3Client,
+} from '@aws-sdk/client-s3'
+import { openObjectStore } from '../../connectors/common/s3-client.ts'
+import { Password } from '../../worker/api/config.ts'
+import { ConnectError } from '../../worker/api/errors.ts'
+import { SinkRecord } from '../../worker/api/record.ts'
+import { SinkHarness } from '../conformance/s3/sink-harness.ts'
+import { requireService } from '../support/services.ts'
+
+const s3 = requireService('s3')
+
+/** A bucket of its own with the sink's store, and an independent client to look at what is there. */
+async function openBucket() {
+  const { endpoint, accessKey, secretKey } = s3.settings
+  const bucket = `sluice-test-${randomBytes(6).toString('hex')}`
+  const client = new S3Client({
+    endpoint,
+    region: 'us-east-1',
+    forcePathStyle: true,
+    credentials: { accessKeyId: accessKey, secretAccessKey: secretKey },
+  })
+  await client.send(new CreateBucketCommand({ Bucket: bucket }))
+  const store = await openObjectStore({
+    region: 'us-east-1',
+    endpoint,
+    pathStyle: true,
+    accelerate: false,
+    credentials: { id: accessKey, secret: new Password(secretKey), sessionToken: null },
+    attempts: 3,
+    backoffMs: 50,
+    checksums: 'WHEN_REQUIRED',
+    expectContinue: true,
+  })
+  const keys = async () => {
+    const { Contents = [] } = await client.send(new ListObjectsV2Command({ Bucket: bucket }))
+    return Contents.map((object) => object.Key ?? '').sort()
+  }
+  return {
+    bucket,
+    store,
+    keys,
+    async read(key: string): Promise<Buffer> {
+      const { Body } = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key }))
+      return Buffer.from((await Body?.transformToByteArray()) ?? [])
+    },
+    async uploads(): Promise<number> {
+      const { Uploads = [] } = await client.send(new ListMultipartUploadsCommand({ Bucket: bucket }))
+      return Uploads.length
+    },
+    async [Symbol.asyncDispose]() {
+      for (const key of await keys()) await client.send(new DeleteObjectCommand({ Bucket: bucket, Key: key }))
+      await client.send(new DeleteBucketCommand({ Bucket: bucket }))
+      client.destroy()
+      await store.close()
+    },
+  }
+}
+
+const event = (offset: number, kind: string, body = '') =>
+  new SinkRecord({ topic: 'orders', partition: 0, offset: BigInt(offset), value: { kind, id: offset, body } })
+
+const parse = (text: string) =>
+  text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line): unknown => JSON.parse(line))
+
+test('S3: gzip JSON lines by field, metadata messages with exact sizes, then offsets', { skip: s3.skip }, async () => {
+  await using lake = await openBucket()
+  const harness = await SinkHarness.start({
+    store: lake.store,
+    config: {
+      's3.bucket.name': lake.bucket,
+      's3.compression.type': 'gzip',
+      'partitioner.class': 'io.confluent.connect.storage.partitioner.FieldPartitioner',
+      'partition.field.name': 'kind',
+      'flush.size': '4',
+      'format.output.meta.fields': 'partition,offset',
+      'notify.topic': 'files',
+    },
+  })
+  await harness.assign({ topic: 'orders', partition: 0 })
+  harness.append([event(0, 'a'), event(1, 'b'), event(2, 'a'), event(3, 'b'), event(4, 'a')])
+  await harness.settle()
+  assert.deepEqual(await lake.keys(), [
+    'topics/orders/kind=a/orders+0+0000000000.json.gz',
+    'topics/orders/kind=b/orders+0+0000000001.json.gz',
+  ])
+  const lines = gunzipSync(await lake.read('topics/orders/kind=b/orders+0+0000000001.json.gz')).toString()
+  assert.deepEqual(parse(lines), [
+    { kind: 'b', id: 1, body: '', __partition: 0, __offset: 1 },
+    { kind: 'b', id: 3, body: '', __partition: 0, __offset: 3 },
+  ])
+  assert.equal(harness.offset(), 4n)
+  const told = harness.messages.map((m) => [m.eventKey, m.source.firstOffset, m.source.lastOffset])
+  assert.deepEqual(told, [
+    ['a', 0n, 2n],
+    ['b', 1n, 3n],
+  ])
+  for (const { files } of harness.messages) {
+    for (const file of files) assert.equal(file.bytes, (await lake.read(file.key)).length)
+  }
+  await harness.stop()
+})
+
+test('S3: an object of several parts is exact, and close leaves no upload behind', { skip: s3.skip }, async () => {
+  await using lake = await openBucket()
+  const harness = await SinkHarness.start({
+    store: lake.store,
+    config: { 's3.bucket.name': lake.bucket, 's3.part.size': '5242880', 'flush.size': '13' },
+  })
+  await harness.assign({ topic: 'orders', partition: 0 })
+  const body = randomBytes(500_000).toString('hex')
+  const records = Array.from({ length: 20 }, (_, i) => event(i, 'big', body))
+  harness.append(records)
+  await harness.settle()
+  const lines = parse((await lake.read('topics/orders/partition=0/orders+0+0000000000.json')).toString())
+  assert.deepEqual(
+    lines,
+    records.slice(0, 13).map((record) => record.value),
+  )
+  assert.equal(await lake.uploads(), 1)
+  assert.equal(harness.offset(), 13n)
+  await harness.revoke()
+  assert.equal(await lake.uploads(), 0)
+  await harness.stop()
+})
+
+test('S3: a conditional write keeps an object of other content and takes the next free name', {
+  skip: s3.skip,
+}, async () => {
+  await using lake = await openBucket()
+  const at = { bucket: lake.bucket, key: 'topics/orders/partition=0/orders+0+0000000000.json' }
+  const plain = { contentType: 'text/plain', cannedAcl: null, encryption: null, kmsKeyId: null, customerKey: null }
+  await lake.store.put(at, Buffer.from('other'), { ...plain, contentMd5: false, onlyIfAbsent: false })
+  const harness = await SinkHarness.start({
+    store: lake.store,
+    config: { 's3.bucket.name': lake.bucket, 'rotate.schedule.interval.ms': '10000', timezone: 'UTC' },
+  })
+  await harness.assign({ topic: 'orders', partition: 0 })
+  harness.append([event(0, 'a'), event(1, 'b'), event(2, 'a')])
+  await harness.settle(30_000)
+  assert.equal((await lake.read(at.key)).toString(), 'other')
+  const [, next = ''] = await lake.keys()
+  assert.equal(next, 'topics/orders/partition=0/orders+0+0000000001.json')
+  assert.equal(parse((await lake.read(next)).toString()).length, 3)
+  assert.equal(harness.offset(), 3n)
+  await harness.stop()
+})
+
+test('S3: a wrong secret is an error of its own kind, a missing bucket is no error', { skip: s3.skip }, async () => {
+  await using lake = await openBucket()
+  const { endpoint, accessKey } = s3.settings
+  const wrong = await openObjectStore({
+    region: 'us-east-1',
+    endpoint,
+    pathStyle: true,
+    accelerate: false,
+    credentials: { id: accessKey, secret: new Password('wrong'), sessionToken: null },
+    attempts: 2,
+    backoffMs: 10,
+    checksums: 'WHEN_REQUIRED',
+    expectContinue: true,
+  })
+  await assert.rejects(
+    wrong.head({ bucket: lake.bucket, key: 'x' }),
+    (error) => error instanceof ConnectError && error.code === 'CONNECT_S3_DENIED' && !error.message.includes('wrong'),
+  )
+  assert.equal(await lake.store.bucketExists(`${lake.bucket}-none`), false)
+  assert.equal(await lake.store.bucketExists(lake.bucket), true)
+  await wrong.close()
+})
