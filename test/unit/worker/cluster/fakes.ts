@@ -47,8 +47,8 @@ export class FakeTopic {
         signal?.throwIfAborted()
         catchUp()
       },
-      async send(records) {
-        for (const { key, value } of records) {
+      async send(sent) {
+        for (const { key, value } of sent) {
           records.push({ partition: 0, offset: BigInt(records.length), timestamp: 0, key, value })
         }
         for (const log of logs) setImmediate(log)
