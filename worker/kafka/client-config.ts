@@ -1,0 +1,210 @@
+/**
+ * Java client properties → what our clients need. Options keep Java's names, units and defaults (Kafka 4.3); what this
+ * client has no use for is logged at debug and ignored, so that an existing worker file can be taken as it is.
+ */
+import { readFileSync } from 'node:fs'
+import type { Logger } from '../api/context.ts'
+import { kafkaError } from './errors.ts'
+import type { ClientProperties } from './types.ts'
+
+export interface SaslConfig {
+  readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'
+  readonly username: string
+  readonly password: string
+}
+
+/** Options of Node's `tls.connect`. */
+export interface TlsConfig {
+  readonly ca?: string
+  readonly cert?: string
+  readonly key?: string
+  readonly passphrase?: string
+  readonly rejectUnauthorized: boolean
+  readonly checkServerIdentity?: () => undefined
+}
+
+/** Options that every client has. */
+export interface ConnectionConfig {
+  readonly bootstrapServers: readonly string[]
+  readonly clientId: string
+  readonly tls: TlsConfig | null
+  readonly sasl: SaslConfig | null
+  readonly requestTimeoutMs: number
+  readonly connectionTimeoutMs: number
+  readonly apiTimeoutMs: number
+  readonly retryBackoffMs: number
+  readonly retryBackoffMaxMs: number
+  readonly metadataMaxAgeMs: number
+  readonly autoCreateTopics: boolean
+}
+
+/** Reads properties and remembers which were asked for, so that the rest can be named. */
+export class PropertyReader {
+  readonly #properties: ClientProperties
+  readonly #known = new Set<string>()
+
+  constructor(properties: ClientProperties) {
+    this.#properties = properties
+  }
+
+  has(name: string): boolean {
+    return this.text(name) !== null
+  }
+
+  text(name: string): string | null {
+    this.#known.add(name)
+    const value = this.#properties[name]
+    if (value === undefined) return null
+    const trimmed = value.trim()
+    return trimmed === '' ? null : trimmed
+  }
+
+  /** As written, also when empty. */
+  raw(name: string): string | null {
+    this.#known.add(name)
+    return this.#properties[name] ?? null
+  }
+
+  integer(name: string, fallback: number, least = 0): number {
+    const text = this.text(name)
+    if (text === null) return fallback
+    const value = Number(text)
+    if (!Number.isInteger(value) || value < least) {
+      throw kafkaError('CONNECT_KAFKA_CONFIG', `The client property ${name} must be an integer of at least ${least}`)
+    }
+    return value
+  }
+
+  boolean(name: string, fallback: boolean): boolean {
+    const text = this.text(name)?.toLowerCase()
+    if (text === undefined) return fallback
+    if (text === 'true') return true
+    if (text === 'false') return false
+    throw kafkaError('CONNECT_KAFKA_CONFIG', `The client property ${name} must be true or false`)
+  }
+
+  choice<T extends string>(name: string, allowed: readonly T[], fallback: T): T {
+    const text = this.text(name)
+    if (text === null) return fallback
+    const found = allowed.find((value) => value === text)
+    if (found !== undefined) return found
+    throw kafkaError('CONNECT_KAFKA_CONFIG', `The client property ${name} must be one of ${allowed.join(', ')}`)
+  }
+
+  list(name: string): readonly string[] | null {
+    const text = this.text(name)
+    if (text === null) return null
+    return text
+      .split(',')
+      .map((part) => part.trim())
+      .filter((part) => part !== '')
+  }
+
+  logIgnored(log: Logger | null): void {
+    if (log === null) return
+    const ignored = Object.keys(this.#properties).filter((name) => !this.#known.has(name))
+    // Names only: values may be secrets (I8).
+    if (ignored.length > 0) log.debug({ ignored }, 'client properties without use in this client')
+  }
+}
+
+export function readConnectionConfig(
+  reader: PropertyReader,
+  defaults: { readonly apiTimeoutMs: number },
+): ConnectionConfig {
+  const bootstrapServers = reader.list('bootstrap.servers') ?? []
+  if (bootstrapServers.length === 0) {
+    throw kafkaError('CONNECT_KAFKA_CONFIG', 'The client property bootstrap.servers is missing')
+  }
+  for (const server of bootstrapServers) {
+    if (!/^(\[[0-9a-fA-F:.]+\]|[^:[\]]+):\d{1,5}$/.test(server)) {
+      throw kafkaError(
+        'CONNECT_KAFKA_CONFIG',
+        `The client property bootstrap.servers must list host:port, not "${server}"`,
+      )
+    }
+  }
+  const protocol = reader.choice('security.protocol', ['PLAINTEXT', 'SSL', 'SASL_PLAINTEXT', 'SASL_SSL'], 'PLAINTEXT')
+  return {
+    bootstrapServers,
+    clientId: reader.text('client.id') ?? 'sluice',
+    tls: protocol === 'SSL' || protocol === 'SASL_SSL' ? readTls(reader) : null,
+    sasl: protocol.startsWith('SASL_') ? readSasl(reader) : null,
+    requestTimeoutMs: reader.integer('request.timeout.ms', 30_000, 1),
+    connectionTimeoutMs: reader.integer('socket.connection.setup.timeout.ms', 10_000, 1),
+    apiTimeoutMs: reader.integer('default.api.timeout.ms', defaults.apiTimeoutMs, 1),
+    retryBackoffMs: reader.integer('retry.backoff.ms', 100),
+    retryBackoffMaxMs: reader.integer('retry.backoff.max.ms', 1000),
+    metadataMaxAgeMs: reader.integer('metadata.max.age.ms', 300_000),
+    autoCreateTopics: reader.boolean('allow.auto.create.topics', true),
+  }
+}
+
+function readTls(reader: PropertyReader): TlsConfig {
+  for (const store of ['truststore', 'keystore'] as const) {
+    const type = reader.text(`ssl.${store}.type`)
+    const used = reader.has(`ssl.${store}.location`) || reader.has(`ssl.${store}.certificates`)
+    if (used && type !== 'PEM') {
+      throw kafkaError(
+        'CONNECT_KAFKA_CONFIG',
+        `The client property ssl.${store}.type must be PEM (it is ${type ?? 'JKS by default'}); convert Java key stores with keytool and openssl`,
+      )
+    }
+  }
+  const ca = reader.text('ssl.truststore.certificates') ?? readPem(reader, 'ssl.truststore.location')
+  const keystore = readPem(reader, 'ssl.keystore.location')
+  const cert = reader.text('ssl.keystore.certificate.chain') ?? keystore
+  const key = reader.text('ssl.keystore.key') ?? keystore
+  const passphrase = reader.text('ssl.key.password')
+  // An empty algorithm switches host name verification off, as in Java; text() reads it as absent.
+  const verifyHost = (reader.raw('ssl.endpoint.identification.algorithm') ?? 'https').trim() !== ''
+  return {
+    ...(ca === null ? {} : { ca }),
+    ...(cert === null ? {} : { cert }),
+    ...(key === null ? {} : { key }),
+    ...(passphrase === null ? {} : { passphrase }),
+    ...(verifyHost ? {} : { checkServerIdentity: () => undefined }),
+    rejectUnauthorized: true,
+  }
+}
+
+function readPem(reader: PropertyReader, name: string): string | null {
+  const path = reader.text(name)
+  if (path === null) return null
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    throw kafkaError('CONNECT_KAFKA_CONFIG', `The file named by ${name} cannot be read`, { path }, error)
+  }
+}
+
+function readSasl(reader: PropertyReader): SaslConfig {
+  const mechanism = reader.text('sasl.mechanism') ?? 'GSSAPI'
+  const jaas = reader.text('sasl.jaas.config')
+  switch (mechanism) {
+    case 'PLAIN':
+    case 'SCRAM-SHA-256':
+    case 'SCRAM-SHA-512': {
+      const username = jaasOption(jaas, 'username')
+      const password = jaasOption(jaas, 'password')
+      if (username === null || password === null) {
+        throw kafkaError('CONNECT_KAFKA_CONFIG', 'The client property sasl.jaas.config must name username and password')
+      }
+      const kind = mechanism === 'PLAIN' ? 'plain' : mechanism === 'SCRAM-SHA-256' ? 'scram-sha-256' : 'scram-sha-512'
+      return { mechanism: kind, username, password }
+    }
+    default:
+      throw kafkaError(
+        'CONNECT_KAFKA_CONFIG',
+        `The client property sasl.mechanism is ${mechanism}; PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512 are supported`,
+      )
+  }
+}
+
+/** One option of a JAAS entry: `Module required username="a" password="b\"c";`. */
+export function jaasOption(jaas: string | null, name: string): string | null {
+  if (jaas === null) return null
+  const quoted = new RegExp(`\\b${name}\\s*=\\s*"((?:[^"\\\\]|\\\\.)*)"`).exec(jaas)?.[1]
+  if (quoted !== undefined) return quoted.replace(/\\(.)/g, '$1')
+  return new RegExp(`\\b${name}\\s*=\\s*([^\\s;"]+)`).exec(jaas)?.[1] ?? null
+}

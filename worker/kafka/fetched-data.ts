@@ -1,0 +1,132 @@
+/** The bytes that one fetch brought for one partition, handed out in pieces. */
+import { corrupt } from './errors.ts'
+import type { AbortedTransaction, FetchAnswer } from './protocol/fetch.ts'
+import { type BatchHeader, controlType, type RecordView, readBatchHeader, readRecords } from './record-batch.ts'
+import type { ConsumerRecord } from './types.ts'
+
+export interface Piece {
+  readonly records: readonly ConsumerRecord[]
+  readonly nextOffset: bigint
+}
+
+export class FetchedData {
+  readonly topic: string
+  readonly partition: number
+  readonly endOffset: bigint
+  readonly byteLength: number
+  readonly #readCommitted: boolean
+  readonly #aborted: readonly AbortedTransaction[]
+  readonly #abortedProducers = new Set<bigint>()
+  #bytes: Buffer
+  #nextAborted = 0
+  /** Where the next batch starts in the bytes. */
+  #at = 0
+  #position: bigint
+  #current: readonly RecordView[] = []
+  #index = 0
+  #afterCurrent: bigint | null = null
+
+  /** @param position offset that was asked for; a broker may send earlier records of the same batch */
+  constructor(answer: FetchAnswer, position: bigint, readCommitted: boolean) {
+    this.topic = answer.topic
+    this.partition = answer.partition
+    this.endOffset = readCommitted ? answer.lastStableOffset : answer.highWatermark
+    this.#readCommitted = readCommitted
+    this.#aborted = answer.aborted
+    this.#bytes = answer.records
+    this.byteLength = answer.records.length
+    this.#position = position
+  }
+
+  /** Offset after what was handed out so far. */
+  get position(): bigint {
+    return this.#position
+  }
+
+  /** Copies the bytes out of the broker's answer, so that data that has to wait does not keep the whole answer alive. */
+  detach(): void {
+    if (this.#bytes.buffer.byteLength > this.#bytes.length * 2) this.#bytes = Buffer.from(this.#bytes)
+  }
+
+  /**
+   * The next records, at most `maxRecords`; possibly none, when only the position moved. Null when all is handed out.
+   * @throws ConnectError `CONNECT_KAFKA_CORRUPT`, `CONNECT_KAFKA_CODEC`: the position stays before the damaged batch
+   */
+  next(maxRecords: number): Piece | null {
+    const start = this.#position
+    let records: ConsumerRecord[] = []
+    while (records.length < maxRecords) {
+      if (this.#index === this.#current.length) {
+        if (!this.#openNext(records.length > 0)) break
+        continue
+      }
+      const count = Math.min(this.#current.length - this.#index, maxRecords - records.length)
+      const slice = this.#current.slice(this.#index, this.#index + count)
+      if (records.length === 0) records = slice
+      else for (const record of slice) records.push(record)
+      this.#index += count
+      const last = slice.at(-1)
+      if (last !== undefined) this.#position = last.offset + 1n
+      if (this.#index === this.#current.length) this.#leaveCurrent()
+    }
+    if (records.length === 0 && this.#position === start) return null
+    return { records, nextOffset: this.#position }
+  }
+
+  get isExhausted(): boolean {
+    return this.#index === this.#current.length && this.#at >= this.#bytes.length
+  }
+
+  /** @returns false when there is no further whole batch */
+  #openNext(handedOut: boolean): boolean {
+    let header: BatchHeader | null
+    let records: readonly RecordView[]
+    try {
+      header = readBatchHeader(this.#bytes, this.#at)
+      if (header === null) {
+        // A cut batch at the end is normal; a cut one at the very beginning would never be read.
+        if (this.#at === 0 && this.#bytes.length > 0) throw corrupt(`The answer ends within the first record batch`)
+        this.#at = this.#bytes.length
+        return false
+      }
+      records = this.#visible(header)
+    } catch (error) {
+      // What came before the damage is delivered first; the next call meets the damage again.
+      if (handedOut) return false
+      throw error
+    }
+    this.#at = header.end
+    this.#current = records
+    this.#index = 0
+    this.#afterCurrent = header.nextOffset
+    while (this.#index < records.length && (records[this.#index]?.offset ?? 0n) < this.#position) this.#index++
+    if (this.#index === records.length) this.#leaveCurrent()
+    return true
+  }
+
+  /** The position after a batch is that of its header: also past compacted, control and aborted records. */
+  #leaveCurrent(): void {
+    if (this.#afterCurrent !== null && this.#afterCurrent > this.#position) this.#position = this.#afterCurrent
+    this.#afterCurrent = null
+    this.#current = []
+    this.#index = 0
+  }
+
+  /** Records of a batch that the isolation level lets through. */
+  #visible(header: BatchHeader): readonly RecordView[] {
+    if (header.nextOffset <= this.#position) return []
+    if (this.#readCommitted && header.producerId >= 0n) {
+      for (;;) {
+        const next = this.#aborted[this.#nextAborted]
+        if (next === undefined || next.firstOffset > header.lastOffset) break
+        this.#abortedProducers.add(next.producerId)
+        this.#nextAborted++
+      }
+      if (header.control) {
+        const [marker] = readRecords(this.#bytes, header)
+        if (marker !== undefined && controlType(marker) === 'abort') this.#abortedProducers.delete(header.producerId)
+      } else if (header.transactional && this.#abortedProducers.has(header.producerId)) return []
+    }
+    return header.control ? [] : readRecords(this.#bytes, header)
+  }
+}

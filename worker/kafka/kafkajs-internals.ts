@@ -1,0 +1,230 @@
+/**
+ * The parts of kafkajs 2.2.4 below its public interface that this layer stands on: connections (TCP, TLS, framing,
+ * correlation, request timeouts), authentication (SASL handshake and re-authentication), version negotiation, and the
+ * group and admin requests of `Broker`. The package is pinned exactly and no longer changes; the shapes below are held
+ * to it by `test/unit/worker/kafka/kafkajs-internals.test.ts`.
+ */
+import { createRequire } from 'node:module'
+import { isIP, connect as netConnect, type Socket } from 'node:net'
+import { connect as tlsConnect } from 'node:tls'
+import type { Logger } from '../api/context.ts'
+import type { ConnectionConfig, TlsConfig } from './client-config.ts'
+
+export interface ApiVersionRange {
+  readonly minVersion: number
+  readonly maxVersion: number
+}
+
+export type ApiVersions = Readonly<Record<number, ApiVersionRange>>
+
+/** Entry of a request that waits for its answer. */
+export interface PushedRequest {
+  readonly entry: {
+    readonly apiKey: number
+    readonly apiName: string
+    readonly apiVersion: number
+    readonly correlationId: number
+    resolve(answer: { readonly payload: Buffer | null; readonly size: number }): void
+    reject(error: Error): void
+  }
+  readonly expectResponse: boolean
+  /** Takes effect when above the connection's own timeout. */
+  readonly requestTimeout: number | null
+  sendRequest(): void
+}
+
+export interface RequestQueue {
+  readonly pending: readonly unknown[]
+  readonly inflight: ReadonlyMap<number, unknown>
+  throttledUntil: number
+  throttleCheckTimeoutId: NodeJS.Timeout | null
+  push(request: PushedRequest): void
+  checkPendingRequests(): void
+  scheduleCheckPendingRequests(): void
+  maybeThrottle(ms: number): void
+  rejectAll(error: Error): void
+  destroy(): void
+}
+
+export interface Connection {
+  readonly requestQueue: RequestQueue
+  readonly socket?: Socket
+  readonly host: string
+  readonly port: number
+  isConnected(): boolean
+  isAuthenticated(): boolean
+  connect(): Promise<unknown>
+  authenticate(): Promise<void>
+  disconnect(): Promise<unknown>
+  nextCorrelationId(): number
+}
+
+export interface ConnectionPool {
+  readonly host: string
+  readonly port: number
+  /** Two: 0 for everything, 1 for Fetch. */
+  readonly pool: readonly Connection[]
+  getConnection(index?: number): Promise<Connection>
+}
+
+export interface JoinGroupAnswer {
+  readonly generationId: number
+  readonly groupProtocol: string | null
+  readonly leaderId: string
+  readonly memberId: string
+  readonly members: readonly { readonly memberId: string; readonly memberMetadata: Buffer }[]
+}
+
+/** One node of the cluster and the requests that this layer takes from kafkajs. */
+export interface Broker {
+  readonly connectionPool: ConnectionPool
+  readonly versions: ApiVersions | null
+  isConnected(): boolean
+  connect(): Promise<void>
+  findGroupCoordinator(request: { groupId: string; coordinatorType: 0 | 1 }): Promise<{
+    readonly coordinator: { readonly nodeId: number; readonly host: string; readonly port: number }
+  }>
+  joinGroup(request: {
+    groupId: string
+    sessionTimeout: number
+    rebalanceTimeout: number
+    memberId: string
+    protocolType: string
+    groupProtocols: readonly { name: string; metadata: Buffer }[]
+  }): Promise<JoinGroupAnswer>
+  syncGroup(request: {
+    groupId: string
+    generationId: number
+    memberId: string
+    groupAssignment: readonly { memberId: string; memberAssignment: Buffer }[]
+  }): Promise<{ readonly memberAssignment: Buffer }>
+  heartbeat(request: { groupId: string; groupGenerationId: number; memberId: string }): Promise<unknown>
+  leaveGroup(request: { groupId: string; memberId: string }): Promise<unknown>
+  describeGroups(request: { groupIds: readonly string[] }): Promise<{
+    readonly groups: readonly {
+      readonly groupId: string
+      readonly state: string
+      readonly members: readonly unknown[]
+    }[]
+  }>
+  deleteTopics(request: { topics: readonly string[]; timeout?: number }): Promise<unknown>
+  describeConfigs(request: {
+    resources: readonly { type: number; name: string; configNames: readonly string[] }[]
+  }): Promise<{
+    readonly resources: readonly {
+      readonly configEntries: readonly { readonly configName: string; readonly configValue: string | null }[]
+    }[]
+  }>
+}
+
+interface SocketRequest {
+  readonly host: string
+  readonly port: number
+  readonly ssl: TlsConfig | null
+  readonly onConnect: () => void
+}
+
+interface ConnectionPoolOptions {
+  readonly host: string
+  readonly port: number
+  readonly logger: unknown
+  readonly clientId: string
+  readonly ssl: TlsConfig | null
+  readonly sasl: object | null
+  readonly socketFactory: (request: SocketRequest) => Socket
+  readonly connectionTimeout: number
+  readonly requestTimeout: number
+  readonly enforceRequestTimeout: boolean
+}
+
+interface Internals {
+  readonly Broker: new (options: {
+    connectionPool: ConnectionPool
+    logger: unknown
+    nodeId: number | null
+    authenticationTimeout: number
+    allowAutoTopicCreation: boolean
+  }) => Broker
+  readonly ConnectionPool: new (options: ConnectionPoolOptions) => ConnectionPool
+  readonly createLogger: (options: { level: number; logCreator: () => (entry: LogEntry) => void }) => unknown
+}
+
+interface LogEntry {
+  readonly namespace: string
+  readonly label: string
+  readonly log: { readonly message: string; readonly broker?: string }
+}
+
+const require = createRequire(import.meta.url)
+
+function internals(): Internals {
+  return {
+    Broker: require('kafkajs/src/broker/index.js') as Internals['Broker'],
+    ConnectionPool: require('kafkajs/src/network/connectionPool.js') as Internals['ConnectionPool'],
+    createLogger: (require('kafkajs/src/loggers/index.js') as Pick<Internals, 'createLogger'>).createLogger,
+  }
+}
+
+const ERRORS_ONLY = 1
+
+/** Makes brokers of one client; nothing connects yet. */
+export function brokerMaker(
+  config: ConnectionConfig,
+  log: Logger | null,
+): (host: string, port: number, nodeId: number | null) => Broker {
+  const parts = internals()
+  // kafkajs logs at "error" what this layer retries, so its lines are debug lines here. Messages only: some of its
+  // extra fields hold whole requests.
+  const logger = parts.createLogger({
+    level: ERRORS_ONLY,
+    logCreator: () => (entry) =>
+      log?.debug({ broker: entry.log.broker, namespace: entry.namespace }, `kafkajs: ${entry.log.message}`),
+  })
+  return (host, port, nodeId) => {
+    const connectionPool = new parts.ConnectionPool({
+      host,
+      port,
+      logger,
+      clientId: config.clientId,
+      ssl: config.tls,
+      // A copy each: the authenticator stores itself in the object.
+      sasl: config.sasl === null ? null : { ...config.sasl },
+      socketFactory: openSocket,
+      connectionTimeout: config.connectionTimeoutMs,
+      requestTimeout: config.requestTimeoutMs,
+      enforceRequestTimeout: true,
+    })
+    for (const connection of connectionPool.pool) restTimer(connection.requestQueue)
+    return new parts.Broker({
+      connectionPool,
+      logger,
+      nodeId,
+      authenticationTimeout: config.connectionTimeoutMs,
+      allowAutoTopicCreation: false,
+    })
+  }
+}
+
+/**
+ * kafkajs 2.2.4 re-arms a timer with a negative delay after each answer: about 900 wake-ups a second per idle
+ * connection (tulios/kafkajs#1556). A timer is needed only while something waits for a throttle to end.
+ */
+function restTimer(queue: RequestQueue): void {
+  const original = queue.scheduleCheckPendingRequests.bind(queue)
+  queue.scheduleCheckPendingRequests = () => {
+    if (queue.pending.length > 0) original()
+  }
+}
+
+const KEEP_ALIVE_MS = 60_000
+
+function openSocket({ host, port, ssl, onConnect }: SocketRequest): Socket {
+  const socket =
+    ssl === null
+      ? netConnect({ host, port }, onConnect)
+      : tlsConnect({ host, port, ...(isIP(host) === 0 ? { servername: host } : {}), ...ssl }, onConnect)
+  socket.setKeepAlive(true, KEEP_ALIVE_MS)
+  // Requests are written whole; Nagle's algorithm would only hold back the tail of each.
+  socket.setNoDelay(true)
+  return socket
+}
