@@ -66,7 +66,7 @@ function normalMessage(text: string): string {
     result = [lines[0], ...lines.slice(1, -1).sort(), lines.at(-1)].join('\n')
   }
   // What Java says of its own null pointers nobody needs to repeat.
-  result = result.replace(/Cannot invoke "[^]*/u, '<null>').replace(/a pattern is required$/u, '<null>')
+  if (result.startsWith('Cannot invoke "')) result = '<null pointer>'
   return result.replaceAll(/(class|interface) (java|org)\.[\w.$]+/gu, '<class>')
 }
 

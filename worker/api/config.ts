@@ -148,7 +148,8 @@ export const nonEmptyList: Validator = validator('non-empty list', (_, value) =>
 
 /** A regular expression in Java's syntax as far as JavaScript has it; the common faults are told in Java's words. */
 export const javaRegex: Validator = validator('valid regex', (_, value) => {
-  if (value === null) return 'Invalid regex: a pattern is required'
+  // Connect's answer, a null pointer of Java; those who compare answers see the same.
+  if (value === null) return 'Invalid regex: Cannot invoke "String.isEmpty()" because "this.pattern" is null'
   try {
     // A flag group at the start is Java's way to say what JavaScript says with flags.
     new RegExp(String(value).replace(/^\(\?[ims]+\)/, ''), 'u')

@@ -82,10 +82,25 @@ function versionKey(plugin: ConnectorPlugin): ConfigKey {
   return { ...baseKeys['connector.plugin.version'], default: plugin.version }
 }
 
-/** A config as Java prints a map, for Connect's messages. */
+/**
+ * The order in which a Java `HashMap` of these names iterates: Connect's answers show it where
+ * they list the options of a converter, or print a config.
+ */
+export function hashOrder(names: readonly string[]): string[] {
+  let size = 16
+  while (names.length > size * 0.75) size *= 2
+  const bucket = (name: string): number => {
+    let hash = 0
+    for (let i = 0; i < name.length; i++) hash = (Math.imul(hash, 31) + name.charCodeAt(i)) | 0
+    return (hash ^ (hash >>> 16)) & (size - 1)
+  }
+  return [...names].sort((a, b) => bucket(a) - bucket(b))
+}
+
+/** A config as Java prints a `HashMap`, for Connect's messages. */
 export function javaMapText(raw: RawOptions): string {
-  return `{${Object.entries(raw)
-    .map(([key, value]) => `${key}=${value}`)
+  return `{${hashOrder(Object.keys(raw))
+    .map((key) => `${key}=${raw[key]}`)
     .join(', ')}}`
 }
 

@@ -257,18 +257,3 @@ function converterStates(option: ConverterOption, { raw, plugins }: ValidateInpu
     })),
   }
 }
-
-/**
- * The order in which a Java `HashMap` of these names iterates: Connect lists converter options, and so their groups,
- * that way, and forms show them in the order of the answer.
- */
-function hashOrder(names: readonly string[]): string[] {
-  let size = 16
-  while (names.length > size * 0.75) size *= 2
-  const bucket = (name: string): number => {
-    let hash = 0
-    for (let i = 0; i < name.length; i++) hash = (Math.imul(hash, 31) + name.charCodeAt(i)) | 0
-    return (hash ^ (hash >>> 16)) & (size - 1)
-  }
-  return [...names].sort((a, b) => bucket(a) - bucket(b))
-}

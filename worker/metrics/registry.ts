@@ -92,7 +92,7 @@ export class MetricGroup implements Metrics {
 
   histogram(name: string, help: string, buckets: readonly number[]): Histogram {
     return this.#once(`histogram ${name}`, () => {
-      const counts = new Array<number>(buckets.length).fill(0)
+      const counts = buckets.map(() => 0)
       let sum = 0
       let count = 0
       this.#add(name, help, () => {
