@@ -21,7 +21,7 @@ import {
 import type { ConfigInfo, ConfigInfos } from './config-infos.ts'
 import type { ConfigProviders } from './config-provider.ts'
 import { withPrefixCut } from './config-provider.ts'
-import { javaMapText, type SinkTopicOptions, sinkProblems, versionProblem } from './connector-config.ts'
+import { hashOrder, javaMapText, type SinkTopicOptions, sinkProblems, versionProblem } from './connector-config.ts'
 import { type ConverterOption, connectorDefinition, distinctGroups, type PluginLookup } from './connector-definition.ts'
 import { exactlyOnceSupport, type WorkerConfig } from './worker-config.ts'
 
