@@ -17,7 +17,7 @@ if (create === undefined) {
   process.exitCode = 2
 } else {
   const { differences, workers } = await runPipelines({
-    pipelines: [create()],
+    pipelines: [create('')],
     kill: values.kill,
     scale: Number(values.scale),
     port: Number(values.port),

@@ -19,7 +19,7 @@ const { values } = parseArgs({
 })
 
 const { differences, workers } = await runPipelines({
-  pipelines: Object.values(pipelines).map((create) => create()),
+  pipelines: Object.values(pipelines).map((create) => create('')),
   kill: values.kill,
   scale: Number(values.scale),
   port: Number(values.port),

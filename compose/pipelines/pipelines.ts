@@ -2,8 +2,13 @@ import { SearchPipeline } from './search/pipeline.ts'
 import type { Pipeline } from './support/pipeline.ts'
 import { WarehousePipeline } from './warehouse/pipeline.ts'
 
-/** Every pipeline by its name. */
-export const pipelines: Readonly<Record<string, () => Pipeline>> = {
-  search: () => new SearchPipeline(),
-  warehouse: () => new WarehousePipeline(),
+/**
+ * Every pipeline by its name.
+ *
+ * `instance` (lower-case letters and digits) is appended to every name that a run uses, so that runs side by side do
+ * not meet; the quickstart's is empty.
+ */
+export const pipelines: Readonly<Record<string, (instance: string) => Pipeline>> = {
+  search: (instance) => new SearchPipeline(instance),
+  warehouse: (instance) => new WarehousePipeline(instance),
 }

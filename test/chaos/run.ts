@@ -19,6 +19,7 @@ const results = await searchRounds({
   rounds: Number(values.rounds),
   random,
   port: Number(values.port),
+  instance: 'chaos',
   report: (r) => {
     const verdict = r.differences.length === 0 ? 'equal' : `${r.differences.length} DIFFERENCES`
     console.log(

@@ -1,9 +1,8 @@
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-import { compareDocuments } from '../../compose/pipelines/search/documents.ts'
 import { insertUsers, liveChanges, openConversations } from '../../compose/pipelines/search/feed.ts'
-import { SearchPipeline, shop } from '../../compose/pipelines/search/pipeline.ts'
+import { SearchPipeline } from '../../compose/pipelines/search/pipeline.ts'
 import { ConnectClient } from '../../compose/pipelines/support/connect-client.ts'
 import { type PipelineRun, type Services, workerEnvironment } from '../../compose/pipelines/support/pipeline.ts'
 import { WorkerCluster } from '../../compose/pipelines/support/workers.ts'
@@ -28,10 +27,11 @@ export async function searchRounds(options: {
   readonly rounds: number
   readonly random: Random
   readonly port: number
+  readonly instance: string
   report(result: RoundResult): void
 }): Promise<readonly RoundResult[]> {
   const { services, random, rounds, port } = options
-  const pipeline = new SearchPipeline()
+  const pipeline = new SearchPipeline(options.instance)
   await using workers = new WorkerCluster({
     group: `chaos-${port}`,
     bootstrapServers: services.kafkaBrokers,
@@ -47,7 +47,7 @@ export async function searchRounds(options: {
   await workers.startAll()
   try {
     await pipeline.prepare(run)
-    await using client = await shop(services.pgUrl)
+    await using client = await pipeline.open(services)
     await insertUsers(client.pg, users)
     await openConversations(client.pg, 1, perRound, users)
     // The first kill may come before, during or after the snapshot.
@@ -62,7 +62,7 @@ export async function searchRounds(options: {
       await Promise.all(victims.map((victim) => workers.start(victim)))
       await writing
       await pipeline.settle(run, client.pg)
-      const { actual, differences } = await compareDocuments(client.pg, services.esUrl)
+      const { actual, differences } = await pipeline.documents(services).compare(client.pg)
       const result = {
         round,
         killed: victims,
@@ -77,8 +77,8 @@ export async function searchRounds(options: {
     return results
   } finally {
     await pipeline.close()
-    await connect.remove('search-source').catch(() => {})
-    await connect.remove('search-sink').catch(() => {})
+    await connect.remove(pipeline.source).catch(() => {})
+    await connect.remove(pipeline.sink).catch(() => {})
   }
 }
 

@@ -6,13 +6,15 @@
  * - *joins*: users ⋈ conversations ⋈ steps, one document per conversation;
  * - *maybe tombstone*: a closed conversation becomes a null value under the same key.
  *
- * Usage: stream.ts <brokers>
+ * Usage: stream.ts <brokers> <shop>; topics and group are named after the shop
  */
 import { type EachBatchPayload, Kafka, logLevel } from 'kafkajs'
 
-const topics = { users: 'shop.users', conversations: 'shop.conversations', items: 'shop.conversation_items' }
-const target = 'shop.documents'
-const groupId = 'shop-documents'
+const [brokers, shop] = process.argv.slice(2)
+if (brokers === undefined || shop === undefined) throw new Error('usage: stream.ts <brokers> <shop>')
+const topics = { users: `${shop}.users`, conversations: `${shop}.conversations`, items: `${shop}.conversation_items` }
+const target = `${shop}.documents`
+const groupId = `${shop}-documents`
 
 interface Conversation {
   userUid: string
@@ -95,8 +97,6 @@ function documentOf(uid: string): { key: string; value: string | null } | null {
   }
 }
 
-const brokers = process.argv[2]
-if (brokers === undefined) throw new Error('usage: stream.ts <brokers>')
 const kafka = new Kafka({
   brokers: brokers.split(','),
   clientId: groupId,

@@ -22,9 +22,14 @@ export class ConnectClient {
     this.#urls = urls
   }
 
-  /** Creates a connector from a JSON file, the body of `POST /connectors`, or replaces its config. */
-  async apply(file: URL): Promise<string> {
-    const { name, config } = JSON.parse(await readFile(file, 'utf8')) as { name: string; config: object }
+  /**
+   * Creates a connector from a JSON file, the body of `POST /connectors`, or replaces its config.
+   * @param names parts of names to replace by others, for a run beside another
+   */
+  async apply(file: URL, names: Readonly<Record<string, string>>): Promise<string> {
+    let text = await readFile(file, 'utf8')
+    for (const [from, to] of Object.entries(names)) text = text.replaceAll(from, to)
+    const { name, config } = JSON.parse(text) as { name: string; config: object }
     await this.request('PUT', `/connectors/${name}/config`, config)
     return name
   }

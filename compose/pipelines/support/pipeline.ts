@@ -17,7 +17,7 @@ export interface PipelineRun {
   readonly services: Services
   readonly connect: ConnectClient
   readonly workers: WorkerCluster
-  /** Kill the worker that runs the first task of the given connector half way. */
+  /** Kill workers with SIGKILL while data is on its way. */
   readonly kill: boolean
   /** 1 is the size of the quickstart. */
   readonly scale: number

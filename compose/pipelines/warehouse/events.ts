@@ -1,5 +1,5 @@
 /** Events as functions of their number, so that both ends can be computed without remembering anything. */
-export const kinds = ['payroll_run', 'employee_hired', 'timesheet_entry', 'benefit_elected'] as const
+export const kinds = ['salary_paid', 'employee_hired', 'timesheet_entry', 'benefit_elected'] as const
 
 export interface PayrollEvent {
   readonly key: string

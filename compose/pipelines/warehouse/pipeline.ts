@@ -8,15 +8,12 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3'
 import { deleteGroups, groupLag, kafkaFor, recreateTopics } from '../support/kafka-topics.ts'
+import { killWorkerOf } from '../support/kill.ts'
 import type { Pipeline, PipelineRun, Services } from '../support/pipeline.ts'
 import type { Report } from '../support/report.ts'
 import { waitFor } from '../support/wait.ts'
 import { amountCents, eventAt, isDebug, kindOf, kinds } from './events.ts'
 import { Warehouse } from './warehouse-client.ts'
-
-const bucket = 'payroll-lake'
-const s3Group = 'connect-warehouse-s3'
-const redshiftGroup = 'connect-warehouse-redshift'
 
 interface KindTotals {
   events: number
@@ -28,21 +25,35 @@ interface KindTotals {
 /** Event logs → S3 files by event key → metadata topic → COPY into the warehouse. */
 export class WarehousePipeline implements Pipeline {
   readonly name = 'warehouse'
+  /** Schema, and first part of topics and bucket; `payroll` in the JSON and SQL files. */
+  readonly payroll: string
+  readonly s3: string
+  readonly redshift: string
   #produced = 0
+
+  constructor(instance: string) {
+    this.payroll = `payroll${instance}`
+    this.s3 = `warehouse-s3${instance}`
+    this.redshift = `warehouse-redshift${instance}`
+  }
+
+  get #bucket(): string {
+    return `${this.payroll}-lake`
+  }
 
   async prepare(run: PipelineRun): Promise<void> {
     const { services, connect } = run
-    for (const name of ['warehouse-s3', 'warehouse-redshift']) await connect.remove(name)
+    for (const name of [this.s3, this.redshift]) await connect.remove(name)
     await waitFor('old consumer groups to be empty', 60_000, async () => {
-      await deleteGroups(services.kafkaBrokers, [s3Group, redshiftGroup])
+      await deleteGroups(services.kafkaBrokers, [`connect-${this.s3}`, `connect-${this.redshift}`])
       return true
     })
-    await recreateTopics(services.kafkaBrokers, { 'payroll.events': 4, 'payroll.files': 4 })
-    await emptyBucket(services)
+    await recreateTopics(services.kafkaBrokers, { [`${this.payroll}.events`]: 4, [`${this.payroll}.files`]: 4 })
+    await emptyBucket(services, this.#bucket)
     const warehouse = new Warehouse(services)
     try {
-      await warehouse.execute('DROP SCHEMA IF EXISTS payroll CASCADE')
-      const sql = await readFile(new URL('tables.sql', import.meta.url), 'utf8')
+      await warehouse.execute(`DROP SCHEMA IF EXISTS ${this.payroll} CASCADE`)
+      const sql = (await readFile(new URL('tables.sql', import.meta.url), 'utf8')).replaceAll('payroll', this.payroll)
       for (const statement of sql
         .split(';')
         .map((text) => text.trim())
@@ -56,26 +67,38 @@ export class WarehousePipeline implements Pipeline {
   async execute(run: PipelineRun): Promise<void> {
     const { services, connect } = run
     run.step('creates the S3 and Redshift connectors over REST')
-    await connect.apply(new URL('s3-sink.json', import.meta.url))
-    await connect.apply(new URL('redshift-sink.json', import.meta.url))
-    await connect.running('warehouse-s3', 2)
-    await connect.running('warehouse-redshift', 2)
+    const names = { payroll: this.payroll, 'warehouse-s3': this.s3, 'warehouse-redshift': this.redshift }
+    await connect.apply(new URL('s3-sink.json', import.meta.url), names)
+    await connect.apply(new URL('redshift-sink.json', import.meta.url), names)
+    await connect.running(this.s3, 2)
+    await connect.running(this.redshift, 2)
     const events = 200_000 * run.scale
     run.step(`three producers write ${events} event logs`)
     this.#produced = events
-    await Promise.all([0, 1, 2].map((producer) => produce(services.kafkaBrokers, producer, 3, events)))
+    const producers = Promise.all(
+      [0, 1, 2].map((producer) =>
+        produce(services.kafkaBrokers, `${this.payroll}.events`, { producer, of: 3, events }),
+      ),
+    )
+    if (run.kill) {
+      await waitFor('the first files', 60_000, async () =>
+        (await groupLag(services.kafkaBrokers, `connect-${this.s3}`, `${this.payroll}.events`)) >= 0 ? true : null,
+      )
+      await killWorkerOf(run, this.s3)
+    }
+    await producers
     run.step('waits until the S3 sink has written its last file and the loader has loaded it')
     await waitFor('the S3 sink to commit everything', 240_000, async () =>
-      (await groupLag(services.kafkaBrokers, s3Group, 'payroll.events')) === 0 ? true : null,
+      (await groupLag(services.kafkaBrokers, `connect-${this.s3}`, `${this.payroll}.events`)) === 0 ? true : null,
     )
     await waitFor('the loader to commit everything', 240_000, async () =>
-      (await groupLag(services.kafkaBrokers, redshiftGroup, 'payroll.files')) === 0 ? true : null,
+      (await groupLag(services.kafkaBrokers, `connect-${this.redshift}`, `${this.payroll}.files`)) === 0 ? true : null,
     )
   }
 
   async check(run: PipelineRun): Promise<Report> {
     const expected = expectedTotals(this.#produced)
-    const objects = await listObjects(run.services)
+    const objects = await listObjects(run.services, this.#bucket)
     const warehouse = new Warehouse(run.services)
     const rows: Record<string, string | number>[] = []
     const differences: string[] = []
@@ -88,7 +111,7 @@ export class WarehousePipeline implements Pipeline {
              COALESCE(SUM(CAST(STRTOL(LEFT(MD5(event_id), 15), 16) AS DECIMAL(38,0))), 0) AS hash,
              COALESCE(SUM(CASE WHEN email <> '****' OR iban <> '****' THEN 1 ELSE 0 END), 0) AS unmasked,
              COALESCE(SUM(CASE WHEN kind <> '${kind}' THEN 1 ELSE 0 END), 0) AS misplaced
-           FROM payroll.${kind}`,
+           FROM ${this.payroll}.${kind}`,
         )
         const loaded = BigInt(got?.['loaded'] ?? '0')
         const duplicates = loaded - BigInt(got?.['distinct_events'] ?? '0')
@@ -139,8 +162,12 @@ function expectedTotals(events: number): Map<string, KindTotals> {
   return totals
 }
 
-/** Producer `n` of `count` writes every `count`th event, with a client of its own, as another application would. */
-async function produce(brokers: string, n: number, count: number, events: number): Promise<void> {
+/** One of several producers writes every `of`th event, with a client of its own, as another application would. */
+async function produce(
+  brokers: string,
+  topic: string,
+  { producer: n, of: count, events }: { readonly producer: number; readonly of: number; readonly events: number },
+): Promise<void> {
   const producer = kafkaFor(brokers, `payroll-app-${n}`).producer({ idempotent: true, maxInFlightRequests: 1 })
   await producer.connect()
   try {
@@ -152,7 +179,7 @@ async function produce(brokers: string, n: number, count: number, events: number
         // Spread by number, not by key: four kinds would fill at most four partitions unevenly.
         messages.push({ key, value, partition: i % 4, headers: debug ? { debug: '1' } : {} })
       }
-      await producer.send({ topic: 'payroll.events', messages })
+      await producer.send({ topic, messages })
     }
   } finally {
     await producer.disconnect()
@@ -169,7 +196,10 @@ function s3(services: Services): S3Client {
   })
 }
 
-async function listObjects(services: Services): Promise<{ readonly key: string; readonly bytes: number }[]> {
+async function listObjects(
+  services: Services,
+  bucket: string,
+): Promise<{ readonly key: string; readonly bytes: number }[]> {
   const client = s3(services)
   const objects: { key: string; bytes: number }[] = []
   let token: string | undefined
@@ -184,14 +214,14 @@ async function listObjects(services: Services): Promise<{ readonly key: string; 
   return objects
 }
 
-async function emptyBucket(services: Services): Promise<void> {
+async function emptyBucket(services: Services, bucket: string): Promise<void> {
   const client = s3(services)
   try {
     await client.send(new CreateBucketCommand({ Bucket: bucket }))
   } catch (error) {
     if (!(error instanceof Error && error.name.startsWith('BucketAlready'))) throw error
   }
-  const objects = await listObjects(services)
+  const objects = await listObjects(services, bucket)
   for (let i = 0; i < objects.length; i += 500) {
     await client.send(
       new DeleteObjectsCommand({

@@ -1,6 +1,6 @@
 CREATE SCHEMA IF NOT EXISTS payroll;
 
-CREATE TABLE payroll.payroll_run (
+CREATE TABLE payroll.salary_paid (
   event_id VARCHAR(64) NOT NULL,
   kind VARCHAR(64) NOT NULL,
   company_id BIGINT NOT NULL,
@@ -14,6 +14,6 @@ CREATE TABLE payroll.payroll_run (
   __offset BIGINT NOT NULL
 ) DISTKEY(company_id) SORTKEY(occurred_at);
 
-CREATE TABLE payroll.employee_hired (LIKE payroll.payroll_run);
-CREATE TABLE payroll.timesheet_entry (LIKE payroll.payroll_run);
-CREATE TABLE payroll.benefit_elected (LIKE payroll.payroll_run);
+CREATE TABLE payroll.employee_hired (LIKE payroll.salary_paid);
+CREATE TABLE payroll.timesheet_entry (LIKE payroll.salary_paid);
+CREATE TABLE payroll.benefit_elected (LIKE payroll.salary_paid);

@@ -1,0 +1,48 @@
+import { deepEqual, equal } from 'node:assert/strict'
+import { test } from 'node:test'
+import { pipelines } from '../../compose/pipelines/pipelines.ts'
+import { servicesFrom } from '../../compose/pipelines/support/pipeline.ts'
+import { runPipelines } from '../../compose/pipelines/support/session.ts'
+import { freePort } from '../support/free-port.ts'
+import { seededRandom } from '../support/random.ts'
+import { requireService, skipUnless } from '../support/services.ts'
+import { searchRounds } from './search-rounds.ts'
+
+const skip = skipUnless(
+  requireService('kafka'),
+  requireService('postgres'),
+  requireService('elasticsearch'),
+  requireService('s3'),
+  requireService('redshift'),
+)
+const random = seededRandom()
+const instance = `t${random.integer(0, 1_000_000).toString(36)}`
+
+test('both pipelines, a tenth of the quickstart, with workers killed half way', {
+  skip,
+  timeout: 400_000,
+}, async () => {
+  const { differences, workers } = await runPipelines({
+    pipelines: Object.values(pipelines).map((create) => create(instance)),
+    kill: true,
+    scale: 0.1,
+    port: await freePort(2),
+  })
+  await workers.stopAll()
+  equal(differences, 0)
+})
+
+test(`two rounds of random kills, seed ${random.seed}`, { skip, timeout: 400_000 }, async (t) => {
+  const results = await searchRounds({
+    services: servicesFrom(process.env),
+    rounds: 2,
+    random,
+    port: await freePort(2),
+    instance: `${instance}c`,
+    report: (result) => t.diagnostic(JSON.stringify(result)),
+  })
+  deepEqual(
+    results.flatMap((result) => result.differences),
+    [],
+  )
+})
