@@ -18,13 +18,23 @@ import type { ConfigEvent } from './config-log.ts'
 import type { ConfigStore } from './config-store.ts'
 import type { ConnectorInfo, ConnectorStateInfo, Herder, RequestSignature, RestartRequest } from './herder.ts'
 import { HerderBase, type HerderBaseOptions } from './herder-base.ts'
-import { encodeTaskConfigs, type LeaderClient } from './leader-client.ts'
 import { LocalWork } from './local-work.ts'
 import { describePlan, planRestart } from './restart-plan.ts'
 import { type SessionKeySettings, type SignedHeaders, signRequest, verifyRequest } from './session-keys.ts'
 import { applyLogLevel, configOf, mergeConfig, offsetsNeedStop, requireValid, statusOf } from './views.ts'
 import { taskKey, WorkSet } from './work-set.ts'
 import { ZombieFencing } from './zombie-fencing.ts'
+
+/** Signs exactly the bytes that are sent; null where the group's protocol does without. */
+export type Sign = (body: Uint8Array) => SignedHeaders | null
+
+/** The two requests that workers send each other on their own account (KIP-507, KIP-618). */
+export interface LeaderClient {
+  /** @throws RequestError with the leader's status and message */
+  putTaskConfigs(leaderUrl: string, connector: string, configs: readonly RawConfig[], sign: Sign): Promise<void>
+  /** @throws RequestError with the leader's status and message */
+  fenceZombies(leaderUrl: string, connector: string, sign: Sign): Promise<void>
+}
 
 export interface DistributedHerderOptions
   extends HerderBaseOptions,
@@ -36,6 +46,8 @@ export interface DistributedHerderOptions
   readonly clock: Clock
   readonly logger: Logger
   readonly sessionKeys: SessionKeySettings
+  /** `topic.tracking.enable` */
+  readonly tracksTopics: boolean
   /** `exactly.once.source.support=enabled` */
   readonly exactlyOnce: boolean
   readonly leaderClient: LeaderClient
@@ -68,7 +80,6 @@ export class DistributedHerder extends HerderBase implements Herder {
     this.#configs = options.createConfigStore((event) => this.#onConfigEvent(event))
     this.#local = new LocalWork({
       ...options,
-      tracksTopics: options.tracking.isEnabled,
       generation: () => this.#loop.membership?.generation ?? 0,
       state: () => this.state(),
       preflight: (id, config) => this.#preflight(id, config),
@@ -277,9 +288,8 @@ export class DistributedHerder extends HerderBase implements Herder {
       await this.#loop.commands.submit(() => this.#writeTaskConfigs(connector, configs))
       return
     }
-    const url = this.#knownLeaderUrl()
-    const body = encodeTaskConfigs(configs)
-    await this.#options.leaderClient.putTaskConfigs(url, connector, body, this.#sign(body))
+    const { leaderClient } = this.#options
+    await leaderClient.putTaskConfigs(this.#knownLeaderUrl(), connector, configs, (body) => this.#sign(body))
   }
 
   #knownLeaderUrl(): string {
@@ -438,11 +448,8 @@ export class DistributedHerder extends HerderBase implements Herder {
     return {
       fence: async () => {
         if (this.#loop.isLeader) return await this.#fencing.fence(id.connector)
-        await this.#options.leaderClient.fenceZombies(
-          this.#knownLeaderUrl(),
-          id.connector,
-          this.#sign(new Uint8Array()),
-        )
+        const { leaderClient } = this.#options
+        await leaderClient.fenceZombies(this.#knownLeaderUrl(), id.connector, (body) => this.#sign(body))
       },
       verify: async () => {
         await this.#configs.readToEnd(AbortSignal.timeout(readConfigsTimeoutMs))

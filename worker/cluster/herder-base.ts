@@ -16,17 +16,7 @@ import type {
 } from './herder.ts'
 import type { Stages } from './stages.ts'
 import type { StatusStore } from './status-store.ts'
-import {
-  activeTopicsOf,
-  configOf,
-  infoOf,
-  loggerLevels,
-  resetActiveTopicsOf,
-  statusOf,
-  type TopicTracking,
-  taskStatusOf,
-  tasksOf,
-} from './views.ts'
+import { activeTopicsOf, configOf, infoOf, loggerLevels, statusOf, taskStatusOf, tasksOf } from './views.ts'
 
 /** Level of Connect's REST API that this worker speaks, for clients that look at `GET /`. */
 export const connectVersion = '4.3.0'
@@ -36,7 +26,6 @@ export interface HerderBaseOptions {
   readonly statuses: StatusStore
   readonly loggers: Loggers
   readonly stages: Stages
-  readonly tracking: TopicTracking
   /** `host:port` by which the cluster knows this worker. */
   readonly workerId: string
   /** Names the build, in the place of Connect's commit id. */
@@ -52,7 +41,6 @@ export abstract class HerderBase {
   protected readonly statuses: StatusStore
   protected readonly loggersOfProcess: Loggers
   protected readonly stages: Stages
-  protected readonly tracking: TopicTracking
   readonly workerId: string
   readonly #commit: string
   protected kafkaClusterId = ''
@@ -62,7 +50,6 @@ export abstract class HerderBase {
     this.statuses = options.statuses
     this.loggersOfProcess = options.loggers
     this.stages = options.stages
-    this.tracking = options.tracking
     this.workerId = options.workerId
     this.#commit = options.commit
   }
@@ -121,11 +108,11 @@ export abstract class HerderBase {
   }
 
   async activeTopics(connector: string): Promise<readonly string[]> {
-    return activeTopicsOf(this.statuses, this.tracking, connector)
+    return activeTopicsOf(this.statuses, connector)
   }
 
   async resetActiveTopics(connector: string): Promise<void> {
-    resetActiveTopicsOf(this.statuses, this.tracking, connector)
+    for (const topic of this.statuses.topics(connector)) this.statuses.deleteTopic(topic)
     await this.statuses.flush()
   }
 

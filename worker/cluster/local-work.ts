@@ -270,5 +270,5 @@ function isSafe(state: ReportedState): boolean {
 }
 
 function isTooManyTasks(error: unknown): boolean {
-  return error instanceof ConnectError && error.code === 'CONNECT_TOO_MANY_TASKS'
+  return error instanceof ConnectError && error.code === 'CONNECT_TASKS_MAX'
 }

@@ -59,33 +59,12 @@ export function taskStatusOf(statuses: StatusStore, id: TaskId): StateInfo & { r
   return { id: id.task, ...stateInfo(status) }
 }
 
-/** Names of the topics a connector used, sorted. @throws RequestError 403 when they are not tracked */
-export function activeTopicsOf(statuses: StatusStore, tracking: TopicTracking, connector: string): readonly string[] {
-  if (!tracking.isEnabled) {
-    throw new RequestError(403, 'CONNECT_TOPIC_TRACKING_DISABLED', 'Topic tracking is disabled.')
-  }
+/** Names of the topics a connector used, sorted. */
+export function activeTopicsOf(statuses: StatusStore, connector: string): readonly string[] {
   return statuses
     .topics(connector)
     .map(({ topic }) => topic)
     .sort()
-}
-
-export interface TopicTracking {
-  /** `topic.tracking.enable` */
-  readonly isEnabled: boolean
-  /** `topic.tracking.allow.reset` */
-  readonly allowsReset: boolean
-}
-
-/** @throws RequestError 403 when they are not tracked or may not be reset */
-export function resetActiveTopicsOf(statuses: StatusStore, tracking: TopicTracking, connector: string): void {
-  if (!tracking.isEnabled) {
-    throw new RequestError(403, 'CONNECT_TOPIC_TRACKING_DISABLED', 'Topic tracking is disabled.')
-  }
-  if (!tracking.allowsReset) {
-    throw new RequestError(403, 'CONNECT_TOPIC_TRACKING_RESET_DISABLED', 'Topic tracking reset is disabled.')
-  }
-  for (const topic of statuses.topics(connector)) statuses.deleteTopic(topic)
 }
 
 /** @throws RequestError 400 with Connect's list of all problems */

@@ -2,8 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { NotFoundError, NotLeaderError, RequestError } from '../../../../worker/api/errors.ts'
 import { ConfigStore } from '../../../../worker/cluster/config-store.ts'
-import { DistributedHerder } from '../../../../worker/cluster/distributed-herder.ts'
-import type { LeaderClient } from '../../../../worker/cluster/leader-client.ts'
+import { DistributedHerder, type LeaderClient, type Sign } from '../../../../worker/cluster/distributed-herder.ts'
 import { Stages } from '../../../../worker/cluster/stages.ts'
 import { KafkaStatusStore } from '../../../../worker/cluster/status-store.ts'
 import { systemClock } from '../../../../worker/util/clock.ts'
@@ -42,7 +41,7 @@ class FakeCluster implements AsyncDisposable {
       logger,
       clock: systemClock,
       stages: new Stages(systemClock),
-      tracking: { isEnabled: true, allowsReset: true },
+      tracksTopics: true,
       workerId: `w:${port}`,
       commit: 'test',
       statuses: new KafkaStatusStore({
@@ -91,18 +90,15 @@ class FakeCluster implements AsyncDisposable {
       if (node === undefined) throw new Error(`no worker at ${url}`)
       return node.herder
     }
+    const signature = (body: Uint8Array, sign: Sign) => {
+      const signed = sign(body)
+      return signed && { algorithm: signed.algorithm, signature: Buffer.from(signed.signature, 'base64'), body }
+    }
     return {
-      putTaskConfigs: (url, connector, body, headers) =>
-        leaderAt(url).putTaskConfigs(
-          connector,
-          JSON.parse(Buffer.from(body).toString()),
-          headers && { algorithm: headers.algorithm, signature: Buffer.from(headers.signature, 'base64'), body },
-        ),
-      fenceZombies: (url, connector, headers) =>
-        leaderAt(url).fenceZombieSourceTasks(
-          connector,
-          headers && { ...headers, signature: Buffer.from(headers.signature, 'base64'), body: new Uint8Array() },
-        ),
+      putTaskConfigs: (url, connector, configs, sign) =>
+        leaderAt(url).putTaskConfigs(connector, configs, signature(Buffer.from(JSON.stringify(configs)), sign)),
+      fenceZombies: (url, connector, sign) =>
+        leaderAt(url).fenceZombieSourceTasks(connector, signature(new Uint8Array(), sign)),
     }
   }
 
