@@ -4,28 +4,16 @@ import { ConnectError, RetriableError } from '../api/errors.ts'
 import { type Offsets, type TopicPartition, TopicPartitionMap } from '../api/topic-partition.ts'
 import { PropertyReader, readConnectionConfig } from './client-config.ts'
 import { Cluster } from './cluster.ts'
+import { type ConsumerConfig, matchesPattern, readConsumerConfig } from './consumer-config.ts'
 import { ConsumerGroup } from './consumer-group.ts'
 import { kafkaError } from './errors.ts'
-import { type FetchConfig, Fetcher } from './fetcher.ts'
+import { Fetcher } from './fetcher.ts'
 import { KafkaGroupMember } from './group-member.ts'
 import { commitOffsets, fetchCommitted, NO_MEMBERSHIP } from './group-offsets.ts'
 import { listOffsets } from './list-offsets.ts'
-import { assignorNamed, type PartitionAssignor } from './partition-assignors.ts'
 import type { TopicMetadata } from './protocol/metadata.ts'
 import { EARLIEST, LATEST } from './protocol/offsets.ts'
 import type { ClientProperties, Consumer, ConsumerBatch, RebalanceListener, Subscription } from './types.ts'
-
-interface ConsumerConfig {
-  readonly groupId: string | null
-  readonly maxPollRecords: number
-  readonly maxPollIntervalMs: number
-  readonly sessionTimeoutMs: number
-  readonly heartbeatIntervalMs: number
-  readonly offsetReset: 'earliest' | 'latest' | 'none'
-  readonly assignors: readonly PartitionAssignor[]
-  readonly excludeInternalTopics: boolean
-  readonly fetch: FetchConfig
-}
 
 /** While a subscribed topic does not exist, metadata is asked for this often. */
 const MISSING_TOPIC_REFRESH_MS = 1000
@@ -228,9 +216,9 @@ export class KafkaConsumer implements Consumer {
     const subscription = this.#subscription
     if (subscription === null) return []
     if (subscription.kind === 'topics') return [...new Set(subscription.topics)]
-    const full = new RegExp(`^(?:${subscription.pattern.source})$`, subscription.pattern.flags.replace(/[gy]/g, ''))
+    const fits = matchesPattern(subscription.pattern)
     const matches = (topic: TopicMetadata): boolean =>
-      topic.error === 0 && full.test(topic.topic) && !(topic.internal && this.#config.excludeInternalTopics)
+      topic.error === 0 && fits(topic.topic) && !(topic.internal && this.#config.excludeInternalTopics)
     return [...this.#cluster.topics()].filter(matches).map((topic) => topic.topic)
   }
 
@@ -320,37 +308,5 @@ export class KafkaConsumer implements Consumer {
   #needGroup(call: string): string {
     if (this.#config.groupId !== null) return this.#config.groupId
     throw kafkaError('CONNECT_KAFKA_CONFIG', `${call} needs the client property group.id`)
-  }
-}
-
-function readConsumerConfig(reader: PropertyReader): ConsumerConfig {
-  const names = reader.list('partition.assignment.strategy') ?? ['range', 'cooperative-sticky']
-  const assignors = names.map((name) => {
-    const assignor = assignorNamed(name)
-    if (assignor !== null) return assignor
-    throw kafkaError(
-      'CONNECT_KAFKA_CONFIG',
-      `The client property partition.assignment.strategy names ${name}; RangeAssignor, RoundRobinAssignor and CooperativeStickyAssignor are supported`,
-    )
-  })
-  return {
-    groupId: reader.text('group.id'),
-    maxPollRecords: reader.integer('max.poll.records', 500, 1),
-    maxPollIntervalMs: reader.integer('max.poll.interval.ms', 300_000, 1),
-    sessionTimeoutMs: reader.integer('session.timeout.ms', 45_000, 1),
-    heartbeatIntervalMs: reader.integer('heartbeat.interval.ms', 3000, 1),
-    offsetReset: reader.choice('auto.offset.reset', ['earliest', 'latest', 'none'], 'latest'),
-    assignors,
-    excludeInternalTopics: reader.boolean('exclude.internal.topics', true),
-    fetch: {
-      maxWaitMs: reader.integer('fetch.max.wait.ms', 500),
-      minBytes: reader.integer('fetch.min.bytes', 1),
-      maxBytes: reader.integer('fetch.max.bytes', 52_428_800, 1),
-      partitionMaxBytes: reader.integer('max.partition.fetch.bytes', 1_048_576, 1),
-      readCommitted:
-        reader.choice('isolation.level', ['read_uncommitted', 'read_committed'], 'read_uncommitted') ===
-        'read_committed',
-      rack: reader.text('client.rack') ?? '',
-    },
   }
 }

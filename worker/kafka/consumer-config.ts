@@ -1,0 +1,55 @@
+/** Consumer properties under Java's names and with Java's defaults (Kafka 4.3). */
+import type { PropertyReader } from './client-config.ts'
+import { kafkaError } from './errors.ts'
+import type { FetchConfig } from './fetcher.ts'
+import { assignorNamed, type PartitionAssignor } from './partition-assignors.ts'
+
+export interface ConsumerConfig {
+  readonly groupId: string | null
+  readonly maxPollRecords: number
+  readonly maxPollIntervalMs: number
+  readonly sessionTimeoutMs: number
+  readonly heartbeatIntervalMs: number
+  readonly offsetReset: 'earliest' | 'latest' | 'none'
+  readonly assignors: readonly PartitionAssignor[]
+  readonly excludeInternalTopics: boolean
+  readonly fetch: FetchConfig
+}
+
+/** Full match, like Java's `Pattern.matches`. */
+export function matchesPattern(pattern: RegExp): (text: string) => boolean {
+  const full = new RegExp(`^(?:${pattern.source})$`, pattern.flags.replace(/[gy]/g, ''))
+  return (text) => full.test(text)
+}
+
+export function readConsumerConfig(reader: PropertyReader): ConsumerConfig {
+  const names = reader.list('partition.assignment.strategy') ?? ['range', 'cooperative-sticky']
+  const assignors = names.map((name) => {
+    const assignor = assignorNamed(name)
+    if (assignor !== null) return assignor
+    throw kafkaError(
+      'CONNECT_KAFKA_CONFIG',
+      `The client property partition.assignment.strategy names ${name}; RangeAssignor, RoundRobinAssignor and CooperativeStickyAssignor are supported`,
+    )
+  })
+  return {
+    groupId: reader.text('group.id'),
+    maxPollRecords: reader.integer('max.poll.records', 500, 1),
+    maxPollIntervalMs: reader.integer('max.poll.interval.ms', 300_000, 1),
+    sessionTimeoutMs: reader.integer('session.timeout.ms', 45_000, 1),
+    heartbeatIntervalMs: reader.integer('heartbeat.interval.ms', 3000, 1),
+    offsetReset: reader.choice('auto.offset.reset', ['earliest', 'latest', 'none'], 'latest'),
+    assignors,
+    excludeInternalTopics: reader.boolean('exclude.internal.topics', true),
+    fetch: {
+      maxWaitMs: reader.integer('fetch.max.wait.ms', 500),
+      minBytes: reader.integer('fetch.min.bytes', 1),
+      maxBytes: reader.integer('fetch.max.bytes', 52_428_800, 1),
+      partitionMaxBytes: reader.integer('max.partition.fetch.bytes', 1_048_576, 1),
+      readCommitted:
+        reader.choice('isolation.level', ['read_uncommitted', 'read_committed'], 'read_uncommitted') ===
+        'read_committed',
+      rack: reader.text('client.rack') ?? '',
+    },
+  }
+}
