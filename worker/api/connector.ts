@@ -1,6 +1,6 @@
 import type { Clock, Logger, Metrics } from './context.ts'
 import type { SourceOffset, SourcePartition } from './record.ts'
-import type { Offsets } from './topic-partition.ts'
+import type { ReadonlyTopicPartitionMap } from './topic-partition.ts'
 
 /** Options as text, as users write them and as REST shows them. */
 export type RawConfig = Readonly<Record<string, string>>
@@ -56,5 +56,5 @@ export interface SourceConnector<C> extends Connector<C, SourceConnectorContext>
 
 export interface SinkConnector<C> extends Connector<C, ConnectorContext> {
   /** As for sources, with consumer offsets; null resets. */
-  alterOffsets?(config: C, offsets: Offsets): Promise<boolean>
+  alterOffsets?(config: C, offsets: ReadonlyTopicPartitionMap<bigint | null>): Promise<boolean>
 }

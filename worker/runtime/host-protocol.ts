@@ -7,6 +7,7 @@ import type { RawConfig } from '../api/connector.ts'
 import type { SourceOffset, SourcePartition } from '../api/record.ts'
 import type { OffsetRecord } from '../cluster/offset-writer.ts'
 import type { ConfigInfos, ConfigKeyInfo } from '../config/config-infos.ts'
+import type { WorkerMode } from '../config/worker-config.ts'
 import type { MetricSnapshot } from '../metrics/snapshot.ts'
 import type { EncodedError } from '../util/error-codec.ts'
 import type { ReportedState, TargetState, TaskId } from './worker-types.ts'
@@ -25,12 +26,17 @@ export interface RuntimeSettings {
   readonly topicTrackingEnabled: boolean
   /** `exactly.once.source.support=enabled` */
   readonly exactlyOnceSource: boolean
+  /** `metrics.sample.window.ms` */
+  readonly metricsWindowMs: number
+  /** `metrics.num.samples` */
+  readonly metricsSamples: number
   /** `offset.storage.topic`; null in standalone mode, where the main thread writes the offset file. */
   readonly offsetTopic: string | null
 }
 
 /** What a host needs before its first request. */
 export interface HostInit {
+  readonly mode: WorkerMode
   /** Worker options, references resolved. */
   readonly worker: RawConfig
   readonly settings: RuntimeSettings
@@ -47,7 +53,7 @@ export interface TaskSpec {
   readonly taskConfig: RawConfig
   readonly target: TargetState
   readonly taskCount: number
-  /** Whether fence and verify are to be asked for (exactly-once). */
+  /** Whether `preflight.fence` and `preflight.verify` are to be called (exactly-once). */
   readonly preflight: boolean
 }
 

@@ -6,7 +6,7 @@
 
 import { GrowingByteWriter } from '../api/byte-writer.ts'
 import type { Converter } from '../api/converter.ts'
-import { StructView } from '../api/data.ts'
+import { type Schema, StructView } from '../api/data.ts'
 import { DataError, kindOf, toError } from '../api/errors.ts'
 import type { Headers, SourceRecord } from '../api/record.ts'
 import type { Producer, RecordHeader } from '../kafka/types.ts'
@@ -34,6 +34,12 @@ export interface SourcePipelineOptions {
   readonly onSkipped: () => void
 }
 
+/** A schema that a converter must load before it can convert. */
+interface Preparation {
+  readonly converter: Converter<unknown>
+  readonly item: Schema | null
+}
+
 /** Reused for every record: `append` copies what it is given. */
 interface Draft {
   topic: string
@@ -59,10 +65,7 @@ export class SourcePipeline {
   #stage: Stage = 'TRANSFORMATION'
   #className = ''
   #topic = ''
-  #toPrepare: {
-    converter: Converter<unknown>
-    item: Parameters<NonNullable<Converter<unknown>['prepare']>>[1]
-  } | null = null
+  #toPrepare: Preparation | null = null
   readonly #needsPrepare: boolean
   #decided = 0
 
@@ -148,11 +151,7 @@ export class SourcePipeline {
     }
   }
 
-  async #prepare(
-    { converter, item }: NonNullable<SourcePipeline['#toPrepare']>,
-    record: SourceRecord,
-    signal: AbortSignal,
-  ): Promise<boolean> {
+  async #prepare({ converter, item }: Preparation, record: SourceRecord, signal: AbortSignal): Promise<boolean> {
     try {
       await converter.prepare?.(this.#topic, item, signal)
       return false

@@ -1,0 +1,8 @@
+/** The plugins that come with the worker. Only manifests are imported: code and drivers load when something starts. */
+import { plugins as fileStream } from '../../connectors/file-stream/index.ts'
+import { plugin as s3Sink } from '../../connectors/s3/index.ts'
+import { builtinTransforms } from '../../transforms/index.ts'
+import type { Plugin } from '../api/plugin.ts'
+import { builtinConverters } from '../converters/manifests.ts'
+
+export const builtinPlugins: readonly Plugin[] = [...fileStream, s3Sink, ...builtinConverters, ...builtinTransforms]

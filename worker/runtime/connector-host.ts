@@ -1,0 +1,199 @@
+/**
+ * The one host of all connector instances and of validation. A plugin that blocks its thread would hold up all the
+ * others: when the host does not answer any more it is replaced, the connector that holds it fails, and the others
+ * are started again.
+ */
+import type { RawConfig } from '../api/connector.ts'
+import type { Clock, Logger } from '../api/context.ts'
+import { ConnectError, toError } from '../api/errors.ts'
+import type { MetricSnapshot } from '../metrics/snapshot.ts'
+import { traceOf } from '../util/error-codec.ts'
+import type { Handlers, HostCalls, HostEvent, HostInit, MainCalls } from './host-protocol.ts'
+import { deadline, orAborted } from './run-state.ts'
+import type { Host, HostFactory } from './task-host.ts'
+import type { ReportedState, TargetState } from './worker-types.ts'
+
+export interface ConnectorHostOptions {
+  readonly hosts: HostFactory
+  readonly init: () => HostInit
+  readonly handlers: Handlers<MainCalls>
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly gracefulTimeoutMs: number
+  readonly listener: {
+    onState(connector: string, state: ReportedState, trace: string | null, version: string | null): void
+    onReconfigure(connector: string): void
+  }
+  /** Time between pings, and time that an answer may take, in ms. */
+  readonly pingIntervalMs?: number
+  readonly pingTimeoutMs?: number
+}
+
+interface Instance {
+  readonly epoch: number
+  readonly config: RawConfig
+  target: TargetState
+  version: string | null
+}
+
+export class ConnectorHost {
+  readonly #options: ConnectorHostOptions
+  readonly #instances = new Map<string, Instance>()
+  readonly #closing = new AbortController()
+  #host: Host | null = null
+  #watch: Promise<void> | null = null
+  #lastCall: { readonly connector: string; readonly method: string } | null = null
+  #nextEpoch = 1
+
+  constructor(options: ConnectorHostOptions) {
+    this.#options = options
+  }
+
+  async start(): Promise<void> {
+    this.#open()
+    this.#watch ??= this.#watchHost()
+  }
+
+  #open(): Host {
+    const host: Host = this.#options.hosts({
+      name: 'connectors',
+      init: this.#options.init(),
+      handlers: this.#options.handlers,
+      onEvent: (event) => {
+        if (this.#host === host) this.#onEvent(event)
+      },
+      onGone: (error) => {
+        if (this.#host === host) void this.#replace(host, error)
+      },
+    })
+    this.#host = host
+    return host
+  }
+
+  connectors(): readonly string[] {
+    return [...this.#instances.keys()]
+  }
+
+  /** @throws ConnectError `CONNECT_HOST_GONE` when the host was replaced meanwhile */
+  async call<M extends keyof HostCalls>(method: M, params: HostCalls[M]['params']): Promise<HostCalls[M]['result']> {
+    return await (this.#host ?? this.#open()).channel.call(method, params)
+  }
+
+  async startConnector(connector: string, config: RawConfig, target: TargetState): Promise<void> {
+    const epoch = this.#nextEpoch++
+    this.#instances.set(connector, { epoch, config, target, version: null })
+    await this.call('connector.start', { connector, epoch, config, target })
+  }
+
+  async transitionConnector(connector: string, target: TargetState): Promise<void> {
+    const instance = this.#instances.get(connector)
+    if (instance !== undefined) instance.target = target
+    await this.call('connector.transition', { connector, target })
+  }
+
+  /** Within the graceful deadline, all together; one that is late is given up. Both end as UNASSIGNED. */
+  async stopConnectors(connectors: readonly string[]): Promise<void> {
+    const { logger, listener, gracefulTimeoutMs } = this.#options
+    await Promise.all(
+      connectors.map(async (connector) => {
+        const instance = this.#instances.get(connector)
+        if (instance === undefined) return
+        try {
+          using limit = deadline(gracefulTimeoutMs)
+          await orAborted(this.call('connector.stop', { connector }), limit.signal)
+        } catch (error) {
+          logger.error({ connector, error }, 'Graceful stop of the connector failed; it is given up')
+        }
+        if (this.#instances.get(connector) !== instance) return
+        this.#instances.delete(connector)
+        listener.onState(connector, 'UNASSIGNED', null, instance.version)
+      }),
+    )
+  }
+
+  #onEvent(event: HostEvent): void {
+    switch (event.event) {
+      case 'connector.calling':
+        this.#lastCall = event
+        return
+      case 'connector.state': {
+        const instance = this.#instances.get(event.connector)
+        // News of an instance that was given up, or replaced, is nobody's (I7).
+        if (instance?.epoch !== event.epoch) return
+        instance.version = event.version
+        this.#options.listener.onState(event.connector, event.state, event.trace, event.version)
+        return
+      }
+      case 'connector.reconfigure':
+        if (this.#instances.get(event.connector)?.epoch === event.epoch) {
+          this.#options.listener.onReconfigure(event.connector)
+        }
+        return
+      default:
+    }
+  }
+
+  async #watchHost(): Promise<void> {
+    const { clock, pingIntervalMs = 5000, pingTimeoutMs = 10_000 } = this.#options
+    const { signal } = this.#closing
+    while (!signal.aborted) {
+      await clock.sleep(pingIntervalMs, signal)
+      const host = this.#host
+      if (signal.aborted || host === null) continue
+      try {
+        using limit = deadline(pingTimeoutMs, signal)
+        await orAborted(host.channel.call('ping', null), limit.signal)
+      } catch (error) {
+        if (!signal.aborted && this.#host === host) await this.#replace(host, toError(error))
+      }
+    }
+  }
+
+  /** A new host for all but the connector that held the old one; that one is FAILED until somebody restarts it. */
+  async #replace(host: Host, cause: Error): Promise<void> {
+    const { logger, listener } = this.#options
+    if (this.#closing.signal.aborted) return
+    const culprit = this.#lastCall
+    logger.error({ error: cause, ...culprit }, 'The host of the connectors does not answer and is replaced')
+    this.#host = null
+    this.#lastCall = null
+    await host.terminate()
+    this.#open()
+    for (const [connector, instance] of this.#instances) {
+      if (connector === culprit?.connector) {
+        const message = `Connector ${connector} blocked its thread in ${culprit.method}; correct it and restart it`
+        const error = new ConnectError('fatal', 'CONNECT_CONNECTOR_BLOCKED', message, { cause })
+        listener.onState(connector, 'FAILED', traceOf(error), instance.version)
+        continue
+      }
+      const { config, target } = instance
+      this.startConnector(connector, config, target).catch((error: unknown) => {
+        logger.error({ connector, error }, 'the connector could not be started in the new host')
+      })
+    }
+  }
+
+  async metrics(timeoutMs: number): Promise<readonly MetricSnapshot[]> {
+    try {
+      using limit = deadline(timeoutMs)
+      return await orAborted(this.call('metrics', null), limit.signal)
+    } catch (error) {
+      this.#options.logger.debug({ error }, 'no metrics from the host of the connectors')
+      return []
+    }
+  }
+
+  setLogLevel(namespace: string, level: string): void {
+    this.call('log.level', { namespace, level }).catch((error: unknown) => {
+      this.#options.logger.debug({ error }, 'the host of the connectors was replaced before its log level changed')
+    })
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort()
+    await this.#watch
+    const host = this.#host
+    this.#host = null
+    await host?.terminate()
+  }
+}

@@ -1,0 +1,20 @@
+/** Entry of a host thread. */
+import { parentPort, workerData } from 'node:worker_threads'
+import { loadRegistry } from '../plugins/load.ts'
+import { systemClock } from '../util/clock.ts'
+import { Loggers } from '../util/log.ts'
+import { HostSession } from './host-session.ts'
+import type { ThreadData } from './task-host.ts'
+
+if (parentPort === null) throw new Error('host-thread.ts runs only as a worker thread')
+const { init } = workerData as ThreadData
+
+// Top-level await: messages that come meanwhile wait in the port.
+const session = new HostSession(parentPort, init, {
+  registry: await loadRegistry(init.pluginModules),
+  loadKafka: async () => (await import('../kafka/client.ts')).createKafkaClientFactory(),
+  loggers: new Loggers(),
+  clock: systemClock,
+  random: Math.random,
+})
+session.announce()

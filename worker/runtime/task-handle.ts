@@ -1,0 +1,176 @@
+/** The main thread's view of one task: its host, what it reported, and whether anyone still listens to it. */
+import type { Clock, Logger } from '../api/context.ts'
+import { toError } from '../api/errors.ts'
+import type { MetricSnapshot } from '../metrics/snapshot.ts'
+import { traceOf } from '../util/error-codec.ts'
+import type { Handlers, HostEvent, HostInit, MainCalls, TaskSpec } from './host-protocol.ts'
+import { deadline, orAborted } from './run-state.ts'
+import type { Host, HostFactory } from './task-host.ts'
+import type { ReportedState, TargetState, TaskId } from './worker-types.ts'
+
+/** Time that a task gets to close its sockets after the hard signal, before its thread is ended. */
+const hardStopMs = 1000
+
+export interface TaskHandleListener {
+  onState(state: ReportedState, trace: string | null, version: string | null): void
+  onTopic(topic: string): void
+}
+
+export interface TaskHandleOptions {
+  readonly id: TaskId
+  readonly hosts: HostFactory
+  readonly init: HostInit
+  readonly handlers: Handlers<MainCalls>
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly listener: TaskHandleListener
+}
+
+/** `disowned`: it did not stop in time; whatever it says or commits from now on counts for nothing (I7). */
+type Phase = 'open' | 'failed' | 'ended' | 'disowned'
+
+export class TaskHandle {
+  readonly id: TaskId
+  readonly #options: TaskHandleOptions
+  readonly #host: Host
+  #phase: Phase = 'open'
+  #version: string | null = null
+  #lastMetrics: readonly MetricSnapshot[] = []
+
+  constructor(options: TaskHandleOptions) {
+    this.id = options.id
+    this.#options = options
+    this.#host = options.hosts({
+      name: `task ${options.id.connector}-${options.id.task}`,
+      init: options.init,
+      handlers: this.#guarded(options.handlers),
+      onEvent: (event) => this.#onEvent(event),
+      onGone: (error) => this.failed(error),
+    })
+  }
+
+  /** A disowned task may neither write offsets through this thread nor pass its preflight (I7). */
+  #guarded(handlers: Handlers<MainCalls>): Handlers<MainCalls> {
+    const owned = async <T>(call: () => Promise<T>): Promise<T> => {
+      if (this.#phase === 'disowned') throw new Error('this task is no longer owned by this worker')
+      return await call()
+    }
+    return {
+      'offsets.read': (params) => owned(() => handlers['offsets.read'](params)),
+      'offsets.write': (params) => owned(() => handlers['offsets.write'](params)),
+      'preflight.fence': (params) => owned(() => handlers['preflight.fence'](params)),
+      'preflight.verify': (params) => owned(() => handlers['preflight.verify'](params)),
+    }
+  }
+
+  get hasFailed(): boolean {
+    return this.#phase === 'failed'
+  }
+
+  /** Resolves when the start was reported. Never rejects. */
+  async start(spec: TaskSpec): Promise<void> {
+    try {
+      await this.#host.channel.call('task.start', spec)
+    } catch (error) {
+      this.failed(toError(error))
+    }
+  }
+
+  #onEvent(event: HostEvent): void {
+    if (this.#phase === 'disowned' || this.#phase === 'ended') return
+    switch (event.event) {
+      case 'task.state':
+        if (event.state === 'FAILED') this.#phase = 'failed'
+        this.#version = event.version
+        this.#options.listener.onState(event.state, event.trace, event.version)
+        return
+      case 'task.topic':
+        this.#options.listener.onTopic(event.topic)
+        return
+      case 'task.ended':
+        this.#lastMetrics = event.metrics
+        // A failed task needs no thread any more; its last metrics stay until it is removed.
+        if (this.#phase === 'failed') void this.#host.terminate()
+        return
+      default:
+    }
+  }
+
+  /** Reports FAILED once, also for a host that is gone. */
+  failed(error: Error): void {
+    if (this.#phase !== 'open') return
+    this.#phase = 'failed'
+    this.#options.logger.error({ ...this.id, error }, 'A task failed')
+    this.#options.listener.onState('FAILED', traceOf(error), this.#version)
+  }
+
+  transition(target: TargetState): void {
+    if (this.#phase !== 'open') return
+    this.#host.channel.call('task.transition', { target }).catch((error: unknown) => {
+      this.#options.logger.debug({ ...this.id, error }, 'the task ended before it could change its state')
+    })
+  }
+
+  /** Soft stop within `timeoutMs`; UNASSIGNED is reported when it ended in time, nothing when it did not. */
+  async stop(timeoutMs: number): Promise<void> {
+    if (this.#phase === 'failed') {
+      this.#phase = 'ended'
+      this.#options.listener.onState('UNASSIGNED', null, this.#version)
+      return
+    }
+    if (this.#phase !== 'open') return
+    try {
+      using limit = deadline(timeoutMs)
+      await orAborted(this.#host.channel.call('task.stop', { hard: false }), limit.signal)
+    } catch (error) {
+      if (this.#isOpen()) this.#disown(timeoutMs, error)
+      return
+    }
+    const stillOpen = this.#isOpen()
+    this.#phase = 'ended'
+    if (stillOpen) this.#options.listener.onState('UNASSIGNED', null, this.#version)
+  }
+
+  #isOpen(): boolean {
+    return this.#phase === 'open'
+  }
+
+  #disown(timeoutMs: number, error: unknown): void {
+    this.#phase = 'disowned'
+    this.#options.logger.error(
+      { ...this.id, timeoutMs, error },
+      'Graceful stop of the task failed; it is disowned and its thread is ended',
+    )
+  }
+
+  /** Ends the host: with the hard signal first when the task is still at work. */
+  async end(): Promise<void> {
+    if (this.#phase === 'disowned') {
+      try {
+        using limit = deadline(hardStopMs)
+        await orAborted(this.#host.channel.call('task.stop', { hard: true }), limit.signal)
+      } catch (error) {
+        this.#options.logger.warn({ ...this.id, error }, 'the task did not end by itself')
+      }
+    }
+    await this.#host.terminate()
+  }
+
+  /** Those of the last answer when the task does not answer in time, or has failed. */
+  async metrics(timeoutMs: number): Promise<readonly MetricSnapshot[]> {
+    if (this.#phase !== 'open') return this.#lastMetrics
+    try {
+      using limit = deadline(timeoutMs)
+      this.#lastMetrics = await orAborted(this.#host.channel.call('metrics', null), limit.signal)
+    } catch (error) {
+      this.#options.logger.debug({ ...this.id, error }, 'no metrics from the task')
+    }
+    return this.#lastMetrics
+  }
+
+  setLogLevel(namespace: string, level: string): void {
+    this.#host.channel.call('log.level', { namespace, level }).catch((error: unknown) => {
+      this.#options.logger.debug({ ...this.id, error }, 'the task ended before its log level changed')
+    })
+  }
+}

@@ -1,0 +1,86 @@
+/** The main thread's side of a host: a thread of its own, or, with `task.isolation=none`, this very thread. */
+import { MessageChannel, Worker as Thread } from 'node:worker_threads'
+import { toError } from '../api/errors.ts'
+import { HostChannel, hostGone, type Port } from './host-channel.ts'
+import type { Handlers, HostCalls, HostEvent, HostInit, MainCalls } from './host-protocol.ts'
+import type { HostRuntime } from './host-session.ts'
+import { HostSession } from './host-session.ts'
+
+export type MainSideChannel = HostChannel<HostCalls, MainCalls, HostEvent>
+
+export interface Host {
+  readonly channel: MainSideChannel
+  /** Ends the host at once, whatever its code is doing; pending calls reject. Idempotent. */
+  terminate(): Promise<void>
+}
+
+export interface HostStart {
+  /** For thread names and messages, e.g. `task orders-0`. */
+  readonly name: string
+  readonly init: HostInit
+  readonly handlers: Handlers<MainCalls>
+  readonly onEvent: (event: HostEvent) => void
+  /** The host ended without `terminate`: its code threw outside of any call, ran out of memory, or exited. */
+  readonly onGone: (error: Error) => void
+}
+
+export type HostFactory = (start: HostStart) => Host
+
+/** Options that a host thread reads from its `workerData`. */
+export interface ThreadData {
+  readonly init: HostInit
+}
+
+/** Compiled code runs from `.js`, sources from `.ts`; `new URL` is not rewritten by the compiler. */
+const threadEntry = new URL(`./host-thread${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url)
+
+/** One thread per host: a plugin that blocks or dies takes only its own thread with it. */
+export const threadHosts: HostFactory = ({ name, init, handlers, onEvent, onGone }) => {
+  const data: ThreadData = { init }
+  // No flags of the process: those of a test runner or an inspector are not allowed in a thread.
+  const thread = new Thread(threadEntry, { name, workerData: data, execArgv: [] })
+  const channel: MainSideChannel = new HostChannel(thread, handlers, onEvent)
+  let terminated = false
+  let cause: Error | null = null
+  thread.on('error', (error) => {
+    cause = toError(error)
+  })
+  const ended = new Promise<void>((resolve) => {
+    thread.on('exit', (code) => {
+      const gone = hostGone(`The thread of ${name}`, cause ?? new Error(`exit code ${code}`))
+      channel.abandon(gone)
+      resolve()
+      if (!terminated) onGone(gone)
+    })
+  })
+  return {
+    channel,
+    terminate: async () => {
+      terminated = true
+      channel.abandon(hostGone(`The thread of ${name}`))
+      await thread.terminate()
+      await ended
+    },
+  }
+}
+
+/**
+ * `task.isolation=none`: the same protocol over a real `MessageChannel`, so that messages are cloned as between
+ * threads. Code that blocks cannot be ended; it is only not listened to any more.
+ */
+export function inProcessHosts(runtime: HostRuntime): HostFactory {
+  return ({ name, init, handlers, onEvent }) => {
+    const { port1, port2 } = new MessageChannel()
+    const channel: MainSideChannel = new HostChannel(port1 as Port, handlers, onEvent)
+    const session = new HostSession(port2 as Port, init, runtime)
+    return {
+      channel,
+      terminate: async () => {
+        channel.abandon(hostGone(name))
+        session.abandon()
+        port1.close()
+        port2.close()
+      },
+    }
+  }
+}

@@ -1,0 +1,370 @@
+/**
+ * Runs connectors and tasks of this process in hosts: one for all connector instances and validation, one per task.
+ * No plugin code runs on this thread.
+ */
+import type { RawConfig } from '../api/connector.ts'
+import type { Clock, Logger } from '../api/context.ts'
+import { NotFoundError, toError } from '../api/errors.ts'
+import type { OffsetStore } from '../cluster/offset-store.ts'
+import type { ConfigInfos, ConfigKeyInfo } from '../config/config-infos.ts'
+import { type ConfigProviders, reverseTransform } from '../config/config-provider.ts'
+import type { WorkerConfig } from '../config/worker-config.ts'
+import type { KafkaClientFactory } from '../kafka/types.ts'
+import { MetricRegistry } from '../metrics/registry.ts'
+import type { MetricSnapshot } from '../metrics/snapshot.ts'
+import type { PluginRegistry } from '../plugins/registry.ts'
+import { traceOf } from '../util/error-codec.ts'
+import { type Loggers, parseLogLevel, rootNamespace } from '../util/log.ts'
+import { adminProperties, type ClientScope, transactionalId } from './client-properties.ts'
+import { ConnectorHost } from './connector-host.ts'
+import type { Handlers, HostInit, MainCalls, RuntimeSettings } from './host-protocol.ts'
+import { OffsetCommands } from './offset-commands.ts'
+import { TaskHandle } from './task-handle.ts'
+import type { HostFactory } from './task-host.ts'
+import { checkTaskCount, parseCommonOptions } from './task-options.ts'
+import { runtimeSettings, WorkerMetrics } from './worker-metrics.ts'
+import type {
+  ConnectorOffsets,
+  OffsetEntry,
+  PluginInfo,
+  TargetState,
+  TaskId,
+  TaskStart,
+  Worker,
+  WorkerListener,
+} from './worker-types.ts'
+
+export interface WorkerOptions {
+  readonly config: WorkerConfig
+  /** Resolves references in connector and task configs. */
+  readonly providers: ConfigProviders
+  readonly clusterId: string
+  /** The worker's own offset store; started and closed by the worker. */
+  readonly offsets: OffsetStore
+  readonly kafka: KafkaClientFactory
+  /** Of this thread; the same plugins as the hosts load. */
+  readonly registry: PluginRegistry
+  /** Module URLs of plugins that are not built in (`pluginModules` of `plugin.path`). */
+  readonly pluginModules: readonly string[]
+  /** `threadHosts`, or `inProcessHosts` with `task.isolation=none`. */
+  readonly hosts: HostFactory
+  readonly loggers: Loggers
+  readonly clock: Clock
+}
+
+const metricsTimeoutMs = 2000
+
+export class ConnectWorker implements Worker {
+  readonly #options: WorkerOptions
+  readonly #settings: RuntimeSettings
+  readonly #logger: Logger
+  readonly #registry = new MetricRegistry()
+  readonly #metrics: WorkerMetrics
+  readonly #tasks = new Map<string, TaskHandle>()
+  readonly #connectorHost: ConnectorHost
+  readonly #offsetCommands: OffsetCommands
+  /** Levels changed at run time, for hosts that start later. */
+  readonly #logLevels = new Map<string, string>()
+  /** Disowned tasks that are still being ended. */
+  readonly #endings = new Set<Promise<void>>()
+  #listener: WorkerListener | null = null
+  #closed: Promise<void> | null = null
+
+  constructor(options: WorkerOptions) {
+    this.#options = options
+    this.#settings = runtimeSettings(options.config)
+    this.#logger = options.loggers.logger('runtime.worker')
+    this.#metrics = new WorkerMetrics(this.#registry, {
+      connectors: () => this.#connectorHost.connectors().length,
+      tasks: () => this.#tasks.size,
+    })
+    this.#connectorHost = new ConnectorHost({
+      hosts: options.hosts,
+      init: () => this.#hostInit(),
+      handlers: this.#mainCalls(null),
+      clock: options.clock,
+      logger: this.#logger,
+      gracefulTimeoutMs: this.#settings.gracefulTimeoutMs,
+      listener: {
+        onState: (connector, state, trace, version) => {
+          this.#metrics.connectorState(connector, state)
+          this.#listener?.onConnectorState(connector, state, trace, version)
+        },
+        onReconfigure: (connector) => this.#listener?.onTaskReconfigurationRequested(connector),
+      },
+    })
+    this.#offsetCommands = new OffsetCommands({
+      offsets: options.offsets,
+      kafka: options.kafka,
+      askSource: (connector, config, offsets) =>
+        this.#connectorHost.call('connector.alterSourceOffsets', { connector, config, offsets }),
+      askSink: (connector, config, offsets) =>
+        this.#connectorHost.call('connector.alterSinkOffsets', { connector, config, offsets }),
+    })
+  }
+
+  async start(listener: WorkerListener): Promise<void> {
+    this.#listener = listener
+    await this.#options.offsets.start()
+    await this.#connectorHost.start()
+  }
+
+  #hostInit(): HostInit {
+    const { config, clusterId, pluginModules } = this.#options
+    return {
+      mode: config.mode,
+      worker: config.raw,
+      settings: this.#settings,
+      clusterId,
+      pluginModules,
+      logLevels: [...this.#logLevels],
+    }
+  }
+
+  /** Answers to requests of a host. */
+  #mainCalls(start: TaskStart | null): Handlers<MainCalls> {
+    const { offsets } = this.#options
+    return {
+      'offsets.read': async ({ connector, partitions }) => {
+        const read = await offsets.read(connector, partitions)
+        return partitions.map((partition, i) => ({
+          offset: read[i] ?? null,
+          rawKey: offsets.rawKey(connector, partition),
+        }))
+      },
+      'offsets.write': async ({ records }) => {
+        await offsets.write(records)
+        return null
+      },
+      'preflight.fence': async () => {
+        await start?.preflight?.fence()
+        return null
+      },
+      'preflight.verify': async () => {
+        await start?.preflight?.verify()
+        return null
+      },
+    }
+  }
+
+  connectors(): readonly string[] {
+    return this.#connectorHost.connectors()
+  }
+
+  tasks(): readonly TaskId[] {
+    return Array.from(this.#tasks.values(), ({ id }) => id)
+  }
+
+  // ---- connectors ---------------------------------------------------------------------------------------------------
+
+  async startConnector(connector: string, config: RawConfig, target: TargetState): Promise<void> {
+    this.#logger.info({ connector, target }, `Creating connector ${connector}`)
+    try {
+      const { config: resolved } = await this.#options.providers.resolve(config)
+      await this.#connectorHost.startConnector(connector, resolved, target)
+      this.#metrics.startup('connector', true)
+    } catch (error) {
+      this.#metrics.startup('connector', false)
+      // The host reports what goes wrong in it; a config that cannot be resolved never gets there.
+      if (!this.#connectorHost.connectors().includes(connector)) {
+        this.#listener?.onConnectorState(connector, 'FAILED', traceOf(error), null)
+      }
+      throw error
+    }
+  }
+
+  async transitionConnector(connector: string, target: TargetState): Promise<void> {
+    await this.#connectorHost.transitionConnector(connector, target)
+  }
+
+  async stopConnectors(connectors: readonly string[]): Promise<void> {
+    await this.#connectorHost.stopConnectors(connectors)
+    for (const connector of connectors) this.#metrics.forgetConnector(connector)
+  }
+
+  async taskConfigs(connector: string, config: RawConfig): Promise<readonly RawConfig[]> {
+    const { config: resolved } = await this.#options.providers.resolve(config)
+    const options = parseCommonOptions(resolved)
+    const generated = await this.#connectorHost.call('connector.taskConfigs', {
+      connector,
+      maxTasks: options['tasks.max'],
+    })
+    checkTaskCount(connector, generated.configs.length, options)
+    if (generated.configs.length > options['tasks.max']) {
+      this.#logger.warn(
+        { connector, tasks: generated.configs.length, max: options['tasks.max'] },
+        'The connector has generated more tasks than tasks.max; they run because tasks.max.enforce is false',
+      )
+    }
+    const topics: Record<string, string> = {}
+    for (const option of ['topics', 'topics.regex']) {
+      const value = config[option]
+      if (generated.type === 'sink' && value !== undefined) topics[option] = value
+    }
+    return generated.configs.map((task) => ({
+      ...reverseTransform(config, task),
+      'task.class': generated.taskClass,
+      ...topics,
+    }))
+  }
+
+  // ---- tasks --------------------------------------------------------------------------------------------------------
+
+  async startTask(start: TaskStart): Promise<void> {
+    const key = keyOf(start.id)
+    const previous = this.#tasks.get(key)
+    if (previous !== undefined) await this.stopTasks([start.id])
+    const handle = new TaskHandle({
+      id: start.id,
+      hosts: this.#options.hosts,
+      init: this.#hostInit(),
+      handlers: this.#mainCalls(start),
+      clock: this.#options.clock,
+      logger: this.#logger,
+      listener: {
+        onState: (state, trace, version) => {
+          this.#metrics.taskState(start.id, state)
+          this.#listener?.onTaskState(start.id, state, trace, version)
+        },
+        onTopic: (topic) => this.#listener?.onTopicActive(start.id, topic),
+      },
+    })
+    this.#tasks.set(key, handle)
+    this.#logger.info({ ...start.id, target: start.target }, `Creating task ${key}`)
+    const { providers } = this.#options
+    try {
+      const [connectorConfig, taskConfig] = await Promise.all([
+        providers.resolve(start.connectorConfig),
+        providers.resolve(start.taskConfig),
+      ])
+      await handle.start({
+        id: start.id,
+        connectorConfig: connectorConfig.config,
+        taskConfig: taskConfig.config,
+        target: start.target,
+        taskCount: start.taskCount,
+        preflight: start.preflight !== null,
+      })
+    } catch (error) {
+      handle.failed(toError(error))
+    }
+    this.#metrics.startup('task', !handle.hasFailed)
+  }
+
+  transitionTask(id: TaskId, target: TargetState): void {
+    this.#tasks.get(keyOf(id))?.transition(target)
+  }
+
+  async stopTasks(ids: readonly TaskId[]): Promise<void> {
+    const deadlineAt = this.#options.clock.monotonicMs() + this.#settings.gracefulTimeoutMs
+    await Promise.all(
+      ids.map(async (id) => {
+        const key = keyOf(id)
+        const handle = this.#tasks.get(key)
+        if (handle === undefined) return
+        await handle.stop(deadlineAt - this.#options.clock.monotonicMs())
+        if (this.#tasks.get(key) === handle) this.#tasks.delete(key)
+        this.#metrics.forgetTask(id)
+        this.#endLater(handle)
+      }),
+    )
+  }
+
+  /** The thread of a stopped or disowned task is ended beside everything else. */
+  #endLater(handle: TaskHandle): void {
+    const ending = handle.end().catch((error: unknown) => {
+      this.#logger.warn({ ...handle.id, error }, 'the host of a task could not be ended')
+    })
+    this.#endings.add(ending)
+    void ending.finally(() => this.#endings.delete(ending))
+  }
+
+  // ---- plugins and validation ---------------------------------------------------------------------------------------
+
+  async validate(config: RawConfig): Promise<ConfigInfos> {
+    return await this.#connectorHost.call('validate', { config })
+  }
+
+  plugins(connectorsOnly: boolean): readonly PluginInfo[] {
+    return this.#options.registry.infos(connectorsOnly)
+  }
+
+  async pluginConfig(name: string): Promise<readonly ConfigKeyInfo[]> {
+    if (this.#options.registry.findAny(name) === null) throw new NotFoundError(`Unknown plugin ${name}.`)
+    return await this.#connectorHost.call('plugin.config', { name })
+  }
+
+  connectorType(config: RawConfig): 'source' | 'sink' | 'unknown' {
+    return this.#options.registry.find('connector', config['connector.class'] ?? '')?.type ?? 'unknown'
+  }
+
+  // ---- offsets ------------------------------------------------------------------------------------------------------
+
+  async connectorOffsets(connector: string, config: RawConfig): Promise<ConnectorOffsets> {
+    const scope = await this.#scope(config)
+    return this.connectorType(scope.connector) === 'sink'
+      ? await this.#offsetCommands.sinkOffsets(connector, scope)
+      : await this.#offsetCommands.sourceOffsets(connector)
+  }
+
+  async alterOffsets(connector: string, config: RawConfig, offsets: readonly OffsetEntry[] | null): Promise<string> {
+    const scope = await this.#scope(config)
+    return this.connectorType(scope.connector) === 'sink'
+      ? await this.#offsetCommands.alterSink(connector, scope, offsets)
+      : await this.#offsetCommands.alterSource(connector, scope, offsets)
+  }
+
+  async fenceZombies(connector: string, config: RawConfig, taskCount: number): Promise<void> {
+    const scope = await this.#scope(config)
+    const group = scope.worker['group.id'] ?? ''
+    const ids = Array.from({ length: taskCount }, (_, task) => transactionalId(group, { connector, task }))
+    await using admin = this.#options.kafka.admin(adminProperties(scope, `connector-worker-adminclient-${connector}`))
+    await admin.fenceProducers(ids)
+  }
+
+  async #scope(config: RawConfig): Promise<ClientScope> {
+    const { config: connector } = await this.#options.providers.resolve(config)
+    return { worker: this.#options.config.raw, connector, clusterId: this.#options.clusterId }
+  }
+
+  // ---- operation ----------------------------------------------------------------------------------------------------
+
+  async metrics(): Promise<readonly MetricSnapshot[]> {
+    const hosts = await Promise.all([
+      this.#connectorHost.metrics(metricsTimeoutMs),
+      ...Array.from(this.#tasks.values(), (handle) => handle.metrics(metricsTimeoutMs)),
+    ])
+    return [...this.#registry.snapshot(), ...hosts.flat()]
+  }
+
+  setLogLevel(namespace: string, level: string | null): void {
+    const { loggers } = this.#options
+    const known = level === null ? (loggers.levels().get(rootNamespace)?.level ?? 'INFO') : parseLogLevel(level)
+    if (known === null) return
+    loggers.setLevel(namespace, known)
+    this.#logLevels.set(namespace, known)
+    this.#connectorHost.setLogLevel(namespace, known)
+    for (const handle of this.#tasks.values()) handle.setLogLevel(namespace, known)
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  /** Every step runs, whatever the others do (AggregateError). */
+  async #close(): Promise<void> {
+    const stopped = await Promise.allSettled([this.stopConnectors(this.connectors()), this.stopTasks(this.tasks())])
+    const closed = await Promise.allSettled([
+      this.#connectorHost.close(),
+      ...this.#endings,
+      this.#options.offsets.close(),
+    ])
+    const failures = [...stopped, ...closed].flatMap((r) => (r.status === 'rejected' ? [r.reason as unknown] : []))
+    if (failures.length > 0) throw new AggregateError(failures, 'closing the worker')
+  }
+}
+
+function keyOf({ connector, task }: TaskId): string {
+  return `${connector}-${task}`
+}
