@@ -76,7 +76,7 @@ export function createOffsetStore(config: WorkerConfig, services: ClusterService
   return new KafkaOffsetStore({
     createLog: services.createLog,
     clients: logClients(config, 'offsets', config.options['offset.storage.topic']),
-    logger: services.loggers.logger('sluice.cluster.offsets'),
+    logger: services.loggers.logger('cluster.offsets'),
   })
 }
 
@@ -142,7 +142,7 @@ export interface DistributedParts extends HerderParts {
 export function createDistributedHerder(config: DistributedConfig, parts: DistributedParts): DistributedHerder {
   const { options } = config
   const { loggers, clock, kafka, createLog, worker, advertised } = parts
-  const logger = loggers.logger('sluice.cluster.herder')
+  const logger = loggers.logger('cluster.herder')
   const transactionalId = leaderTransactionalId(options)
   const clientId = options['client.id'].trim()
   const base = workerClientProperties(config)
@@ -184,7 +184,7 @@ export function createDistributedHerder(config: DistributedConfig, parts: Distri
       createLog,
       clients: logClients(config, 'statuses', options['status.storage.topic']),
       clock,
-      logger: loggers.logger('sluice.cluster.status'),
+      logger: loggers.logger('cluster.status'),
       retryBackoffMs: 300,
     }),
     leaderClient: parts.leaderClient,
@@ -205,7 +205,7 @@ export function createDistributedHerder(config: DistributedConfig, parts: Distri
                   'linger.ms': '0',
                 },
               },
-        logger: loggers.logger('sluice.cluster.config'),
+        logger: loggers.logger('cluster.config'),
         onEvent,
       }),
     prepareCluster: (signal) => prepareCluster(config, parts, logger, signal),
@@ -224,7 +224,7 @@ export function createStandaloneHerder(config: StandaloneConfig, parts: HerderPa
     worker,
     loggers,
     clock,
-    logger: loggers.logger('sluice.cluster.herder'),
+    logger: loggers.logger('cluster.herder'),
     commit: parts.commit,
     stages: new Stages(clock),
     workerId: advertised.workerId,

@@ -1,0 +1,115 @@
+#!/usr/bin/env node
+/** `sluice`: arguments, signals and exit codes; the only place that ends the process. */
+import { existsSync } from 'node:fs'
+import { basename } from 'node:path'
+import { toError } from './api/errors.ts'
+import type { WorkerMode } from './config/worker-config.ts'
+import type { WorkerProcess } from './worker-process.ts'
+
+const usage = `Usage:
+  sluice distributed worker.properties [connector.json …]   a worker that shares its work with others
+  sluice standalone  worker.properties connector.json …     a worker by itself, configs from the command line
+  sluice <command> --help                                   the other commands: offsets, verify, doctor, …
+
+Worker and connector files may be .properties or .json. The log level is taken from SLUICE_LOG_LEVEL (default INFO).
+Exit codes: 1 wrong usage or a fatal error, 2 the worker did not start, 3 a connector of the command line did not start.
+`
+
+/** A command in `worker/cli`. */
+interface CliModule {
+  /** @returns the exit code */
+  run(args: readonly string[]): Promise<number>
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const [command, ...rest] = args
+  if (command === undefined) {
+    process.stderr.write(usage)
+    return 1
+  }
+  if (command === '--help' || command === '-h' || command === 'help') {
+    process.stdout.write(usage)
+    return 0
+  }
+  if (command === 'distributed' || command === 'standalone') return await runWorker(command, rest)
+  return await runCommand(command, rest)
+}
+
+/** Loads `cli/<name>` only when it is called: each brings drivers of its own. */
+async function runCommand(name: string, args: readonly string[]): Promise<number> {
+  const extension = basename(import.meta.url).endsWith('.ts') ? 'ts' : 'js'
+  const file = new URL(`./cli/${name}.${extension}`, import.meta.url)
+  if (!/^[a-z][a-z-]*$/.test(name) || !existsSync(file)) {
+    process.stderr.write(`There is no command ${name}.\n\n${usage}`)
+    return 1
+  }
+  const module = (await import(file.href)) as CliModule
+  return await module.run(args)
+}
+
+async function runWorker(mode: WorkerMode, args: readonly string[]): Promise<number> {
+  const [workerFile, ...connectorFiles] = args
+  if (workerFile === undefined || workerFile.startsWith('-')) {
+    process.stderr.write(usage)
+    return workerFile === '--help' ? 0 : 1
+  }
+  const [{ openWorker, StartFailure, exitCodes }, { parseLogLevel }] = await Promise.all([
+    import('./worker-process.ts'),
+    import('./util/log.ts'),
+  ])
+  const ended = Promise.withResolvers<number>()
+  const logLevel = parseLogLevel(process.env['SLUICE_LOG_LEVEL'] ?? 'INFO') ?? 'INFO'
+  let worker: WorkerProcess
+  try {
+    worker = await openWorker({
+      mode,
+      workerFile,
+      connectorFiles,
+      logLevel,
+      kafkaOpts: process.env['KAFKA_OPTS'],
+      onFatal: (error) => {
+        worker.logger.error({ error }, 'the worker cannot go on and stops')
+        ended.resolve(1)
+      },
+    })
+  } catch (error) {
+    process.stderr.write(`${toError(error).message}\n`)
+    return error instanceof StartFailure ? error.exitCode : exitCodes.startup
+  }
+  process.on('uncaughtException', (error) => {
+    worker.logger.error({ error }, 'uncaught error')
+    ended.resolve(1)
+  })
+  const onSignal = (signal: NodeJS.Signals): void => {
+    worker.logger.info({ signal }, 'stopping; a second signal ends the process at once')
+    ended.resolve(exitCodes.ok)
+    process.once(signal, () => process.exit(1))
+  }
+  process.once('SIGTERM', onSignal)
+  process.once('SIGINT', onSignal)
+  worker.started.catch((error: unknown) => {
+    worker.logger.error({ error: toError(error) }, 'the worker did not start')
+    ended.resolve(error instanceof StartFailure ? error.exitCode : exitCodes.startup)
+  })
+  return await stopWithin(worker, await ended.promise)
+}
+
+/** Stops the worker; a plugin that does not let go must not keep the process (I9). */
+async function stopWithin(worker: WorkerProcess, exitCode: number): Promise<number> {
+  const deadline = setTimeout(() => {
+    worker.logger.error({ timeoutMs: worker.stopTimeoutMs }, 'the worker did not stop in time; the process ends')
+    process.exit(exitCode === 0 ? 1 : exitCode)
+  }, worker.stopTimeoutMs)
+  try {
+    await worker.stop()
+    worker.logger.info({}, 'Kafka Connect stopped')
+    return exitCode
+  } catch (error) {
+    worker.logger.error({ error: toError(error) }, 'the worker did not stop cleanly')
+    return exitCode === 0 ? 1 : exitCode
+  } finally {
+    clearTimeout(deadline)
+  }
+}
+
+process.exit(await main(process.argv.slice(2)))
