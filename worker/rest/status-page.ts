@@ -45,7 +45,7 @@ white-space:pre-wrap;overflow-wrap:anywhere;max-height:260px;overflow:auto}.mono
 const script = `
 'use strict'
 const everyMs = 2000, keep = 60
-const open = new Set(), history = new Map()
+const open = new Set(), alarmed = new Set(), history = new Map()
 let lastTotals = new Map(), lastMs = 0
 
 function el(tag, attributes, ...children) {
@@ -112,7 +112,7 @@ function measure(samples) {
 
 function lagText(lag) {
   if (!lag) return null
-  if (!lag.ms) return compact(lag.value) + ' behind'
+  if (!lag.ms) return compact(lag.value) + ' records'
   return lag.value < 1000 ? Math.round(lag.value) + ' ms behind' : compact(lag.value / 1000) + ' s behind'
 }
 
@@ -143,6 +143,10 @@ function summary(name, tasks, measured) {
 
 function connectorRow(name, { status, info }, measured) {
   const { rate, lag, errors } = summary(name, status.tasks, measured)
+  const failed = status.connector.state === 'FAILED' || status.tasks.some((t) => t.state === 'FAILED')
+  // A failure opens its row once, trace and all; whoever closes it has seen it.
+  if (failed && !alarmed.has(name)) open.add(name)
+  failed ? alarmed.add(name) : alarmed.delete(name)
   const toggle = () => { open.has(name) ? open.delete(name) : open.add(name); refresh() }
   const row = el('button', { class: 'row', 'aria-expanded': String(open.has(name)), onclick: toggle, 'data-key': name },
     el('span', {}, el('span', { class: 'name' }, name), el('br'), el('span', { class: 'sub' }, status.type + ' · ' + shortClass(info && info.config['connector.class']))),
