@@ -83,7 +83,8 @@ export async function createApp(options: AppOptions): Promise<RestApp> {
 
 function addHooks(app: FastifyInstance, { cors, headerRules, credentials, clock, logger, metrics }: AppOptions): void {
   app.addHook('onRequest', async (request, reply) => {
-    for (const [name, values] of ruleHeaders(headerRules, clock.now())) void reply.header(name, values)
+    for (const [name, values] of ruleHeaders(headerRules, clock.now()))
+      void reply.header(name, values.length === 1 ? values[0] : values)
     const preflight = request.method === 'OPTIONS' ? request.headers['access-control-request-method'] : undefined
     const corsHeader = corsHeaders(cors, request.headers.origin, preflight)
     if (corsHeader !== null) void reply.headers(corsHeader)
