@@ -1,0 +1,96 @@
+import type { ConfigProblem } from '../../worker/api/errors.ts'
+import { type RedshiftSinkConfig, redshiftSinkOptions } from './config-options.ts'
+
+export type { RedshiftSinkConfig } from './config-options.ts'
+
+/** Options of the Redshift sink with the rules between them. */
+export const redshiftSinkConfig: typeof redshiftSinkOptions = {
+  keys: redshiftSinkOptions.keys,
+  validate: (config: RedshiftSinkConfig) => [...checkTarget(config), ...checkCopy(config), ...checkNotThereYet(config)],
+}
+
+function checkTarget(config: RedshiftSinkConfig): ConfigProblem[] {
+  const problems: ConfigProblem[] = []
+  const workgroup = config['redshift.workgroup.name']
+  const cluster = config['redshift.cluster.identifier']
+  if ((workgroup === '') === (cluster === '')) {
+    const message = 'exactly one of redshift.workgroup.name and redshift.cluster.identifier must be set'
+    problems.push({ option: 'redshift.workgroup.name', message }, { option: 'redshift.cluster.identifier', message })
+  }
+  if (config['redshift.db.user'] !== '') {
+    if (cluster === '')
+      problems.push({ option: 'redshift.db.user', message: 'works with redshift.cluster.identifier only' })
+    if (config['redshift.secret.arn'] !== '') {
+      problems.push({ option: 'redshift.db.user', message: 'must not be set together with redshift.secret.arn' })
+    }
+  }
+  const hasId = config['aws.access.key.id'] !== ''
+  if (hasId !== (config['aws.secret.access.key'] !== null)) {
+    const message = 'aws.access.key.id and aws.secret.access.key must be set together, or neither'
+    problems.push({ option: hasId ? 'aws.secret.access.key' : 'aws.access.key.id', message })
+  }
+  for (const option of ['redshift.data.endpoint', 's3.endpoint'] as const) {
+    if (config[option] !== '' && !URL.canParse(config[option])) problems.push({ option, message: 'is not a URL' })
+  }
+  for (const pair of config['table.name.map']) {
+    if (!/^[^:]+:[^:]+$/.test(pair))
+      problems.push({ option: 'table.name.map', message: `'${pair}' is not of the form from:to` })
+  }
+  return problems
+}
+
+/** Words of COPY that the connector writes itself; credentials in options would end up in logs of the warehouse. */
+const reserved =
+  /\b(FROM|IAM_ROLE|CREDENTIALS|ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|MANIFEST|REGION|MAXERROR)\b/i
+
+function checkCopy(config: RedshiftSinkConfig): ConfigProblem[] {
+  const problems: ConfigProblem[] = []
+  const found = reserved.exec(config['copy.options'])
+  if (found !== null) {
+    problems.push({
+      option: 'copy.options',
+      message: `must not hold ${found[0].toUpperCase()}: there is an option for it`,
+    })
+  }
+  if (config['copy.options'].includes(';'))
+    problems.push({ option: 'copy.options', message: 'must not hold a semicolon' })
+  const role = config['copy.iam.role']
+  if (role !== 'default' && !/^arn:aws[a-z-]*:iam::\d{12}:role\/\S+$/.test(role)) {
+    problems.push({
+      option: 'copy.iam.role',
+      message: "must be 'default', the ARN of a role, or ARNs chained by commas",
+    })
+  }
+  const mode = config['copy.json.mode']
+  if (!['auto', 'auto ignorecase', 'noshred'].includes(mode) && !/^s3:\/\/[^/]+\/.+$/.test(mode)) {
+    problems.push({ option: 'copy.json.mode', message: 'must be auto, auto ignorecase, noshred or an s3:// URL' })
+  }
+  const prefix = config['manifest.prefix']
+  if (prefix !== '' && !/^s3:\/\/[^/]+(\/.*)?$/.test(prefix)) {
+    problems.push({ option: 'manifest.prefix', message: 'must be an s3:// URL' })
+  }
+  const style = config['table.diststyle']
+  if (style !== '' && !/^(EVEN|ALL|AUTO|KEY)$/i.test(style)) {
+    problems.push({ option: 'table.diststyle', message: 'must be EVEN, ALL, AUTO or KEY' })
+  }
+  if (config['overlap.policy'].toLowerCase() === 'filter' && mode === 'noshred') {
+    problems.push({
+      option: 'overlap.policy',
+      message: 'filter needs the columns __partition and __offset, noshred has none',
+    })
+  }
+  return problems
+}
+
+/** A feature that is missing must not be ignored in silence. */
+function checkNotThereYet(config: RedshiftSinkConfig): ConfigProblem[] {
+  const problems: ConfigProblem[] = []
+  const refuse = (option: string, remedy: string) =>
+    problems.push({ option, message: `is not supported yet by this version: ${remedy}` })
+  if (config['insert.mode'].toLowerCase() === 'upsert') refuse('insert.mode', 'use append')
+  if (config['delete.enabled']) refuse('delete.enabled', 'leave it at false')
+  if (config['session.keepalive.seconds'] !== 0) refuse('session.keepalive.seconds', 'leave it at 0')
+  if (config['message.format'].toLowerCase() === 's3-event')
+    refuse('message.format', 'let the S3 sink of this project notify')
+  return problems
+}

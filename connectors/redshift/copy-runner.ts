@@ -1,0 +1,142 @@
+import { createHash, randomUUID } from 'node:crypto'
+import type { Clock, Logger } from '../../worker/api/context.ts'
+import { ConnectError, toError } from '../../worker/api/errors.ts'
+import type { DataApi, ResultRow } from './data-api.ts'
+import { isTransientCall } from './errors.ts'
+
+/**
+ * How a transaction ended. `unknown`: nobody can say whether it took effect (it was aborted, cancelled, or could
+ * not be observed); only the ledger knows.
+ */
+export type Outcome =
+  | { readonly kind: 'finished'; readonly id: string }
+  | { readonly kind: 'failed'; readonly id: string; readonly error: string }
+  | { readonly kind: 'unknown'; readonly error: string }
+
+export interface RunnerOptions {
+  readonly pollInitialMs: number
+  readonly pollMaxMs: number
+  readonly statementTimeoutMs: number
+  /** Repeats of one call that fails for reasons that may pass. */
+  readonly maxRetries: number
+  readonly retryBackoffMs: number
+}
+
+const maxBackoffMs = 300_000
+
+/** Submits statements and watches them to their end. */
+export class CopyRunner {
+  readonly #api: DataApi
+  readonly #options: RunnerOptions
+  readonly #clock: Clock
+  readonly #logger: Logger
+  /** Attempts count from 1 again after a restart, while the service remembers tokens for hours. */
+  readonly #nonce = randomUUID()
+
+  constructor(api: DataApi, options: RunnerOptions, services: { readonly clock: Clock; readonly logger: Logger }) {
+    this.#api = api
+    this.#options = options
+    this.#clock = services.clock
+    this.#logger = services.logger
+  }
+
+  /**
+   * Runs one transaction. `name` and `attempt` make its token: a repeated submission within this call can never
+   * start a second COPY, and a new attempt is never answered with the outcome of the old one.
+   * @throws ConnectError when the Data API refuses the call
+   */
+  async run(sqls: readonly string[], name: string, attempt: number, signal: AbortSignal): Promise<Outcome> {
+    const token = createHash('sha256').update(`${this.#nonce}|${name}|${attempt}`).digest('hex')
+    const deadline = this.#clock.monotonicMs() + this.#options.statementTimeoutMs
+    let id: string
+    try {
+      id = await this.#repeat('submit', signal, () => this.#api.submit(sqls, token, signal))
+    } catch (error) {
+      // The service may have taken the statement although no answer came.
+      if (isTransientCall(toError(error).cause)) return { kind: 'unknown', error: toError(error).message }
+      throw error
+    }
+    return this.#watch(id, deadline, signal)
+  }
+
+  /** Rows of one query; repeats what may pass. @throws ConnectError */
+  async query(sql: string, signal: AbortSignal): Promise<readonly ResultRow[]> {
+    for (let attempt = 1; ; attempt++) {
+      const outcome = await this.run([sql], randomUUID(), attempt, signal)
+      if (outcome.kind === 'finished') return this.#repeat('result', signal, () => this.#api.rows(outcome.id, signal))
+      if (attempt > this.#options.maxRetries || signal.aborted || outcome.kind === 'failed') {
+        throw new ConnectError('fatal', 'CONNECT_REDSHIFT_STATEMENT', `Query failed: ${outcome.error}`)
+      }
+      await this.backOff(attempt, signal)
+    }
+  }
+
+  /** Full jitter under a doubling cap. */
+  async backOff(attempt: number, signal: AbortSignal): Promise<void> {
+    const capMs = Math.min(this.#options.retryBackoffMs * 2 ** Math.min(attempt - 1, 20), maxBackoffMs)
+    await this.#clock.sleep(Math.random() * capMs, signal)
+  }
+
+  async #watch(id: string, deadline: number, signal: AbortSignal): Promise<Outcome> {
+    let pauseMs = this.#options.pollInitialMs
+    while (!signal.aborted) {
+      const state = await this.#describe(id, signal)
+      if (state?.status === 'FINISHED') return { kind: 'finished', id }
+      if (state?.status === 'FAILED') return { kind: 'failed', id, error: state.error }
+      // Not a proof of rollback: the service has been seen to run an aborted COPY again, with success.
+      if (state?.status === 'ABORTED') return { kind: 'unknown', error: state.error || 'the statement was aborted' }
+      if (this.#clock.monotonicMs() >= deadline) return this.#cancel(id)
+      await this.#clock.sleep(pauseMs * (0.75 + Math.random() / 4), signal)
+      pauseMs = Math.min(pauseMs * 2, this.#options.pollMaxMs)
+    }
+    return { kind: 'unknown', error: 'the task is stopping' }
+  }
+
+  /** Null when the call failed for a reason that may pass: a running statement is never given up for that. */
+  async #describe(id: string, signal: AbortSignal) {
+    try {
+      return await this.#api.describe(id, signal)
+    } catch (error) {
+      if (signal.aborted) return null
+      if (!isTransientCall(error)) throw refused('describe', error)
+      this.#logger.debug({ id, error: toError(error).message }, 'describing a statement failed and will be repeated')
+      return null
+    }
+  }
+
+  async #cancel(id: string): Promise<Outcome> {
+    const error = `statement ${id} ran longer than statement.timeout.ms=${this.#options.statementTimeoutMs} and was cancelled`
+    try {
+      await this.#api.cancel(id)
+    } catch (cause) {
+      // A statement that ended meanwhile cannot be cancelled; the ledger tells what it did.
+      this.#logger.warn({ id, error: toError(cause).message }, 'a statement could not be cancelled')
+    }
+    return { kind: 'unknown', error }
+  }
+
+  async #repeat<T>(what: string, signal: AbortSignal, call: () => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await call()
+      } catch (error) {
+        if (!isTransientCall(error)) throw refused(what, error)
+        if (attempt > this.#options.maxRetries || signal.aborted) throw unavailable(what, attempt, error)
+        await this.backOff(attempt, signal)
+      }
+    }
+  }
+}
+
+function refused(what: string, cause: unknown): ConnectError {
+  const { name, message } = toError(cause)
+  return new ConnectError('fatal', 'CONNECT_REDSHIFT_REJECTED', `Data API refuses ${what}: ${name}: ${message}`, {
+    cause,
+  })
+}
+
+function unavailable(what: string, attempts: number, cause: unknown): ConnectError {
+  const { name, message } = toError(cause)
+  const text = `Data API ${what} failed ${attempts} times: ${name}: ${message}`
+  return new ConnectError('fatal', 'CONNECT_REDSHIFT_UNAVAILABLE', text, { cause })
+}

@@ -1,0 +1,110 @@
+import type { RedshiftDataClientConfig } from '@aws-sdk/client-redshift-data'
+import type { Password } from '../../worker/api/config.ts'
+
+/** A submitted statement as the Data API sees it. */
+export interface StatementState {
+  readonly status: 'SUBMITTED' | 'PICKED' | 'STARTED' | 'FINISHED' | 'FAILED' | 'ABORTED' | 'ALL'
+  /** Empty unless the status is FAILED or ABORTED. */
+  readonly error: string
+  readonly hasResult: boolean
+}
+
+/** A row of a result; int8 and smaller as bigint, everything else as text. */
+export type ResultRow = readonly (string | bigint | boolean | number | null)[]
+
+/** The calls of the Redshift Data API that the sink makes. Errors are those of the SDK. */
+export interface DataApi {
+  /** One transaction. The same token within hours gives the first id again. */
+  submit(sqls: readonly string[], token: string, signal: AbortSignal): Promise<string>
+  describe(id: string, signal: AbortSignal): Promise<StatementState>
+  rows(id: string, signal: AbortSignal): Promise<readonly ResultRow[]>
+  cancel(id: string): Promise<void>
+  close(): void
+}
+
+export interface DataApiOptions {
+  readonly region: string
+  /** Null: the service's own. */
+  readonly endpoint: string | null
+  readonly credentials: {
+    readonly id: string
+    readonly secret: Password
+    readonly sessionToken: Password | null
+  } | null
+  readonly workgroup: string
+  readonly cluster: string
+  readonly database: string
+  readonly dbUser: string
+  readonly secretArn: string
+}
+
+/** Loads the SDK and makes a client; call it in `start`. The SDK's own retries are off: the runner repeats. */
+export async function openDataApi(options: DataApiOptions): Promise<DataApi> {
+  const sdk = await import('@aws-sdk/client-redshift-data')
+  const config: RedshiftDataClientConfig = { region: options.region, maxAttempts: 1 }
+  if (options.endpoint !== null) config.endpoint = options.endpoint
+  if (options.credentials !== null) {
+    const { id, secret, sessionToken } = options.credentials
+    config.credentials = {
+      accessKeyId: id,
+      secretAccessKey: secret.reveal(),
+      ...(sessionToken === null ? {} : { sessionToken: sessionToken.reveal() }),
+    }
+  }
+  const client = new sdk.RedshiftDataClient(config)
+  const place = {
+    Database: options.database,
+    ...(options.workgroup === '' ? {} : { WorkgroupName: options.workgroup }),
+    ...(options.cluster === '' ? {} : { ClusterIdentifier: options.cluster }),
+    ...(options.dbUser === '' ? {} : { DbUser: options.dbUser }),
+    ...(options.secretArn === '' ? {} : { SecretArn: options.secretArn }),
+  }
+  return {
+    async submit(sqls, token, abortSignal) {
+      const [first] = sqls
+      // A batch of one is an ordinary statement, and only that has a result of its own.
+      const command =
+        sqls.length === 1 && first !== undefined
+          ? client.send(new sdk.ExecuteStatementCommand({ ...place, Sql: first, ClientToken: token }), { abortSignal })
+          : client.send(new sdk.BatchExecuteStatementCommand({ ...place, Sqls: [...sqls], ClientToken: token }), {
+              abortSignal,
+            })
+      const { Id } = await command
+      if (Id === undefined) throw new TypeError('the Data API answered without an Id')
+      return Id
+    },
+    async describe(Id, abortSignal) {
+      const answer = await client.send(new sdk.DescribeStatementCommand({ Id }), { abortSignal })
+      const failed = answer.SubStatements?.find((s) => s.Status === 'FAILED')?.Error
+      return {
+        status: answer.Status ?? 'SUBMITTED',
+        error: answer.Error ?? failed ?? '',
+        hasResult: answer.HasResultSet ?? false,
+      }
+    },
+    async rows(Id, abortSignal) {
+      const rows: ResultRow[] = []
+      let NextToken: string | undefined
+      do {
+        const input = NextToken === undefined ? { Id } : { Id, NextToken }
+        const page = await client.send(new sdk.GetStatementResultCommand(input), { abortSignal })
+        for (const record of page.Records ?? []) rows.push(record.map(fieldValue))
+        NextToken = page.NextToken
+      } while (NextToken !== undefined)
+      return rows
+    },
+    async cancel(Id) {
+      await client.send(new sdk.CancelStatementCommand({ Id }))
+    },
+    close: () => client.destroy(),
+  }
+}
+
+type SdkField = import('@aws-sdk/client-redshift-data').Field
+
+function fieldValue(field: SdkField): ResultRow[number] {
+  if (field.stringValue !== undefined) return field.stringValue
+  // The SDK reads int8 as a double; offsets beyond 2^53 are asked for as text instead.
+  if (field.longValue !== undefined) return BigInt(field.longValue)
+  return field.doubleValue ?? field.booleanValue ?? null
+}

@@ -1,0 +1,113 @@
+import { defineErrorCodes } from '../../worker/api/errors.ts'
+import { s3ErrorCodes } from '../common/s3-client.ts'
+
+export const redshiftErrorCodes = defineErrorCodes({
+  CONNECT_METADATA_MESSAGE_INVALID: {
+    meaning: 'A record of the metadata topic is not a message of version 1; the text names the member.',
+    remedy: 'Correct the producer; errors.tolerance=all sends such records to the dead letter queue.',
+  },
+  CONNECT_REDSHIFT_UNAVAILABLE: {
+    meaning: 'The Data API does not answer, throttles, or has too many active statements.',
+    remedy: 'Nothing, when it passes: the sink tries again.',
+  },
+  CONNECT_REDSHIFT_REJECTED: {
+    meaning: 'The Data API refuses the call: names, credentials or rights are wrong.',
+    remedy:
+      'Check workgroup or cluster, database, secret and the rights of the principal (redshift-data:BatchExecuteStatement …).',
+  },
+  CONNECT_REDSHIFT_STATEMENT: {
+    meaning: 'A statement fails in the warehouse for a reason that will not pass.',
+    remedy: 'Read the error of the warehouse: often a missing table, column or right.',
+  },
+  CONNECT_REDSHIFT_BAD_DATA: {
+    meaning: 'COPY refuses rows of a file, or the number of rows is not that of the message.',
+    remedy:
+      'See sys_load_error_detail; correct the table or the file, then produce the message again (the ledger has not seen it).',
+  },
+  CONNECT_REDSHIFT_FILE_MISSING: {
+    meaning: 'A file of a message does not exist any more.',
+    remedy: 'Restore the object, or set behavior.on.missing.file.',
+  },
+  CONNECT_REDSHIFT_OVERLAP: {
+    meaning: 'A file holds offsets that another loaded file of its directory holds, too.',
+    remedy: 'Set overlap.policy=filter (rows need __partition and __offset), skip or load.',
+  },
+  CONNECT_REDSHIFT_TABLE_MISSING: {
+    meaning: 'The target table does not exist and cannot be created.',
+    remedy: 'Create it, or set auto.create=true and let the messages carry columns (notify.include.schema=true).',
+  },
+  CONNECT_REDSHIFT_LOAD_FAILED: {
+    meaning: 'A load failed max.retries times for reasons that may pass.',
+    remedy: 'Read the last error; raise max.retries or repair the warehouse, then restart the task.',
+  },
+  CONNECT_REDSHIFT_FORMAT: {
+    meaning: 'A message tells of files in a format that this version does not load.',
+    remedy: 'Write JSON files.',
+  },
+  ...s3ErrorCodes,
+})
+
+/** Errors of calls to the Data API that may pass, by name. */
+const transientNames: ReadonlySet<string> = new Set([
+  'ThrottlingException',
+  'ActiveStatementsExceededException',
+  'ActiveSessionsExceededException',
+  'InternalServerException',
+  'DatabaseConnectionException',
+  'ExecuteStatementException',
+  'BatchExecuteStatementException',
+  'QueryTimeoutException',
+  'TimeoutError',
+  'ExpiredTokenException',
+  'RequestTimeTooSkewed',
+])
+
+const networkCodes: ReadonlySet<string> = new Set([
+  'ECONNRESET',
+  'ECONNREFUSED',
+  'ECONNABORTED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+])
+
+/** Whether a failed call to the Data API may be repeated with the same token. */
+export function isTransientCall(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  const { $metadata, code } = error as { $metadata?: { httpStatusCode?: number }; code?: unknown }
+  if (transientNames.has(error.name) || (typeof code === 'string' && networkCodes.has(code))) return true
+  const status = $metadata?.httpStatusCode ?? null
+  return status !== null && (status >= 500 || status === 429)
+}
+
+/** What the failure of a statement calls for. */
+export type StatementFailure = 'transient' | 'guard' | 'data' | 'missing-file' | 'missing-table' | 'fatal'
+
+/**
+ * The Data API tells of SQL errors by their text alone: no code, no state. Hence the one place of this project that
+ * decides by message text; first match wins.
+ */
+const statementRules: readonly (readonly [RegExp, StatementFailure])[] = [
+  [/divi(de|sion) by zero|\b22012\b/i, 'guard'],
+  [/Check '(sys_load_error_detail|stl_load_errors)' system table/i, 'data'],
+  [
+    /NoSuchKey|specified key does not exist|\b404\b|Mandatory (file|url).*(not|missing)|Problem reading manifest file/i,
+    'missing-file',
+  ],
+  [/AccessDenied|not authorized to (assume|get)|unauthorized|permission denied|PermanentRedirect/i, 'fatal'],
+  [
+    /\b1023\b|Serializable isolation|deadlock|\b1018\b|could not open relation|conflict|system requested abort/i,
+    'transient',
+  ],
+  [/connection|Disk Full|WLM|query cancel+ed|statement timeout|being resumed|is paused/i, 'transient'],
+  [/column .* does not exist/i, 'fatal'],
+  [/relation .* does not exist|table .* (does not exist|not found)/i, 'missing-table'],
+]
+
+export function classifyStatement(text: string): StatementFailure {
+  for (const [pattern, failure] of statementRules) if (pattern.test(text)) return failure
+  return 'fatal'
+}

@@ -1,0 +1,113 @@
+import type { MetadataMessage } from '../common/metadata-message.ts'
+import { directoriesOf, directoryOf } from './pending-file.ts'
+import { literal, optionalLiteral, qualified, type TableName } from './sql.ts'
+
+/**
+ * The ledger remembers which file sets a table holds. Its rows are written in the transaction of the COPY, so data
+ * and memory are both there or both not, whatever happens to the loader (exactly-once in effect).
+ */
+export function createLedger(ledger: TableName): string {
+  return (
+    `CREATE TABLE IF NOT EXISTS ${qualified(ledger)} (file_id VARCHAR(64) NOT NULL, connector VARCHAR(255), ` +
+    'bucket VARCHAR(255), object_key VARCHAR(4096), src_directory VARCHAR(4096), etag VARCHAR(128), src_topic VARCHAR(255), ' +
+    'src_partition INT, first_offset BIGINT, last_offset BIGINT, record_count BIGINT, bytes BIGINT, ' +
+    'content_hash DECIMAL(38,0), min_ts BIGINT, max_ts BIGINT, batch_id VARCHAR(64), ' +
+    'loaded_at TIMESTAMP DEFAULT SYSDATE) SORTKEY(loaded_at)'
+  )
+}
+
+/** Exclusive, and first in each load: a snapshot taken before the lock would miss the rows of a concurrent loader. */
+export function lockLedger(ledger: TableName): string {
+  return `LOCK TABLE ${qualified(ledger)}`
+}
+
+/** Rows of the ledger that concern these sets: the same ids, or overlapping offsets in their directories. */
+function concerns(messages: readonly MetadataMessage[], withOverlaps: boolean): string {
+  const ids = messages.map((m) => literal(m.id)).join(',')
+  const conditions = [`file_id IN (${ids})`]
+  if (withOverlaps) {
+    for (const message of messages) {
+      const { topic, partition, firstOffset, lastOffset } = message.source
+      const directories = directoriesOf(message).map(literal).join(',')
+      conditions.push(
+        `(src_topic=${literal(topic)} AND src_partition=${partition} AND src_directory IN (${directories}) ` +
+          `AND first_offset<=${lastOffset} AND last_offset>=${firstOffset})`,
+      )
+    }
+  }
+  return conditions.join(' OR ')
+}
+
+/**
+ * Fails by a division by zero when the ledger knows anything about these sets but the rows of `except`, which the
+ * loader has seen already: the only way to stop a transaction from inside a batch of statements.
+ */
+export function guard(
+  ledger: TableName,
+  messages: readonly MetadataMessage[],
+  options: { readonly withOverlaps: boolean; readonly except: readonly string[] },
+): string {
+  const known = options.except.length === 0 ? '' : ` AND file_id NOT IN (${options.except.map(literal).join(',')})`
+  const where = `(${concerns(messages, options.withOverlaps)})${known}`
+  return `SELECT 1/(CASE WHEN COUNT(*)=0 THEN 1 ELSE 0 END) FROM ${qualified(ledger)} WHERE ${where}`
+}
+
+export function selectLedger(ledger: TableName, messages: readonly MetadataMessage[]): string {
+  // The Data API hands int8 out as a JSON number, which a double would round beyond 2^53.
+  const columns =
+    'file_id, src_topic, src_partition, src_directory, first_offset::VARCHAR, last_offset::VARCHAR, object_key'
+  return `SELECT ${columns} FROM ${qualified(ledger)} WHERE ${concerns(messages, true)}`
+}
+
+/** One row per file set and directory. */
+export function insertLedger(
+  ledger: TableName,
+  messages: readonly MetadataMessage[],
+  { connector, batch }: { readonly connector: string; readonly batch: string },
+): string {
+  const rows: string[] = []
+  for (const message of messages) {
+    const { topic, partition, firstOffset, lastOffset, minTs, maxTs } = message.source
+    for (const directory of directoriesOf(message)) {
+      const files = message.files.filter((f) => directoryOf(f) === directory)
+      const first = files[0]
+      if (first === undefined) continue
+      const records = files.reduce((sum, f) => sum + f.recordCount, 0)
+      const bytes = files.reduce((sum, f) => sum + f.bytes, 0)
+      const values = [
+        literal(message.id),
+        literal(connector),
+        literal(first.bucket),
+        literal(first.key),
+        literal(directory),
+        optionalLiteral(first.etag),
+        literal(topic),
+        String(partition),
+        firstOffset.toString(),
+        lastOffset.toString(),
+        String(records),
+        String(bytes),
+        first.contentHash ?? 'NULL',
+        String(minTs ?? 'NULL'),
+        String(maxTs ?? 'NULL'),
+        literal(batch),
+      ]
+      rows.push(`(${values.join(',')})`)
+    }
+  }
+  const columns =
+    'file_id, connector, bucket, object_key, src_directory, etag, src_topic, src_partition, first_offset, last_offset, ' +
+    'record_count, bytes, content_hash, min_ts, max_ts, batch_id'
+  return `INSERT INTO ${qualified(ledger)} (${columns}) VALUES ${rows.join(',')}`
+}
+
+/** A loaded set, or one whose offsets overlap with a candidate. */
+export interface LedgerRow {
+  readonly fileId: string
+  readonly topic: string
+  readonly partition: number
+  readonly directory: string
+  readonly firstOffset: bigint
+  readonly lastOffset: bigint
+  readonly objectKey: string
+}

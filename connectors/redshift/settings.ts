@@ -1,0 +1,107 @@
+import type { S3ClientOptions } from '../common/s3-client.ts'
+import type { RedshiftSinkConfig } from './config-options.ts'
+import type { RunnerOptions } from './copy-runner.ts'
+import type { DataApiOptions } from './data-api.ts'
+import type { LoaderOptions } from './table-loader.ts'
+import type { TablesOptions } from './tables.ts'
+
+/** Options of the parts of a task, from its config. */
+
+function credentials(config: RedshiftSinkConfig): S3ClientOptions['credentials'] {
+  const id = config['aws.access.key.id']
+  const secret = config['aws.secret.access.key']
+  return id === '' || secret === null ? null : { id, secret, sessionToken: config['aws.session.token'] }
+}
+
+export function storeOptions(config: RedshiftSinkConfig): S3ClientOptions {
+  const endpoint = config['s3.endpoint']
+  return {
+    region: config['aws.region'],
+    endpoint: endpoint === '' ? null : endpoint,
+    pathStyle: endpoint !== '',
+    accelerate: false,
+    credentials: credentials(config),
+    attempts: config['max.retries'] + 1,
+    backoffMs: Math.min(config['retry.backoff.ms'], 1000),
+    checksums: 'WHEN_REQUIRED',
+    expectContinue: false,
+  }
+}
+
+export function apiOptions(config: RedshiftSinkConfig): DataApiOptions {
+  const endpoint = config['redshift.data.endpoint']
+  return {
+    region: config['aws.region'],
+    endpoint: endpoint === '' ? null : endpoint,
+    credentials: credentials(config),
+    workgroup: config['redshift.workgroup.name'],
+    cluster: config['redshift.cluster.identifier'],
+    database: config['redshift.database'],
+    dbUser: config['redshift.db.user'],
+    secretArn: config['redshift.secret.arn'],
+  }
+}
+
+export function runnerOptions(config: RedshiftSinkConfig): RunnerOptions {
+  return {
+    pollInitialMs: config['poll.initial.ms'],
+    pollMaxMs: config['poll.max.ms'],
+    statementTimeoutMs: config['statement.timeout.ms'],
+    maxRetries: config['max.retries'],
+    retryBackoffMs: config['retry.backoff.ms'],
+  }
+}
+
+export function tablesOptions(config: RedshiftSinkConfig): TablesOptions {
+  return {
+    autoCreate: config['auto.create'],
+    autoEvolve: config['auto.evolve'],
+    maxRetries: config['max.retries'],
+    definition: {
+      varcharBytes: config['table.varchar.bytes'],
+      primaryKey: config['pk.fields'],
+      distKey: config['table.distkey'],
+      sortKey: config['table.sortkey'],
+      distStyle: config['table.diststyle'],
+      noshred: config['copy.json.mode'] === 'noshred',
+    },
+  }
+}
+
+export function loaderOptions(config: RedshiftSinkConfig, connector: string): LoaderOptions {
+  return {
+    copy: {
+      iamRole: config['copy.iam.role'],
+      region: config['copy.region'],
+      jsonMode: config['copy.json.mode'],
+      options: config['copy.options'],
+      maxErrors: config['copy.max.errors'],
+      verifyCounts: config['verify.counts'] && config['copy.max.errors'] === 0,
+      fields: config['fields.whitelist'].map((name) => name.toLowerCase()),
+    },
+    overlapPolicy: choice(config['overlap.policy'], ['fail', 'skip', 'filter', 'load']),
+    onLoadError: choice(config['behavior.on.load.error'], ['fail', 'isolate', 'dlq']),
+    onMissingFile: choice(config['behavior.on.missing.file'], ['fail', 'dlq', 'ignore']),
+    maxFiles: config['batch.max.files'],
+    maxBytes: config['batch.max.bytes'],
+    lingerMs: config['batch.linger.ms'],
+    maxRetries: config['max.retries'],
+    manifestPrefix: config['manifest.prefix'],
+    deleteManifest: config['manifest.delete'],
+    connector,
+  }
+}
+
+/** Explicit tables by event key or topic. */
+export function tableMap(config: RedshiftSinkConfig): ReadonlyMap<string, string> {
+  const pairs = config['table.name.map'].map((pair): [string, string] => {
+    const at = pair.indexOf(':')
+    return [pair.slice(0, at), pair.slice(at + 1)]
+  })
+  return new Map(pairs)
+}
+
+/** The definition has checked the text already; the first choice is what is left when it has not. */
+function choice<T extends string>(text: string, choices: readonly [T, ...T[]]): T {
+  return choices.find((c) => c === text.toLowerCase()) ?? choices[0]
+}

@@ -1,0 +1,34 @@
+/** Building blocks of SQL text. The Data API binds values only, and not inside COPY, so literals are written here. */
+
+const maxIdentifierBytes = 127
+
+/** A string literal; in Redshift a backslash escapes, too. */
+export function literal(text: string): string {
+  return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`
+}
+
+/** Text or NULL. */
+export function optionalLiteral(text: string | null): string {
+  return text === null ? 'NULL' : literal(text)
+}
+
+/** A quoted name; Redshift folds it to lower case all the same. */
+export function identifier(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}
+
+/** A name that needs no quotes: lower case, other characters as `_`, at most 127 bytes. */
+export function normaliseName(text: string): string {
+  const name = text.toLowerCase().replace(/[^a-z0-9_$]/g, '_')
+  return name.slice(0, maxIdentifierBytes)
+}
+
+/** Schema and table. */
+export interface TableName {
+  readonly schema: string
+  readonly table: string
+}
+
+export function qualified({ schema, table }: TableName): string {
+  return `${identifier(schema)}.${identifier(table)}`
+}

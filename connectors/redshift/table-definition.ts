@@ -1,0 +1,101 @@
+import type { MessageColumn, MetadataMessage } from '../common/metadata-message.ts'
+import { identifier, normaliseName, qualified, type TableName } from './sql.ts'
+
+export interface TableOptions {
+  readonly varcharBytes: number
+  readonly primaryKey: readonly string[]
+  readonly distKey: string
+  readonly sortKey: string
+  readonly distStyle: string
+  /** One SUPER column instead of the message's columns. */
+  readonly noshred: boolean
+}
+
+/** Types of the members that the S3 sink adds to rows (`format.output.meta.fields`). */
+const metaTypes: Readonly<Record<string, string>> = {
+  __offset: 'BIGINT',
+  __partition: 'INTEGER',
+  __ts: 'BIGINT',
+  __topic: 'VARCHAR(255)',
+  __key: 'VARCHAR(4096)',
+  __op: 'VARCHAR(1)',
+  __headers: 'SUPER',
+}
+
+export interface ColumnDefinition {
+  readonly name: string
+  readonly type: string
+}
+
+/** Columns of the table for a message's files, names folded as Redshift does; null when the message has none. */
+export function columnDefinitions(message: MetadataMessage, options: TableOptions): readonly ColumnDefinition[] | null {
+  if (options.noshred) return [{ name: 'doc', type: 'SUPER' }]
+  if (message.columns === null) return null
+  const columns = new Map<string, string>()
+  for (const column of message.columns) {
+    const name = column.name.toLowerCase()
+    if (!columns.has(name)) columns.set(name, columnType(column, options))
+  }
+  for (const name of message.metaFields) if (!columns.has(name)) columns.set(name, metaTypes[name] ?? 'VARCHAR(4096)')
+  return [...columns].map(([name, type]) => ({ name, type }))
+}
+
+/** Redshift's type of a column. Times in JSON are numbers (epoch), so they stay numbers: COPY has one format for all. */
+function columnType(column: MessageColumn, { varcharBytes }: TableOptions): string {
+  switch (column.type) {
+    case 'boolean':
+      return 'BOOLEAN'
+    case 'int8':
+    case 'int16':
+      return 'SMALLINT'
+    case 'int32':
+    case 'date':
+    case 'time':
+      return 'INTEGER'
+    case 'int64':
+    case 'timestamp':
+      return 'BIGINT'
+    case 'float32':
+      return 'REAL'
+    case 'float64':
+      return 'DOUBLE PRECISION'
+    case 'decimal':
+      return `DECIMAL(${Math.min(column.precision ?? 38, 38)},${Math.min(column.scale ?? 0, 37)})`
+    case 'string':
+    case 'bytes':
+      return `VARCHAR(${Math.min(column.length ?? varcharBytes, 65_535)})`
+    case 'array':
+    case 'map':
+    case 'struct':
+      return 'SUPER'
+  }
+}
+
+export function createTable(table: TableName, columns: readonly ColumnDefinition[], options: TableOptions): string {
+  const keys = options.primaryKey.map((name) => name.toLowerCase())
+  const lines = columns.map(({ name, type }) => `${identifier(name)} ${type}${keys.includes(name) ? ' NOT NULL' : ''}`)
+  if (keys.length > 0) lines.push(`PRIMARY KEY (${keys.map(identifier).join(', ')})`)
+  const distKey = options.distKey === '' ? '' : ` DISTKEY(${identifier(normaliseName(options.distKey))})`
+  const distStyle = options.distStyle === '' ? '' : ` DISTSTYLE ${options.distStyle.toUpperCase()}`
+  const sortKey = options.sortKey === '' ? '' : ` SORTKEY(${identifier(normaliseName(options.sortKey))})`
+  return `CREATE TABLE IF NOT EXISTS ${qualified(table)} (${lines.join(', ')})${distStyle}${distKey}${sortKey}`
+}
+
+/** One column per statement: Redshift has no list of columns here, and no IF NOT EXISTS. */
+export function addColumn(table: TableName, { name, type }: ColumnDefinition): string {
+  return `ALTER TABLE ${qualified(table)} ADD COLUMN ${identifier(name)} ${type}`
+}
+
+/** Table of a message. `map` wins over the format; names are normalised in this one place. */
+export function tableFor(message: MetadataMessage, format: string, map: ReadonlyMap<string, string>): string {
+  const eventKey = message.eventKey ?? message.source.topic
+  const mapped = map.get(eventKey) ?? map.get(message.source.topic)
+  if (mapped !== undefined) return normaliseName(mapped)
+  const values: Readonly<Record<string, string>> = {
+    table: message.table ?? eventKey,
+    event_key: eventKey,
+    topic: message.source.topic,
+    bucket: message.files[0]?.bucket ?? '',
+  }
+  return normaliseName(format.replaceAll(/\$\{(\w+)\}/g, (text, name: string) => values[name] ?? text))
+}
