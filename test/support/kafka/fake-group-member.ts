@@ -40,6 +40,7 @@ export class FakeGroupMember implements GroupMember {
     const what = `join group ${this.#options.groupId}`
     if (signal?.aborted) throw abortedError(what)
     await this.#kafka.pass('join')
+    if (this.#memberId === '') this.#memberId = this.#group.newMemberId()
     try {
       const joined = await withAbort(this.#group.join(this.#memberId, this.#options, protocols), signal, what)
       this.#memberId = joined.memberId

@@ -28,6 +28,7 @@ export class FakeGroup {
   #assignments: ReadonlyMap<string, Uint8Array> = new Map()
   #deadline: NodeJS.Timeout | null = null
   #nextMember = 1
+  readonly #announced = new Set<string>()
   readonly offsets = new TopicPartitionMap<bigint>()
 
   constructor(id: string) {
@@ -38,9 +39,16 @@ export class FakeGroup {
     return this.#members.size
   }
 
+  /** Told before the first join, as with KIP-394: a join that is given up can still be undone by a leave. */
+  newMemberId(): string {
+    const id = `member-${this.#id}-${this.#nextMember++}`
+    this.#announced.add(id)
+    return id
+  }
+
   async join(memberId: string, options: GroupMemberOptions, protocols: readonly GroupProtocol[]): Promise<JoinedGroup> {
     let member = this.#members.get(memberId)
-    if (memberId !== '' && member === undefined) throw this.#refuse(BrokerCode.unknownMember)
+    if (member === undefined && !this.#announced.delete(memberId)) throw this.#refuse(BrokerCode.unknownMember)
     const common = [...this.#members.values()].every((m) =>
       m.protocols.some((p) => protocols.some((q) => q.name === p.name)),
     )
@@ -48,7 +56,7 @@ export class FakeGroup {
     const isNew = member === undefined
     if (member === undefined) {
       member = {
-        id: `member-${this.#id}-${this.#nextMember++}`,
+        id: memberId,
         options,
         protocols,
         join: null,
