@@ -7,10 +7,10 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
-import { down, environment, up, usablePortBase } from '../compose/stack/lifecycle.ts'
+import { down, environment, up, withFreePorts } from '../compose/stack/lifecycle.ts'
 import { step } from '../compose/stack/progress.ts'
 import { defaultServices, type ServiceName } from '../compose/stack/settings.ts'
-import { hasProcesses, loadSettings } from '../compose/stack/state.ts'
+import { loadSettings } from '../compose/stack/state.ts'
 import type { ServiceUse } from './support/service-use.ts'
 import { serviceVariables, type TestService } from './support/services.ts'
 
@@ -53,12 +53,8 @@ async function prepareServices(): Promise<readonly ServiceName[]> {
     step('stack', 'servers are given by the environment')
     return []
   }
-  let settings = loadSettings()
-  if (!hasProcesses(settings)) {
-    // Another checkout's stack may hold the default ports; this run must not use it, nor fail because of it.
-    process.env['SLUICE_STACK_PORT_BASE'] = String(usablePortBase(settings))
-    settings = loadSettings()
-  }
+  // Another checkout's stack may hold the default ports; this run must not use it, nor fail because of it.
+  const settings = withFreePorts(loadSettings())
   const started = await up(settings, defaultServices)
   Object.assign(process.env, environment(settings))
   return started

@@ -231,14 +231,17 @@ export function status(settings: StackSettings): Promise<readonly ServiceStatus[
 }
 
 /**
- * A port base that `up` can use: the one in force when its ports are free or already ours, otherwise the next free
- * block. For callers that may share the machine with another checkout's stack.
+ * Settings with ports that `up` can use: those in force when they are free or already ours, otherwise the next free
+ * block. For callers (tests, quickstart) that may share the machine with another checkout's stack.
  */
-export function usablePortBase(settings: StackSettings, env: NodeJS.ProcessEnv = process.env): number {
+export function withFreePorts(settings: StackSettings, env: NodeJS.ProcessEnv = process.env): StackSettings {
+  if (hasProcesses(settings)) return settings
   const wanted = portBase(env)
-  if (hasProcesses(settings)) return wanted
   for (let base = wanted; base < wanted + 40 * 20; base += 20) {
-    if (Object.values(portsFor(base, env)).every((port) => portHolder(port) === null)) return base
+    const ports = portsFor(base, env)
+    if (Object.values(ports).some((port) => portHolder(port) !== null)) continue
+    if (base !== wanted) step('stack', `port ${wanted} and following are in use by others; using ${base} and following`)
+    return { ...settings, ports }
   }
   throw new Error(`no free block of ${portSpan} ports from ${wanted} on; set SLUICE_STACK_PORT_BASE`)
 }

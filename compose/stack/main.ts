@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { composeDown, composeEnvironment, composeUp } from './docker.ts'
-import { down, environment, reset, type ServiceStatus, status, up } from './lifecycle.ts'
+import { down, environment, reset, type ServiceStatus, status, up, withFreePorts } from './lifecycle.ts'
 import { logPath, residentBytes } from './processes.ts'
 import { megabytes } from './progress.ts'
 import { defaultServices, type ServiceName, type StackSettings, serviceNames } from './settings.ts'
@@ -9,7 +9,8 @@ import { isDockerMode, loadSettings } from './state.ts'
 const usage = `usage: npm run stack -- <command> [service …]
 
   up [service …]     start (default: ${defaultServices.join(' ')}); running ones stay as they are
-                     --docker  the same endpoints from images, by compose/compose.yaml
+                     --free-ports  the next free block when others hold the ports
+                     --docker      the same endpoints from images, by compose/compose.yaml
   down [service …]   stop what this checkout started
   status             process, port, memory and readiness of each service
   env                NAME=value lines for tests and pipelines
@@ -66,14 +67,16 @@ function printEnvironment(settings: StackSettings): void {
 
 async function main(words: readonly string[]): Promise<void> {
   const settings = loadSettings()
-  const useDocker = words.includes('--docker')
-  const [command, ...rest] = words.filter((word) => word !== '--docker')
+  const flags = new Set(words.filter((word) => word.startsWith('--')))
+  for (const flag of flags)
+    if (flag !== '--docker' && flag !== '--free-ports') throw new UsageError(`unknown option ${flag}`)
+  const [command, ...rest] = words.filter((word) => !flags.has(word))
   const named = parseServices(rest)
   const chosen = named.length === 0 ? undefined : named
   switch (command) {
     case 'up':
-      if (useDocker) await composeUp(settings, chosen ?? defaultServices)
-      else await up(settings, chosen ?? defaultServices)
+      if (flags.has('--docker')) await composeUp(settings, chosen ?? defaultServices)
+      else await up(flags.has('--free-ports') ? withFreePorts(settings) : settings, chosen ?? defaultServices)
       return
     case 'down':
       if (isDockerMode(settings)) await composeDown(settings, { deleteData: false })

@@ -21,7 +21,7 @@ export interface SessionOptions {
 /** Starts the local stack unless a stack is named by the environment. @returns its `TEST_…` variables */
 export async function stackEnvironment(): Promise<Record<string, string | undefined>> {
   if (process.env['TEST_KAFKA_BROKERS']) return process.env
-  const up = spawn(process.execPath, [stackMain, 'up'], { cwd: root, stdio: 'inherit' })
+  const up = spawn(process.execPath, [stackMain, 'up', '--free-ports'], { cwd: root, stdio: 'inherit' })
   const [code] = (await once(up, 'exit')) as [number | null]
   if (code !== 0) throw new Error('the local stack did not start; see the lines above')
   const text = execFileSync(process.execPath, [stackMain, 'env'], { cwd: root, encoding: 'utf8' })

@@ -4,7 +4,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
-import { usablePortBase } from '../../../compose/stack/lifecycle.ts'
+import { withFreePorts } from '../../../compose/stack/lifecycle.ts'
 import {
   isAlive,
   portHolder,
@@ -142,7 +142,9 @@ describe('stack processes', () => {
       const address = server.address()
       assert.ok(typeof address === 'object' && address !== null)
       assert.match(portHolder(address.port) ?? '', new RegExp(`pid ${process.pid} `))
-      assert.ok(usablePortBase(stack.settings, { SLUICE_STACK_PORT_BASE: String(address.port) }) > address.port)
+      assert.ok(
+        withFreePorts(stack.settings, { SLUICE_STACK_PORT_BASE: String(address.port) }).ports.kafka > address.port,
+      )
     } finally {
       await new Promise((done) => server.close(done))
     }
