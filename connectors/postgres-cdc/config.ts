@@ -1,0 +1,91 @@
+import { type ConfigOf, defineConfig } from '../../worker/api/config.ts'
+import type { ConfigProblem } from '../../worker/api/errors.ts'
+import { connectionOptions, replicationOptions } from './options/connection.ts'
+import { filterOptions, valueOptions } from './options/events.ts'
+import { engineOptions, snapshotOptions, topicOptions } from './options/runtime.ts'
+
+const required = ['database.hostname', 'database.user', 'database.dbname', 'topic.prefix'] as const
+
+const exclusive = ['schema', 'table', 'column', 'message.prefix'] as const
+
+/** Values that Debezium knows and this connector does not have yet: refused, so that nothing is silently ignored. */
+const notYet: readonly {
+  readonly option: string
+  readonly supported: (value: unknown) => boolean
+  readonly instead: string
+}[] = [
+  { option: 'read.only', supported: (v) => v === false, instead: 'incremental snapshots are not supported yet' },
+  { option: 'signal.data.collection', supported: (v) => v === null, instead: 'signals are not supported yet' },
+  { option: 'signal.enabled.channels', supported: (v) => v === 'source', instead: 'signals are not supported yet' },
+  {
+    option: 'notification.enabled.channels',
+    supported: (v) => v === null,
+    instead: 'notifications are not supported yet',
+  },
+  { option: 'converters', supported: (v) => v === null, instead: 'custom converters are not supported yet' },
+  { option: 'post.processors', supported: (v) => v === null, instead: 'post processors are not supported yet' },
+  { option: 'snapshot.max.threads', supported: (v) => v === 1, instead: 'snapshots are read by one connection' },
+  {
+    option: 'snapshot.mode',
+    supported: (v) => v !== 'configuration_based' && v !== 'custom',
+    instead: 'use always, initial, initial_only, no_data or when_needed',
+  },
+  { option: 'snapshot.locking.mode', supported: (v) => v !== 'custom', instead: 'use none or shared' },
+  {
+    option: 'snapshot.query.mode',
+    supported: (v) => v === 'select_all',
+    instead: 'use snapshot.select.statement.overrides',
+  },
+  {
+    option: 'snapshot.tables.order.by.row.count',
+    supported: (v) => v === 'disabled',
+    instead: 'order the tables by table.include.list',
+  },
+  {
+    option: 'topic.naming.strategy',
+    supported: (v) => v === 'io.debezium.schema.SchemaTopicNamingStrategy',
+    instead: 'use a RegexRouter transform',
+  },
+  { option: 'event.processing.failure.handling.mode', supported: (v) => v === 'fail', instead: 'use errors.tolerance' },
+]
+
+interface Rules {
+  readonly 'max.batch.size': number
+  readonly 'max.queue.size': number
+}
+
+function validate(config: Rules & Readonly<Record<string, unknown>>): readonly ConfigProblem[] {
+  const problems: ConfigProblem[] = []
+  const invalid = (option: string, detail: string) =>
+    problems.push({ option, message: `The '${option}' value is invalid: ${detail}` })
+  for (const option of required) {
+    if (config[option] === null || config[option] === '') invalid(option, 'A value is required')
+  }
+  for (const what of exclusive) {
+    const include = `${what}.include.list`
+    const exclude = `${what}.exclude.list`
+    if (config[include] !== null && config[exclude] !== null) invalid(exclude, `"${include}" is already specified`)
+  }
+  for (const { option, supported, instead } of notYet) {
+    if (!supported(config[option])) invalid(option, `${String(config[option])} is not supported: ${instead}`)
+  }
+  if (config['max.queue.size'] <= config['max.batch.size'])
+    invalid('max.queue.size', 'Must be larger than max.batch.size')
+  return problems
+}
+
+/** Options of the connector: Debezium's names, meanings and defaults. */
+export const postgresConfig = defineConfig(
+  {
+    ...connectionOptions,
+    ...replicationOptions,
+    ...filterOptions,
+    ...valueOptions,
+    ...snapshotOptions,
+    ...topicOptions,
+    ...engineOptions,
+  },
+  { validate },
+)
+
+export type PostgresConfig = ConfigOf<typeof postgresConfig>

@@ -1,0 +1,185 @@
+/** Connections: `pg` does start-up, authentication, TLS and queries; every value comes as text. */
+import { readFile } from 'node:fs/promises'
+import type { Socket } from 'node:net'
+import pg from 'pg'
+import type { Password } from '../../worker/api/config.ts'
+import { ConfigError } from '../../worker/api/errors.ts'
+
+export interface ConnectionOptions {
+  readonly host: string
+  readonly port: number
+  readonly user: string
+  readonly password: Password | null
+  readonly database: string
+  readonly sslMode: SslMode
+  readonly sslCert: string | null
+  readonly sslKey: string | null
+  readonly sslPassword: Password | null
+  readonly sslRootCert: string | null
+  readonly tcpKeepAlive: boolean
+  readonly connectTimeoutMs: number
+  /** Limit of one query; 0 or absent is none. */
+  readonly queryTimeoutMs?: number
+  /** Run on each ordinary connection; `;` separates statements, `;;` is a literal one. */
+  readonly initialStatements: string | null
+}
+
+export type SslMode = 'disable' | 'allow' | 'prefer' | 'require' | 'verify-ca' | 'verify-full'
+
+/**
+ * Settings of every session, the walsender's included, so that the text of values depends neither on the role nor on
+ * the database.
+ */
+const sessionSettings = [
+  'datestyle=ISO',
+  'timezone=UTC',
+  'extra_float_digits=3',
+  'intervalstyle=postgres',
+  'bytea_output=hex',
+  'lc_monetary=C',
+]
+
+const startupOptions = sessionSettings.map((setting) => `-c ${setting}`).join(' ')
+
+/** `pg` knows the option, its types do not. */
+interface ReplicationConfig extends pg.ClientConfig {
+  readonly replication?: 'database'
+}
+
+const rawText: pg.CustomTypesConfig = { getTypeParser: () => (value: string) => value }
+
+async function tlsOptions(options: ConnectionOptions): Promise<pg.ClientConfig['ssl']> {
+  const { sslMode } = options
+  if (sslMode === 'disable') return false
+  const file = async (path: string | null) => (path === null ? undefined : await readFile(path))
+  const [ca, cert, key] = await Promise.all([file(options.sslRootCert), file(options.sslCert), file(options.sslKey)])
+  const verify = sslMode === 'verify-ca' || sslMode === 'verify-full'
+  return {
+    rejectUnauthorized: verify,
+    // verify-ca checks the chain but not the name in the certificate.
+    ...(sslMode === 'verify-full' ? {} : { checkServerIdentity: () => undefined }),
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key: isPem(key) ? key : pemOfPkcs8(key) }),
+    ...(options.sslPassword === null ? {} : { passphrase: options.sslPassword.reveal() }),
+  }
+}
+
+function isPem(key: Buffer): boolean {
+  return key.subarray(0, 10).toString('latin1').startsWith('-----BEGIN')
+}
+
+/** JDBC users have their key as PKCS #8 in DER (`.pk8`). */
+function pemOfPkcs8(der: Buffer): string {
+  const lines = der.toString('base64').replace(/(.{64})/g, '$1\n')
+  return `-----BEGIN PRIVATE KEY-----\n${lines}\n-----END PRIVATE KEY-----\n`
+}
+
+/** Whether a failed attempt says that the server has no TLS. `pg` gives that error no code. */
+function isTlsRefused(error: unknown): boolean {
+  return error instanceof Error && error.message === 'The server does not support SSL connections'
+}
+
+async function connect(
+  options: ConnectionOptions,
+  applicationName: string,
+  replication: boolean,
+  ssl: pg.ClientConfig['ssl'],
+): Promise<pg.Client> {
+  const config: ReplicationConfig = {
+    host: options.host,
+    port: options.port,
+    user: options.user,
+    database: options.database,
+    ...(options.password === null ? {} : { password: options.password.reveal() }),
+    application_name: applicationName,
+    options: startupOptions,
+    keepAlive: options.tcpKeepAlive,
+    connectionTimeoutMillis: options.connectTimeoutMs,
+    types: rawText,
+    ...(options.queryTimeoutMs === undefined || options.queryTimeoutMs === 0 || replication
+      ? {}
+      : { query_timeout: options.queryTimeoutMs }),
+    client_encoding: 'UTF8',
+    ...(ssl === undefined ? {} : { ssl }),
+    ...(replication ? { replication: 'database' as const } : {}),
+  }
+  const client = new pg.Client(config)
+  // A lost idle connection is reported by the next query; without a listener it would end the process.
+  client.on('error', () => undefined)
+  await client.connect()
+  return client
+}
+
+/** Opens a client; `prefer` and `allow` go on without TLS where the server has none. */
+export async function openClient(
+  options: ConnectionOptions,
+  applicationName: string,
+  replication = false,
+): Promise<pg.Client> {
+  if (options.sslMode === 'allow') return await connect(options, applicationName, replication, false)
+  const ssl = await tlsOptions(options)
+  try {
+    return await connect(options, applicationName, replication, ssl)
+  } catch (error) {
+    if (options.sslMode !== 'prefer' || !isTlsRefused(error)) throw error
+    return await connect(options, applicationName, replication, false)
+  }
+}
+
+/** Doubles quotes inside an identifier and puts quotes around it. */
+export function quoteIdentifier(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}
+
+export function quoteLiteral(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`
+}
+
+export function splitStatements(text: string): readonly string[] {
+  return text
+    .split(/(?<!;);(?!;)/)
+    .map((statement) => statement.replaceAll(';;', ';').trim())
+    .filter((statement) => statement !== '')
+}
+
+/** An ordinary connection. Rows are objects of text. */
+export class Database implements AsyncDisposable {
+  readonly client: pg.Client
+
+  private constructor(client: pg.Client) {
+    this.client = client
+  }
+
+  static async open(options: ConnectionOptions, applicationName: string): Promise<Database> {
+    const database = new Database(await openClient(options, applicationName))
+    try {
+      for (const statement of splitStatements(options.initialStatements ?? '')) await database.client.query(statement)
+    } catch (error) {
+      await database[Symbol.asyncDispose]()
+      throw new ConfigError(
+        [{ option: 'database.initial.statements', message: `A statement failed: ${(error as Error).message}` }],
+        { cause: error },
+      )
+    }
+    return database
+  }
+
+  async rows<Row extends object>(sql: string, values: readonly (string | number)[] = []): Promise<readonly Row[]> {
+    const result = await this.client.query(sql, values.map(String))
+    return result.rows as Row[]
+  }
+
+  /** Drops the connection without waiting for a statement that runs. */
+  destroy(): void {
+    ;(this.client as unknown as { readonly connection: { readonly stream: Socket } }).connection.stream.destroy()
+  }
+
+  async execute(sql: string): Promise<void> {
+    await this.client.query(sql)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.client.end().catch(() => undefined)
+  }
+}

@@ -1,0 +1,59 @@
+import type { RawConfig, SourceConnector, SourceConnectorContext } from '../../worker/api/connector.ts'
+import { type ConfigProblem, RequestError, toError } from '../../worker/api/errors.ts'
+import type { SourceOffset, SourcePartition } from '../../worker/api/record.ts'
+import type { PostgresConfig } from './config.ts'
+import { Database } from './connection.ts'
+import { readOffset } from './offsets.ts'
+import { connectionOptions } from './settings.ts'
+
+/** One task, whatever `tasks.max` says: a slot has one reader. */
+export class PostgresConnector implements SourceConnector<PostgresConfig> {
+  #taskConfig: RawConfig = {}
+
+  async start(_config: PostgresConfig, context: SourceConnectorContext): Promise<void> {
+    this.#taskConfig = context.rawConfig
+  }
+
+  async taskConfigs(): Promise<readonly RawConfig[]> {
+    return [this.#taskConfig]
+  }
+
+  async stop(): Promise<void> {}
+
+  exactlyOnceSupport(): 'supported' {
+    return 'supported'
+  }
+
+  /** An offset must name a position that the task can start from. @throws RequestError */
+  async alterOffsets(
+    config: PostgresConfig,
+    offsets: readonly (readonly [SourcePartition, SourceOffset | null])[],
+  ): Promise<boolean> {
+    for (const [partition, offset] of offsets) {
+      if (partition['server'] !== config['topic.prefix'] && offset !== null) {
+        throw new RequestError(
+          400,
+          'CONNECT_POSTGRES_POSITION',
+          `The partition of this connector is {"server": "${config['topic.prefix']}"}, not ${JSON.stringify(partition)}`,
+        )
+      }
+      if (offset !== null && readOffset(offset) === null) {
+        throw new RequestError(400, 'CONNECT_POSTGRES_POSITION', 'An offset needs the member `lsn`, an integer')
+      }
+    }
+    return false
+  }
+}
+
+/** Checks with a connection: the server answers, and the options whose names carry values are right. */
+export async function validateConnection(config: PostgresConfig): Promise<readonly ConfigProblem[]> {
+  try {
+    const options = connectionOptions(config, config['connection.validation.timeout.ms'])
+    await using database = await Database.open(options, 'Debezium Validate Connection')
+    await database.rows('SELECT version()')
+    return []
+  } catch (error) {
+    const { message } = toError(error)
+    return [{ option: 'database.hostname', message: `Error while validating connector config: ${message}` }]
+  }
+}

@@ -1,0 +1,303 @@
+/** Change events as views: rows go from replication bytes straight to a `ValueWriter`. */
+import { type Schema, type Struct, StructView, type ValueWriter, valueEquals } from '../../worker/api/data.ts'
+import { DataError } from '../../worker/api/errors.ts'
+import { type SnapshotMarker, sourceSchema, transactionBlockSchema } from './event-schemas.ts'
+import type { Lsn } from './lsn.ts'
+import { isUnchanged, TupleIndex } from './pgoutput.ts'
+import type { FieldPlan, RowPlan } from './row-plan.ts'
+import { materializeView } from './struct-builder.ts'
+import type { TableSchema } from './table-schema.ts'
+
+/** The version that Debezium writes into `source.version`; consumers look at it. */
+export const emulatedVersion = '3.7.0.Final'
+
+/** What to do with a value that does not fit its schema: `event.converting.failure.handling.mode`. */
+export interface ConversionFailures {
+  /** Called once per failed value; throws to fail the task. The field becomes null otherwise. */
+  failed(field: string, error: DataError): void
+}
+
+/** One clock reading, shared by the events of a batch. */
+export class EventTime {
+  readonly ms: number
+  readonly us: number
+  readonly nsText: Buffer
+
+  constructor(us: number) {
+    this.ms = Math.floor(us / 1000)
+    this.us = us
+    this.nsText = Buffer.from(`${us}000`, 'latin1')
+  }
+}
+
+/** What is the same for all events of one connector. */
+export interface EventConstants {
+  readonly connectorName: string
+  readonly logicalName: string
+  readonly database: string
+  readonly failures: ConversionFailures
+}
+
+/** What the events of one transaction have in common; computed once per transaction. */
+export interface SourceContext {
+  readonly constants: EventConstants
+  /** Commit time (stream) or the snapshot transaction's time. */
+  readonly time: EventTime
+  readonly snapshot: SnapshotMarker | null
+  readonly txId: number | null
+  /** `["<last commit>",` or `[null,` */
+  readonly sequencePrefix: string
+  readonly xmin: number | null
+  readonly origin: string | null
+  readonly originLsn: Lsn | null
+}
+
+/** Block `transaction` of an event under `provide.transaction.metadata`. */
+export interface TransactionBlock {
+  readonly id: string
+  readonly totalOrder: number
+  readonly dataCollectionOrder: number
+}
+
+const newIndex = new TupleIndex()
+const oldIndex = new TupleIndex()
+
+function writeField(
+  field: FieldPlan,
+  bytes: Buffer,
+  start: number,
+  end: number,
+  row: RowSource,
+  out: ValueWriter,
+): void {
+  try {
+    field.codec.write(bytes, start, end, out)
+  } catch (error) {
+    if (!(error instanceof DataError) || error.code !== 'CONNECT_POSTGRES_VALUE') throw error
+    row.failures.failed(field.name, error)
+    out.null()
+  }
+}
+
+/** A tuple, with the old one that lends unchanged TOAST values. */
+interface RowSource {
+  readonly bytes: Buffer
+  readonly tuple: number
+  /** −1 when there is none. */
+  readonly oldTuple: number
+  readonly failures: ConversionFailures
+}
+
+const placeholderMissing = new DataError(
+  'CONNECT_POSTGRES_VALUE',
+  'The server did not send an unchanged TOAST value and the placeholder does not fit the type. ' +
+    'Set REPLICA IDENTITY FULL on the table.',
+)
+
+function writeUnchanged(field: FieldPlan, row: RowSource, out: ValueWriter): void {
+  if (row.oldTuple >= 0) {
+    oldIndex.load(row.bytes, row.oldTuple)
+    const start = oldIndex.start(field.column)
+    if (start >= 0) {
+      writeField(field, row.bytes, start, oldIndex.end(field.column), row, out)
+      return
+    }
+  }
+  const { unavailable } = field.codec
+  if (unavailable === undefined) {
+    row.failures.failed(field.name, placeholderMissing)
+    out.null()
+  } else if (unavailable === null) out.null()
+  else out.value(unavailable)
+}
+
+function writeRow(plan: RowPlan, row: RowSource, out: ValueWriter): void {
+  const { bytes } = row
+  out.beginStruct(plan.schema)
+  newIndex.load(bytes, row.tuple)
+  for (const field of plan.fields) {
+    const start = newIndex.start(field.column)
+    if (start >= 0) writeField(field, bytes, start, newIndex.end(field.column), row, out)
+    else if (start === isUnchanged) writeUnchanged(field, row, out)
+    else if (field.onNull === null) out.null()
+    else out.value(field.onNull)
+  }
+  out.endStruct()
+}
+
+/** A key or a row by itself. */
+export class RowView extends StructView {
+  readonly schema: Schema
+  readonly #plan: RowPlan
+  readonly #row: RowSource
+
+  constructor(plan: RowPlan, row: RowSource) {
+    super()
+    this.schema = plan.schema
+    this.#plan = plan
+    this.#row = row
+  }
+
+  writeTo(out: ValueWriter): void {
+    writeRow(this.#plan, this.#row, out)
+  }
+
+  materialize(): Struct {
+    return materializeView(this)
+  }
+}
+
+function writeText(text: string | null, out: ValueWriter): void {
+  if (text === null) out.null()
+  else out.string(text)
+}
+
+/** LSNs stay exact as numbers up to 8 PiB of log. */
+export function writeInt64(value: bigint, out: ValueWriter): void {
+  if (value <= Number.MAX_SAFE_INTEGER && value >= Number.MIN_SAFE_INTEGER) out.integer(Number(value))
+  else out.int64(value)
+}
+
+function writeNumber(value: number | null, out: ValueWriter): void {
+  if (value === null) out.null()
+  else out.integer(value)
+}
+
+/** Where an event comes from, beside its transaction. */
+export interface EventPosition {
+  readonly lsn: Lsn
+  readonly schema: string
+  readonly table: string
+}
+
+export function writeSource(context: SourceContext, at: EventPosition, out: ValueWriter): void {
+  const { constants, time } = context
+  out.beginStruct(sourceSchema)
+  out.string(emulatedVersion)
+  out.string('postgresql')
+  out.string(constants.logicalName)
+  out.integer(time.ms)
+  writeText(context.snapshot, out)
+  out.string(constants.database)
+  out.string(`${context.sequencePrefix}"${at.lsn}"]`)
+  out.integer(time.us)
+  out.integerText(time.nsText, 0, time.nsText.length)
+  out.string(at.schema)
+  out.string(at.table)
+  writeNumber(context.txId, out)
+  writeInt64(at.lsn, out)
+  writeNumber(context.xmin, out)
+  writeText(context.origin, out)
+  if (context.originLsn === null) out.null()
+  else writeInt64(context.originLsn, out)
+  out.endStruct()
+}
+
+export function writeTransactionBlock(block: TransactionBlock | null, out: ValueWriter): void {
+  if (block === null) {
+    out.null()
+    return
+  }
+  out.beginStruct(transactionBlockSchema)
+  out.string(block.id)
+  out.integer(block.totalOrder)
+  out.integer(block.dataCollectionOrder)
+  out.endStruct()
+}
+
+export type Operation = 'c' | 'u' | 'd' | 'r' | 't'
+
+/** What one change event is made of. */
+export interface EventParts {
+  readonly table: TableSchema
+  readonly context: SourceContext
+  readonly operation: Operation
+  readonly lsn: Lsn
+  readonly bytes: Buffer
+  /** Old row or key; −1: `before` is null. */
+  readonly before: number
+  /** New row; −1: `after` is null. */
+  readonly after: number
+  /** Old row that lends unchanged TOAST values to the new one; −1 when there is none. */
+  readonly lender: number
+  readonly transaction: TransactionBlock | null
+  readonly emitted: EventTime
+}
+
+/** A whole change event. */
+export class EnvelopeView extends StructView {
+  readonly schema: Schema
+  readonly #parts: EventParts
+
+  constructor(parts: EventParts) {
+    super()
+    this.schema = parts.table.envelope
+    this.#parts = parts
+  }
+
+  writeTo(out: ValueWriter): void {
+    const { table, context, emitted, bytes } = this.#parts
+    const { failures } = context.constants
+    out.beginStruct(this.schema)
+    if (this.#parts.before < 0) out.null()
+    else writeRow(table.value, { bytes, tuple: this.#parts.before, oldTuple: -1, failures }, out)
+    if (this.#parts.after < 0) out.null()
+    else writeRow(table.value, { bytes, tuple: this.#parts.after, oldTuple: this.#parts.lender, failures }, out)
+    writeSource(context, { lsn: this.#parts.lsn, schema: table.schema, table: table.table }, out)
+    writeTransactionBlock(this.#parts.transaction, out)
+    out.string(this.#parts.operation)
+    out.integer(emitted.ms)
+    out.integer(emitted.us)
+    out.integerText(emitted.nsText, 0, emitted.nsText.length)
+    out.endStruct()
+  }
+
+  materialize(): Struct {
+    return materializeView(this)
+  }
+}
+
+/** Whether two tuples of one table give the same key. */
+export function sameKey(
+  plan: RowPlan,
+  bytes: Buffer,
+  oldTuple: number,
+  newTuple: number,
+  constants: EventConstants,
+): boolean {
+  oldIndex.load(bytes, oldTuple)
+  newIndex.load(bytes, newTuple)
+  const equalText = plan.fields.every((field) => sameText(bytes, field.column))
+  if (equalText) return true
+  const { failures } = constants
+  const before = new RowView(plan, { bytes, tuple: oldTuple, oldTuple: -1, failures }).materialize()
+  const after = new RowView(plan, { bytes, tuple: newTuple, oldTuple, failures }).materialize()
+  return valueEquals(before, after)
+}
+
+/** Whether a full old row and the new one agree in every captured column. */
+export function sameRow(plan: RowPlan, bytes: Buffer, oldTuple: number, newTuple: number): boolean {
+  oldIndex.load(bytes, oldTuple)
+  newIndex.load(bytes, newTuple)
+  return plan.fields.every((field) => sameText(bytes, field.column))
+}
+
+function sameText(bytes: Buffer, column: number): boolean {
+  const start = newIndex.start(column)
+  const oldStart = oldIndex.start(column)
+  if (start === isUnchanged) return true
+  if (start < 0 || oldStart < 0) return start === oldStart
+  const end = newIndex.end(column)
+  const oldEnd = oldIndex.end(column)
+  return end - start === oldEnd - oldStart && bytes.compare(bytes, oldStart, oldEnd, start, end) === 0
+}
+
+/** The first column of an enum type whose label the schema does not list, or null. */
+export function unknownLabel(table: TableSchema, bytes: Buffer, tuple: number): number | null {
+  newIndex.load(bytes, tuple)
+  for (const { column, labels, typeOid } of table.enums) {
+    const start = newIndex.start(column)
+    if (start >= 0 && !labels.has(bytes.toString('utf8', start, newIndex.end(column)))) return typeOid
+  }
+  return null
+}

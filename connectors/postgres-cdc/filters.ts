@@ -1,0 +1,126 @@
+/** Which tables, columns and messages are captured, and what is the key of a table. */
+import { PatternList, splitList, wholeMatch } from './java-regex.ts'
+
+export interface FilterOptions {
+  readonly schemaInclude: string | null
+  readonly schemaExclude: string | null
+  readonly tableInclude: string | null
+  readonly tableExclude: string | null
+  readonly columnInclude: string | null
+  readonly columnExclude: string | null
+  readonly messagePrefixInclude: string | null
+  readonly messagePrefixExclude: string | null
+  readonly snapshotTables: string | null
+  readonly ignoreBuiltin: boolean
+  /** `regex:col,col;regex:col` */
+  readonly keyColumns: string | null
+}
+
+type Choice = (identifier: string) => boolean
+
+function choice(include: string | null, exclude: string | null): Choice {
+  if (include !== null && splitList(include).length > 0) {
+    const list = new PatternList(include)
+    return (identifier) => list.matches(identifier)
+  }
+  if (exclude !== null && splitList(exclude).length > 0) {
+    const list = new PatternList(exclude)
+    return (identifier) => !list.matches(identifier)
+  }
+  return () => true
+}
+
+function isBuiltin(schema: string, table: string): boolean {
+  const folded = schema.toLowerCase()
+  return (
+    folded === 'pg_catalog' ||
+    folded === 'information_schema' ||
+    folded.startsWith('pg_temp') ||
+    folded.startsWith('pg_toast') ||
+    table === 'spatial_ref_sys'
+  )
+}
+
+const keyItem = /^\s*([^:]+):([^:,]+(?:,[^:,]+)*)\s*$/
+
+/** The first problem of `message.key.columns`, or null. */
+export function keyColumnsProblem(text: string): string | null {
+  for (const item of text.split(';')) {
+    if (item.trim() === '') continue
+    const match = keyItem.exec(item)
+    if (match === null) return `'${item}' is not of the form <regular expression>:<column>,<column>`
+    try {
+      wholeMatch((match[1] as string).trim(), { ignoreCase: true })
+    } catch (error) {
+      return `'${match[1]}' is not a regular expression: ${error instanceof Error ? error.message : String(error)}`
+    }
+  }
+  return null
+}
+
+export class Filters {
+  readonly #options: FilterOptions
+  readonly #schema: Choice
+  readonly #table: Choice
+  readonly #column: Choice
+  readonly #message: Choice
+  readonly #snapshot: PatternList | null
+  readonly #tableOrder: PatternList | null
+  readonly #keys: readonly { readonly table: RegExp; readonly columns: readonly string[] }[]
+
+  constructor(options: FilterOptions) {
+    this.#options = options
+    this.#schema = choice(options.schemaInclude, options.schemaExclude)
+    this.#table = choice(options.tableInclude, options.tableExclude)
+    this.#column = choice(options.columnInclude, options.columnExclude)
+    this.#message = choice(options.messagePrefixInclude, options.messagePrefixExclude)
+    this.#snapshot = options.snapshotTables === null ? null : new PatternList(options.snapshotTables)
+    this.#tableOrder = options.tableInclude === null ? null : new PatternList(options.tableInclude)
+    this.#keys = (options.keyColumns ?? '')
+      .split(';')
+      .map((item) => keyItem.exec(item))
+      .filter((match) => match !== null)
+      .map((match) => ({
+        table: wholeMatch((match[1] as string).trim(), { ignoreCase: true }),
+        columns: (match[2] as string).split(',').map((column) => column.trim()),
+      }))
+  }
+
+  /** Whether no option narrows the captured tables. */
+  get capturesEverything(): boolean {
+    const { schemaInclude, schemaExclude, tableInclude, tableExclude } = this.#options
+    return [schemaInclude, schemaExclude, tableInclude, tableExclude].every((list) => list === null)
+  }
+
+  capturesTable(schema: string, table: string): boolean {
+    if (this.#options.ignoreBuiltin && isBuiltin(schema, table)) return false
+    return this.#schema(schema) && this.#table(`${schema}.${table}`)
+  }
+
+  capturesColumn(schema: string, table: string, column: string): boolean {
+    return this.#column(`${schema}.${table}.${column}`)
+  }
+
+  capturesMessage(prefix: string): boolean {
+    return this.#message(prefix)
+  }
+
+  snapshotsTable(schema: string, table: string): boolean {
+    const list = this.#snapshot
+    if (list === null) return true
+    return list.matches(`${schema}.${table}`) || list.matches(`"${schema}"."${table}"`)
+  }
+
+  /** Captured tables in snapshot order: by item of the include list, then by name. */
+  snapshotOrder<T extends { readonly schema: string; readonly table: string }>(tables: readonly T[]): readonly T[] {
+    const rank = ({ schema, table }: T) => this.#tableOrder?.indexOf(`${schema}.${table}`) ?? 0
+    const id = ({ schema, table }: T) => `${schema}.${table}`
+    return tables.toSorted((a, b) => rank(a) - rank(b) || (id(a) < id(b) ? -1 : 1))
+  }
+
+  /** Columns of `message.key.columns` for a table, of all items that match it; null when none does. */
+  keyColumns(schema: string, table: string): readonly string[] | null {
+    const matching = this.#keys.filter((item) => item.table.test(`${schema}.${table}`))
+    return matching.length === 0 ? null : matching.flatMap((item) => item.columns)
+  }
+}

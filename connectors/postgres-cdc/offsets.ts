@@ -1,0 +1,190 @@
+/** Source offsets exactly as Debezium writes them, so that either implementation continues the other's work. */
+import type { SourceOffset, SourceOffsetValue } from '../../worker/api/record.ts'
+import { type Lsn, lsn, maxLsn } from './lsn.ts'
+
+export type MessageType =
+  | 'INSERT'
+  | 'UPDATE'
+  | 'DELETE'
+  | 'TRUNCATE'
+  | 'MESSAGE'
+  | 'BEGIN'
+  | 'COMMIT'
+  | 'ORIGIN'
+  | 'NOOP'
+
+/** A stored offset, read with Debezium's loader rules; unknown members are ignored. */
+export interface StoredOffset {
+  readonly lsn: Lsn
+  readonly lsnProc: Lsn | null
+  readonly lsnCommit: Lsn | null
+  readonly txId: number | null
+  readonly tsUs: bigint
+  readonly messageType: string | null
+  /** Changes with this `lsnProc` that were emitted; at least 1. */
+  readonly eventsProcessed: number
+  /** Written by a snapshot that did not come to its end. */
+  readonly snapshotUnfinished: boolean
+  readonly transactionId: string | null
+  readonly transactionCounts: ReadonlyMap<string, number>
+}
+
+const countPrefix = 'transaction_data_collection_order_'
+
+function integer(value: SourceOffsetValue | undefined): bigint | null {
+  if (typeof value === 'bigint') return value
+  if (typeof value === 'number') return BigInt(Math.trunc(value))
+  return typeof value === 'string' && /^-?\d+$/.test(value) ? BigInt(value) : null
+}
+
+const flag = (value: SourceOffsetValue | undefined): boolean => value === true || value === 'true'
+
+/** Null for an offset without `lsn`, which says nothing about a position. */
+export function readOffset(offset: SourceOffset): StoredOffset | null {
+  const at = integer(offset['lsn'])
+  if (at === null) return null
+  const proc = integer(offset['lsn_proc'])
+  const commit = integer(offset['lsn_commit']) ?? proc
+  const txId = integer(offset['txId'])
+  const snapshot = offset['snapshot'] ?? null
+  const finished = flag(offset['snapshot_completed']) || flag(offset['last_snapshot_record'])
+  const counts = new Map<string, number>()
+  for (const [key, value] of Object.entries(offset)) {
+    if (key.startsWith(countPrefix)) counts.set(key.slice(countPrefix.length), Number(value))
+  }
+  const messageType = offset['messageType']
+  const transactionId = offset['transaction_id']
+  return {
+    lsn: lsn(at),
+    lsnProc: proc === null ? null : lsn(proc),
+    lsnCommit: commit === null ? null : lsn(commit),
+    txId: txId === null ? null : Number(BigInt.asUintN(32, txId)),
+    tsUs: integer(offset['ts_usec']) ?? 0n,
+    messageType: typeof messageType === 'string' ? messageType : null,
+    eventsProcessed: Math.max(1, Number(integer(offset['lsn_events_processed']) ?? 1n)),
+    snapshotUnfinished: snapshot !== null && snapshot !== false && snapshot !== 'INCREMENTAL' && !finished,
+    transactionId: typeof transactionId === 'string' ? transactionId : null,
+    transactionCounts: counts,
+  }
+}
+
+/** Where the stream is requested from: what came before is known to be complete. */
+export function startOf(stored: StoredOffset): Lsn {
+  return stored.lsnCommit ?? stored.lsnProc ?? stored.lsn
+}
+
+/**
+ * What may be confirmed to the slot once this offset is durable: the end of the last transaction that it covers
+ * entirely, without adding to it (I1). A transaction that has begun is sent again as a whole.
+ */
+export function confirmable(offset: SourceOffset): Lsn | null {
+  const stored = readOffset(offset)
+  return stored === null ? null : startOf(stored)
+}
+
+export interface SnapshotOffsetParts {
+  readonly lsn: Lsn
+  readonly txId: number | null
+  readonly tsUs: bigint
+  readonly last: boolean
+}
+
+export function snapshotOffset({ lsn: at, txId, tsUs, last }: SnapshotOffsetParts): SourceOffset {
+  return {
+    ts_usec: tsUs,
+    ...(txId === null ? {} : { txId }),
+    lsn: at,
+    snapshot: 'INITIAL',
+    last_snapshot_record: last,
+    snapshot_completed: last,
+  }
+}
+
+/** Position of the stream as records carry it; advances message by message. */
+export class StreamPosition {
+  lsn: Lsn
+  lsnProc: Lsn
+  lsnCommit: Lsn | null
+  txId: number | null
+  tsUs: bigint
+  messageType: MessageType | null = null
+  /** Changes in a row that share `lsnProc`. */
+  eventsProcessed = 0
+  /** Set while transaction metadata is provided and a transaction is open. */
+  transactionId: string | null = null
+  readonly transactionCounts = new Map<string, number>()
+
+  /** @param stored null for a stream without any offset, which then starts at `start` */
+  constructor(stored: StoredOffset | null, start: Lsn) {
+    this.lsn = stored?.lsn ?? start
+    this.lsnProc = stored?.lsnProc ?? start
+    this.lsnCommit = stored?.lsnCommit ?? null
+    this.txId = stored?.txId ?? null
+    this.tsUs = stored?.tsUs ?? 0n
+    this.transactionId = stored?.transactionId ?? null
+    for (const [collection, count] of stored?.transactionCounts ?? []) this.transactionCounts.set(collection, count)
+  }
+
+  begin(at: Lsn, xid: number, tsUs: bigint): void {
+    this.lsn = at
+    this.txId = xid
+    this.tsUs = tsUs
+    this.messageType = 'BEGIN'
+  }
+
+  change(at: Lsn, type: MessageType): void {
+    this.eventsProcessed = this.eventsProcessed > 0 && this.lsnProc === at ? this.eventsProcessed + 1 : 1
+    this.lsn = at
+    this.lsnProc = at
+    this.messageType = type
+  }
+
+  /** A table of a TRUNCATE that is not its last: the message is not processed yet. */
+  partialTruncate(at: Lsn): void {
+    this.lsn = at
+    this.messageType = 'TRUNCATE'
+  }
+
+  commit(end: Lsn): void {
+    this.lsn = end
+    this.lsnProc = end
+    this.lsnCommit = end
+    this.messageType = 'COMMIT'
+    this.eventsProcessed = 0
+  }
+
+  /** A message outside transactions is its own commit. */
+  freeMessage(at: Lsn, tsUs: bigint): void {
+    this.commit(at)
+    this.messageType = 'MESSAGE'
+    this.txId = null
+    this.tsUs = tsUs
+  }
+
+  transactionalMessage(at: Lsn): void {
+    this.lsn = at
+    this.messageType = 'MESSAGE'
+  }
+
+  /** Everything up to here was seen while nothing was open: an idle slot moves on. */
+  idle(walEnd: Lsn): void {
+    const at = maxLsn(walEnd, this.lsnCommit ?? walEnd)
+    this.commit(at)
+  }
+
+  /** A new object per call: records keep it. */
+  offset(): SourceOffset {
+    const offset: Record<string, SourceOffsetValue> = { ts_usec: this.tsUs }
+    if (this.txId !== null) offset['txId'] = this.txId
+    offset['lsn'] = this.lsn
+    offset['lsn_proc'] = this.lsnProc
+    if (this.lsnCommit !== null) offset['lsn_commit'] = this.lsnCommit
+    if (this.messageType !== null) offset['messageType'] = this.messageType
+    if (this.eventsProcessed > 0) offset['lsn_events_processed'] = this.eventsProcessed
+    if (this.transactionId !== null) {
+      offset['transaction_id'] = this.transactionId
+      for (const [collection, count] of this.transactionCounts) offset[countPrefix + collection] = count
+    }
+    return offset
+  }
+}

@@ -1,0 +1,278 @@
+import { atLeast, type ConfigKeys, nonEmptyString, oneOf, type Validator } from '../../../worker/api/config.ts'
+
+const prefix: Validator = {
+  description: 'letters, digits, `_`, `.`, `-`',
+  check: (_, value) =>
+    value === null || /^[a-zA-Z0-9_.-]+$/.test(String(value))
+      ? null
+      : 'must consist of letters, digits, `_`, `.` and `-`',
+}
+
+const snapshot = 'Snapshot'
+
+export const snapshotOptions = {
+  'snapshot.mode': {
+    type: 'STRING',
+    default: 'initial',
+    importance: 'MEDIUM',
+    group: snapshot,
+    valid: oneOf('always', 'initial', 'initial_only', 'no_data', 'when_needed', 'configuration_based', 'custom'),
+    doc: 'When the tables are read as a whole: without an offset (`initial`; `initial_only` then stops), at every start, never (`no_data`), or also when the slot has lost the position.',
+  },
+  'snapshot.isolation.mode': {
+    type: 'STRING',
+    default: 'serializable',
+    importance: 'LOW',
+    group: snapshot,
+    valid: oneOf('serializable', 'repeatable_read', 'read_committed', 'read_uncommitted'),
+    doc: 'Isolation of a snapshot that reads under no exported one.',
+  },
+  'snapshot.locking.mode': {
+    type: 'STRING',
+    default: 'none',
+    importance: 'LOW',
+    group: snapshot,
+    valid: oneOf('none', 'shared', 'custom'),
+    doc: '`shared` holds off DDL on the tables while the snapshot runs.',
+  },
+  'snapshot.lock.timeout.ms': {
+    type: 'LONG',
+    default: 10_000,
+    importance: 'MEDIUM',
+    group: snapshot,
+    valid: atLeast(0),
+    doc: 'Time to wait for these locks in ms.',
+  },
+  'snapshot.query.mode': {
+    type: 'STRING',
+    default: 'select_all',
+    importance: 'LOW',
+    group: snapshot,
+    valid: oneOf('select_all', 'custom'),
+    doc: 'How the statements that read tables are made.',
+  },
+  'snapshot.fetch.size': {
+    type: 'INT',
+    default: 10_240,
+    importance: 'MEDIUM',
+    group: snapshot,
+    valid: atLeast(1),
+    doc: 'Has no effect: COPY streams the rows.',
+  },
+  'snapshot.delay.ms': {
+    type: 'LONG',
+    default: 0,
+    importance: 'LOW',
+    group: snapshot,
+    valid: atLeast(0),
+    doc: 'Time to wait before the snapshot in ms.',
+  },
+  'streaming.delay.ms': {
+    type: 'LONG',
+    default: 0,
+    importance: 'LOW',
+    group: snapshot,
+    valid: atLeast(0),
+    doc: 'Time to wait between snapshot and stream in ms.',
+  },
+  'snapshot.max.threads': {
+    type: 'INT',
+    default: 1,
+    importance: 'MEDIUM',
+    group: snapshot,
+    valid: atLeast(1),
+    doc: 'Connections that read the snapshot.',
+  },
+  'snapshot.select.statement.overrides': {
+    type: 'STRING',
+    default: null,
+    importance: 'MEDIUM',
+    group: snapshot,
+    doc: 'Tables (`schema.table`, comma-separated) read by the statement in `snapshot.select.statement.overrides.<schema.table>`.',
+  },
+  'snapshot.tables.order.by.row.count': {
+    type: 'STRING',
+    default: 'disabled',
+    importance: 'LOW',
+    group: snapshot,
+    valid: oneOf('disabled', 'ascending', 'descending'),
+    doc: 'Order of the tables by their estimated size.',
+  },
+  'incremental.snapshot.chunk.size': {
+    type: 'INT',
+    default: 1024,
+    importance: 'MEDIUM',
+    group: snapshot,
+    valid: atLeast(1),
+    doc: 'Rows per chunk of an incremental snapshot.',
+  },
+  'incremental.snapshot.watermarking.strategy': {
+    type: 'STRING',
+    default: 'INSERT_INSERT',
+    importance: 'LOW',
+    group: snapshot,
+    doc: 'How chunks of an incremental snapshot are bracketed.',
+  },
+} as const satisfies ConfigKeys
+
+const topics = 'Topics'
+
+export const topicOptions = {
+  'topic.prefix': {
+    type: 'STRING',
+    default: null,
+    importance: 'HIGH',
+    group: topics,
+    valid: prefix,
+    doc: 'First part of all topic names and identity of the source in offsets. Required.',
+  },
+  'topic.naming.strategy': {
+    type: 'CLASS',
+    default: 'io.debezium.schema.SchemaTopicNamingStrategy',
+    importance: 'MEDIUM',
+    group: topics,
+    doc: 'How topics are named: `<prefix>.<schema>.<table>`.',
+  },
+  'topic.delimiter': {
+    type: 'STRING',
+    default: '.',
+    importance: 'LOW',
+    group: topics,
+    valid: nonEmptyString,
+    doc: 'Between the parts of topic names.',
+  },
+  'topic.heartbeat.prefix': {
+    type: 'STRING',
+    default: '__debezium-heartbeat',
+    importance: 'LOW',
+    group: topics,
+    alternatives: ['heartbeat.topics.prefix'],
+    doc: 'First part of the heartbeat topic.',
+  },
+  'topic.heartbeat.name': {
+    type: 'STRING',
+    default: null,
+    importance: 'LOW',
+    group: topics,
+    doc: 'Whole name of the heartbeat topic.',
+  },
+  'topic.transaction': {
+    type: 'STRING',
+    default: 'transaction',
+    importance: 'LOW',
+    group: topics,
+    doc: 'Last part of the topic for transaction metadata.',
+  },
+  'topic.cache.size': {
+    type: 'INT',
+    default: 10_000,
+    importance: 'LOW',
+    group: topics,
+    doc: 'Has no effect: names are computed once per table.',
+  },
+} as const satisfies ConfigKeys
+
+const engine = 'Engine'
+
+export const engineOptions = {
+  'heartbeat.interval.ms': {
+    type: 'INT',
+    default: 0,
+    importance: 'MEDIUM',
+    group: engine,
+    valid: atLeast(0),
+    doc: 'Time between heartbeats in ms, which also let the slot advance while captured tables are idle; 0 is off.',
+  },
+  'heartbeat.action.query': {
+    type: 'STRING',
+    default: null,
+    importance: 'LOW',
+    group: engine,
+    doc: 'SQL run before each heartbeat.',
+  },
+  'max.batch.size': {
+    type: 'INT',
+    default: 2048,
+    importance: 'MEDIUM',
+    group: engine,
+    valid: atLeast(1),
+    doc: 'Records of one batch.',
+  },
+  'max.queue.size': {
+    type: 'INT',
+    default: 8192,
+    importance: 'MEDIUM',
+    group: engine,
+    valid: atLeast(1),
+    doc: 'Messages that wait to be decoded; more stop the reading. Greater than max.batch.size.',
+  },
+  'max.queue.size.in.bytes': {
+    type: 'LONG',
+    default: 0,
+    importance: 'LOW',
+    group: engine,
+    valid: atLeast(0),
+    doc: 'Bytes that wait to be decoded; 0 is 8 MiB.',
+  },
+  'poll.interval.ms': {
+    type: 'LONG',
+    default: 500,
+    importance: 'MEDIUM',
+    group: engine,
+    valid: atLeast(1),
+    doc: 'Longest wait of an idle poll in ms before it looks after heartbeats.',
+  },
+  'errors.max.retries': {
+    type: 'INT',
+    default: -1,
+    importance: 'MEDIUM',
+    group: engine,
+    valid: atLeast(-1),
+    doc: 'Restarts of the stream after a lost connection, without a batch in between; -1 is unlimited.',
+  },
+  'retriable.restart.connector.wait.ms': {
+    type: 'LONG',
+    default: 10_000,
+    importance: 'LOW',
+    group: engine,
+    valid: atLeast(0),
+    doc: 'Time before such a restart in ms.',
+  },
+  'guardrail.collections.max': {
+    type: 'INT',
+    default: 0,
+    importance: 'LOW',
+    group: engine,
+    valid: atLeast(0),
+    doc: 'Captured tables above which guardrail.collections.limit.action applies; 0 is no limit.',
+  },
+  'guardrail.collections.limit.action': {
+    type: 'STRING',
+    default: 'warn',
+    importance: 'LOW',
+    group: engine,
+    valid: oneOf('warn', 'fail'),
+    doc: 'What to do above guardrail.collections.max.',
+  },
+  'signal.enabled.channels': {
+    type: 'STRING',
+    default: 'source',
+    importance: 'LOW',
+    group: engine,
+    doc: 'Where signals come from.',
+  },
+  'notification.enabled.channels': {
+    type: 'STRING',
+    default: null,
+    importance: 'LOW',
+    group: engine,
+    doc: 'Where notifications go.',
+  },
+  'notification.sink.topic.name': {
+    type: 'STRING',
+    default: null,
+    importance: 'LOW',
+    group: engine,
+    doc: 'Topic of notifications.',
+  },
+} as const satisfies ConfigKeys

@@ -1,0 +1,141 @@
+/** Publication: checks, automatic creation and adjustment; replica identities. */
+import type { Logger } from '../../worker/api/context.ts'
+import { ConnectError } from '../../worker/api/errors.ts'
+import type { CatalogTable } from './catalog.ts'
+import { type Database, quoteIdentifier } from './connection.ts'
+import { sqlStateOf } from './errors.ts'
+import { wholeMatch } from './java-regex.ts'
+
+export type AutocreateMode = 'disabled' | 'all_tables' | 'filtered' | 'no_tables'
+
+export interface PublicationOptions {
+  readonly name: string
+  readonly mode: AutocreateMode
+  readonly viaPartitionRoot: boolean
+  /** Operations of `publish = …`; null when `skipped.operations` was left alone. */
+  readonly publish: readonly string[] | null
+  readonly captured: readonly CatalogTable[]
+  readonly logger: Logger
+}
+
+function fail(message: string): ConnectError {
+  return new ConnectError('fatal', 'CONNECT_POSTGRES_PUBLICATION', message)
+}
+
+const qualified = ({ schema, table }: CatalogTable): string => `${quoteIdentifier(schema)}.${quoteIdentifier(table)}`
+
+/** Makes sure that the publication exists and, where that is our business, holds exactly the captured tables. */
+export async function ensurePublication(database: Database, options: PublicationOptions): Promise<void> {
+  const { name, mode, captured } = options
+  const [existing] = await database.rows<{ puballtables: string }>(
+    'SELECT puballtables FROM pg_publication WHERE pubname = $1',
+    [name],
+  )
+  if (mode === 'filtered') await rejectLeavesAndEmpty(options, existing)
+  if (existing !== undefined) {
+    if (mode === 'filtered') await adjust(database, options)
+    return
+  }
+  if (mode === 'disabled') {
+    throw fail(
+      `Publication autocreation is disabled, please create one and restart the connector: CREATE PUBLICATION ` +
+        `${quoteIdentifier(name)} FOR TABLE …;`,
+    )
+  }
+  const [recovery] = await database.rows<{ standby: string }>('SELECT pg_is_in_recovery() AS standby')
+  if (recovery?.standby === 't') throw fail(`Publication ${name} is missing and a standby cannot create it.`)
+  const target =
+    mode === 'all_tables'
+      ? ' FOR ALL TABLES'
+      : mode === 'no_tables'
+        ? ''
+        : ` FOR TABLE ${captured.map(qualified).join(', ')}`
+  const settings = [
+    ...(options.viaPartitionRoot ? ['publish_via_partition_root = true'] : []),
+    ...(options.publish === null ? [] : [`publish = '${options.publish.join(', ')}'`]),
+  ]
+  const clause = settings.length === 0 ? '' : ` WITH (${settings.join(', ')})`
+  await database.execute('SET statement_timeout = 90000')
+  await database.execute(`CREATE PUBLICATION ${quoteIdentifier(name)}${target}${clause}`)
+  await database.execute('SET statement_timeout = 0')
+  options.logger.info({ publication: name, mode }, 'Created the publication')
+}
+
+async function rejectLeavesAndEmpty(
+  { name, captured }: PublicationOptions,
+  existing: { puballtables: string } | undefined,
+): Promise<void> {
+  if (existing?.puballtables === 't') {
+    throw fail(
+      `A logical publication for all tables named '${name}' already exists, but publication.autocreate.mode is filtered. ` +
+        'Drop it, or choose another publication.name.',
+    )
+  }
+  if (captured.length === 0)
+    throw fail(`No table filters found for filtered publication ${name}: no table is captured.`)
+}
+
+async function adjust(database: Database, { name, captured, publish, logger }: PublicationOptions): Promise<void> {
+  const rows = await database.rows<{ schemaname: string; tablename: string }>(
+    'SELECT schemaname, tablename FROM pg_publication_tables WHERE pubname = $1',
+    [name],
+  )
+  const id = (schema: string, table: string) => JSON.stringify([schema, table])
+  const published = new Set(rows.map((row) => id(row.schemaname, row.tablename)))
+  const wanted = captured.map((table) => id(table.schema, table.table))
+  if (published.size === wanted.length && wanted.every((table) => published.has(table))) return
+  await database.execute('SET statement_timeout = 90000')
+  await database.execute(`ALTER PUBLICATION ${quoteIdentifier(name)} SET TABLE ${captured.map(qualified).join(', ')}`)
+  if (publish !== null) {
+    await database.execute(`ALTER PUBLICATION ${quoteIdentifier(name)} SET (publish = '${publish.join(', ')}')`)
+  }
+  await database.execute('SET statement_timeout = 0')
+  logger.info({ publication: name, tables: captured.length }, 'Set the tables of the publication')
+}
+
+const identityItem = /^\s*([^\s:]+):(DEFAULT|INDEX\s+(\S+)|FULL|NOTHING)\s*$/i
+
+/** The first problem of `replica.identity.autoset.values`, or null. */
+export function identityProblem(text: string): string | null {
+  const wrong = text.split(',').find((item) => item.trim() !== '' && !identityItem.test(item))
+  return wrong === undefined ? null : `'${wrong}' is not of the form <schema.table>:DEFAULT|INDEX <name>|FULL|NOTHING`
+}
+
+/** `replica.identity.autoset.values`; a table that we do not own is only logged. */
+export async function setReplicaIdentities(
+  database: Database,
+  text: string,
+  captured: readonly CatalogTable[],
+  logger: Logger,
+): Promise<void> {
+  const items = text
+    .split(',')
+    .map((item) => identityItem.exec(item))
+    .filter((match) => match !== null)
+    .map((match) => ({
+      tables: wholeMatch(match[1] as string, { ignoreCase: true }),
+      identity: match[2] as string,
+      index: match[3],
+    }))
+  for (const table of captured) {
+    const id = `${table.schema}.${table.table}`
+    const matching = items.filter((item) => item.tables.test(id))
+    if (matching.length > 1) {
+      throw new ConnectError(
+        'fatal',
+        'CONNECT_POSTGRES_SETUP',
+        `More than one item of replica.identity.autoset.values matches ${id}. Make the patterns exclusive.`,
+      )
+    }
+    const [item] = matching
+    if (item === undefined) continue
+    const identity =
+      item.index === undefined ? item.identity.toUpperCase() : `USING INDEX ${quoteIdentifier(item.index)}`
+    try {
+      await database.execute(`ALTER TABLE ${qualified(table)} REPLICA IDENTITY ${identity}`)
+    } catch (error) {
+      if (sqlStateOf(error) !== '42501') throw error
+      logger.error({ table: id, identity }, 'Not the owner of the table: its replica identity stays as it is')
+    }
+  }
+}

@@ -1,0 +1,380 @@
+/** One run from connecting to a lost connection or the task's end: start-up checks, snapshot, stream. */
+
+import type pg from 'pg'
+import type { Clock, Logger } from '../../worker/api/context.ts'
+import { ConnectError } from '../../worker/api/errors.ts'
+import type { SourceOffset, SourceRecord } from '../../worker/api/record.ts'
+import { Catalog, type CatalogTable } from './catalog.ts'
+import { Database, openClient } from './connection.ts'
+import type { EventConstants } from './envelope.ts'
+import { classify, sqlStateOf } from './errors.ts'
+import { Heartbeat } from './heartbeat.ts'
+import { type Lsn, parseLsn } from './lsn.ts'
+import { confirmable, type StoredOffset } from './offsets.ts'
+import { ensurePublication, setReplicaIdentities } from './publication.ts'
+import { ReplicationStream } from './replication-stream.ts'
+import type { Settings } from './settings.ts'
+import { checkServerPosition, createSlot, positionLost, resumeLsn, type SlotState, slotState } from './slot.ts'
+import { Snapshot } from './snapshot.ts'
+import { openStreamPhase, type StreamPhase } from './stream-phase.ts'
+import { TableSchemas } from './table-schema.ts'
+
+export interface SessionOptions {
+  readonly settings: Settings
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly constants: EventConstants
+  /** Where to go on; null at the very first start. */
+  readonly stored: StoredOffset | null
+  /** The first session of a task: `snapshot.mode=always` reads the tables again. */
+  readonly first: boolean
+  /** Transaction that is to be emitted whole, see `ResumeFilter`. */
+  readonly distrustXid: number | null
+  /** Aborts when the task stops. */
+  readonly life: AbortSignal
+  nowUs(): number
+}
+
+interface ServerFacts {
+  readonly version: number
+  readonly walSenderTimeoutMs: number
+}
+
+interface SnapshotPlan {
+  readonly lsn: Lsn
+  readonly exported: string | null
+}
+
+const failoverVersion = 170_000
+const messagesVersion = 140_000
+
+/** Owns its connections. After a failure it is only good for disposal. */
+export class Session implements AsyncDisposable {
+  readonly #options: SessionOptions
+  readonly #database: Database
+  readonly #catalog: Catalog
+  readonly #schemas: TableSchemas
+  readonly #heartbeat: Heartbeat
+  #facts: ServerFacts = { version: 0, walSenderTimeoutMs: 60_000 }
+  /** Replication connection that waits for the stream to start. */
+  #client: pg.Client | null = null
+  #snapshotDatabase: Database | null = null
+  #snapshot: AsyncGenerator<readonly SourceRecord[], void, void> | null = null
+  #pending: Promise<IteratorResult<readonly SourceRecord[], void>> | null = null
+  #snapshotEnd: Lsn | null = null
+  #stream: StreamPhase | null = null
+
+  private constructor(options: SessionOptions, database: Database) {
+    this.#options = options
+    this.#database = database
+    this.#catalog = new Catalog(database)
+    this.#schemas = new TableSchemas(options.settings.tableOptions, this.#catalog)
+    const { settings, clock, logger } = options
+    this.#heartbeat = new Heartbeat({
+      intervalMs: settings.heartbeatMs,
+      query: settings.heartbeatQuery,
+      topic: settings.topics.heartbeat,
+      logicalName: settings.logicalName,
+      partition: settings.partition,
+      connection: settings.connection,
+      clock,
+      logger,
+    })
+  }
+
+  /** Connects, checks, prepares slot and publication, and opens the snapshot or the stream. */
+  static async open(options: SessionOptions): Promise<Session> {
+    const { connection, queryTimeoutMs } = options.settings
+    const session = new Session(options, await Database.open({ ...connection, queryTimeoutMs }, 'Debezium General'))
+    try {
+      await session.#start()
+    } catch (error) {
+      await session[Symbol.asyncDispose]()
+      throw error
+    }
+    return session
+  }
+
+  /** Next records; `[]` when `signal` aborts or a wait is over. */
+  async poll(signal: AbortSignal): Promise<readonly SourceRecord[]> {
+    if (this.#snapshot !== null) {
+      const records = await this.#pollSnapshot(this.#snapshot, signal)
+      if (records !== null) return records
+    }
+    if (this.#stream === null) {
+      await this.#options.clock.sleep(this.#options.settings.pollIntervalMs, signal)
+      return []
+    }
+    return await this.#stream.poll(signal)
+  }
+
+  /** An offset is durable downstream (I1). */
+  confirm(offset: SourceOffset): void {
+    const position = confirmable(offset)
+    if (position !== null && this.#options.settings.confirms) this.#stream?.confirm(position)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const closing = [
+      () => this.#stream?.[Symbol.asyncDispose](),
+      () => this.#client?.end(),
+      () => this.#snapshotDatabase?.destroy(),
+      () => this.#heartbeat[Symbol.asyncDispose](),
+      () => this.#database[Symbol.asyncDispose](),
+    ]
+    for (const close of closing) {
+      try {
+        await close()
+      } catch (error) {
+        this.#options.logger.debug({ error }, 'Closing a connection failed')
+      }
+    }
+  }
+
+  async #start(): Promise<void> {
+    const { settings, logger } = this.#options
+    this.#facts = await this.#serverFacts()
+    const captured = await this.#capturedTables()
+    const state = await slotState(this.#database, settings.slot)
+    const decision = await this.#decide(state)
+    const streams = settings.snapshot.mode !== 'initial_only'
+    if (streams) {
+      await ensurePublication(this.#database, { ...settings.publication, captured, logger })
+      if (settings.identities !== null)
+        await setReplicaIdentities(this.#database, settings.identities, captured, logger)
+      this.#client = await openClient(settings.connection, 'Debezium Streaming', true)
+      if (decision.stored !== null) await checkServerPosition(this.#client, decision.stored)
+    }
+    const created = streams && state === null ? await this.#createSlot(this.#client) : null
+    if (decision.snapshot) {
+      await this.#openSnapshot(
+        created === null
+          ? await this.#planSnapshot(streams)
+          : { lsn: created.consistentPoint, exported: created.snapshotName },
+      )
+      return
+    }
+    if (!streams) return
+    const start =
+      decision.start ??
+      created?.consistentPoint ??
+      state?.confirmedFlushLsn ??
+      state?.restartLsn ??
+      (await this.#currentLsn())
+    await this.#openStream(decision.stored, start)
+  }
+
+  async #serverFacts(): Promise<ServerFacts> {
+    const [row] = await this.#database.rows<{ version: string; timeout: string; wal_level: string }>(
+      `SELECT current_setting('server_version_num') AS version, current_setting('wal_level') AS wal_level,
+              (SELECT setting FROM pg_settings WHERE name = 'wal_sender_timeout') AS timeout`,
+    )
+    if (row?.wal_level !== 'logical') {
+      throw new ConnectError(
+        'fatal',
+        'CONNECT_POSTGRES_SETUP',
+        `The server's wal_level is ${row?.wal_level}, which has no logical decoding. ALTER SYSTEM SET wal_level = logical; then restart it.`,
+      )
+    }
+    return { version: Number(row.version), walSenderTimeoutMs: Number(row.timeout) }
+  }
+
+  async #capturedTables(): Promise<readonly CatalogTable[]> {
+    const { filters, guardrail } = this.#options.settings
+    const tables = (await this.#catalog.tables()).filter((t) => filters.capturesTable(t.schema, t.table))
+    if (guardrail.max > 0 && tables.length > guardrail.max) {
+      const message = `${tables.length} tables are captured, more than guardrail.collections.max=${guardrail.max}`
+      if (guardrail.fail)
+        throw new ConnectError('fatal', 'CONNECT_POSTGRES_SETUP', `${message}. Narrow table.include.list.`)
+      this.#options.logger.warn({ tables: tables.length }, message)
+    }
+    return tables
+  }
+
+  /** Whether to snapshot, and where the stream starts otherwise. */
+  async #decide(
+    state: SlotState | null,
+  ): Promise<{ snapshot: boolean; stored: StoredOffset | null; start: Lsn | null }> {
+    const { stored, first, settings, logger } = this.#options
+    const { mode } = settings.snapshot
+    const fresh = { snapshot: mode !== 'no_data', stored: null, start: null }
+    if (stored === null) return fresh
+    if (stored.snapshotUnfinished) {
+      if (mode !== 'no_data') return fresh
+      throw new ConnectError(
+        'fatal',
+        'CONNECT_POSTGRES_SNAPSHOT',
+        'The previous snapshot was incomplete and snapshot.mode=no_data takes none. Use initial, or remove the offset.',
+      )
+    }
+    if (mode === 'initial_only') return { snapshot: false, stored, start: null }
+    if (mode === 'always' && first) return fresh
+    const check = { database: this.#database, slot: settings.slot, strategy: settings.mismatch, logger }
+    try {
+      return { snapshot: false, stored, start: await resumeLsn(stored, state, check) }
+    } catch (error) {
+      if (mode !== 'when_needed' || !(error instanceof ConnectError) || error.code !== 'CONNECT_POSTGRES_POSITION')
+        throw error
+      logger.warn({ error }, 'The stored position is gone; snapshot.mode=when_needed takes a new snapshot')
+      return fresh
+    }
+  }
+
+  async #createSlot(client: pg.Client | null) {
+    const { settings, stored, first, logger } = this.#options
+    if (client === null) throw new RangeError('No replication connection')
+    // After a lost connection the slot must still be there: a new one would hide a gap.
+    if (stored !== null && !first && !stored.snapshotUnfinished && settings.snapshot.mode !== 'when_needed') {
+      throw positionLost(settings.slot, stored.lsn, 'the replication slot does not exist')
+    }
+    const failover = settings.failover && this.#facts.version >= failoverVersion
+    if (settings.failover && !failover) logger.warn({}, 'slot.failover needs PostgreSQL 17 or newer and has no effect')
+    const created = await createSlot(client, { slot: settings.slot, temporary: false, failover })
+    logger.info({ slot: settings.slot, consistentPoint: created.consistentPoint }, 'Created the replication slot')
+    return created
+  }
+
+  /**
+   * A snapshot beside an existing slot: a temporary slot exports a snapshot that is exact at its consistent point, so
+   * that no transaction falls between snapshot and stream. Without a stream the current position does.
+   */
+  async #planSnapshot(streams: boolean): Promise<SnapshotPlan> {
+    if (!streams) return { lsn: await this.#currentLsn(), exported: null }
+    const { settings, clock } = this.#options
+    const client = await openClient(settings.connection, 'Debezium Snapshot Slot', true)
+    const slot = `${settings.slot.slice(0, 40)}_${Math.trunc(clock.now()).toString(36)}`
+    const created = await createSlot(client, { slot, temporary: true, failover: false })
+    this.#exporter = client
+    return { lsn: created.consistentPoint, exported: created.snapshotName }
+  }
+
+  #exporter: pg.Client | null = null
+
+  async #currentLsn(): Promise<Lsn> {
+    const [row] = await this.#database.rows<{ at: string }>(
+      'SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END AS at',
+    )
+    return parseLsn(row?.at ?? '')
+  }
+
+  async #openSnapshot(plan: SnapshotPlan): Promise<void> {
+    const { settings, constants, clock, logger, life } = this.#options
+    await clock.sleep(settings.snapshot.delayMs, life)
+    const [row] = await this.#database.rows<{ xid: string | null }>(
+      'SELECT CASE WHEN pg_is_in_recovery() THEN NULL ELSE txid_current() END AS xid',
+    )
+    this.#snapshotDatabase = await Database.open(settings.connection, 'Debezium General')
+    const snapshot = new Snapshot({
+      database: this.#snapshotDatabase,
+      catalog: this.#catalog,
+      schemas: this.#schemas,
+      filters: settings.filters,
+      constants,
+      partition: settings.partition,
+      headers: settings.headers,
+      exportedSnapshot: plan.exported,
+      isolation: settings.snapshot.isolation,
+      lsn: plan.lsn,
+      txId: row?.xid == null ? null : Number(row.xid),
+      overrides: settings.snapshot.overrides,
+      lock: settings.snapshot.lock,
+      signalTable: null,
+      skipReads: settings.skipped.has('r'),
+      limits: { rows: settings.batchRecords, blockBytes: 256 * 1024, maxBytes: settings.queueBytes },
+      logger,
+      nowUs: this.#options.nowUs,
+    })
+    await snapshot.open()
+    await this.#exporter?.end()
+    this.#exporter = null
+    this.#snapshotEnd = plan.lsn
+    this.#snapshot = snapshot.batches(life)
+    logger.info({ lsn: plan.lsn, exported: plan.exported !== null }, 'Snapshot started')
+  }
+
+  /** Null when the snapshot is over and the stream has been started. */
+  async #pollSnapshot(
+    snapshot: AsyncGenerator<readonly SourceRecord[], void, void>,
+    signal: AbortSignal,
+  ): Promise<readonly SourceRecord[] | null> {
+    const { life, logger, settings, clock } = this.#options
+    // A batch that is being read when poll is interrupted belongs to the next poll.
+    this.#pending ??= snapshot.next()
+    const result = await unlessAborted(this.#pending, signal)
+    if (result === null) return []
+    this.#pending = null
+    if (result.done !== true) return result.value
+    if (life.aborted) return []
+    this.#snapshot = null
+    await this.#snapshotDatabase?.[Symbol.asyncDispose]()
+    this.#snapshotDatabase = null
+    logger.info({}, 'Snapshot complete')
+    if (settings.snapshot.mode === 'initial_only' || this.#snapshotEnd === null) return null
+    await clock.sleep(settings.snapshot.streamingDelayMs, signal)
+    await this.#openStream(null, this.#snapshotEnd)
+    this.#heartbeat.force()
+    return null
+  }
+
+  async #openStream(stored: StoredOffset | null, start: Lsn): Promise<void> {
+    const { settings, constants, clock, logger, distrustXid } = this.#options
+    const stream = await this.#startReplication(start)
+    this.#stream = openStreamPhase({
+      settings,
+      constants,
+      clock,
+      logger,
+      stream,
+      stored,
+      start,
+      distrustXid,
+      heartbeat: this.#heartbeat,
+      database: this.#database,
+      catalog: this.#catalog,
+      schemas: this.#schemas,
+      nowUs: this.#options.nowUs,
+    })
+  }
+
+  async #startReplication(start: Lsn): Promise<ReplicationStream> {
+    const { settings, clock, logger, life } = this.#options
+    for (let attempt = 0; ; attempt++) {
+      const client = this.#client ?? (await openClient(settings.connection, 'Debezium Streaming', true))
+      this.#client = null
+      try {
+        await client.query('SET statement_timeout = 0')
+        return await ReplicationStream.start(client, {
+          slot: settings.slot,
+          publication: settings.publication.name,
+          startLsn: start,
+          parameters: settings.streamParameters,
+          logicalMessages: this.#facts.version >= messagesVersion,
+          maxBytes: settings.queueBytes,
+          maxMessages: settings.queueMessages,
+          statusIntervalMs: settings.statusIntervalMs,
+          serverTimeoutMs: this.#facts.walSenderTimeoutMs,
+          clock,
+          logger,
+        })
+      } catch (error) {
+        await client.end().catch(() => undefined)
+        // Another process still holds the slot: often our own predecessor on its way out.
+        if (sqlStateOf(error) !== '55006' || attempt >= settings.slotAttempts || life.aborted) {
+          throw classify(error, { what: 'start the replication stream', slot: settings.slot })
+        }
+        logger.warn({ slot: settings.slot, attempt }, 'The replication slot is in use; trying again')
+        await clock.sleep(Math.min(settings.slotRetryMs, 500 * 2 ** attempt), life)
+      }
+    }
+  }
+}
+
+/** The promise's value, or null when `signal` aborts before; the promise goes on. */
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | null> {
+  if (signal.aborted) return null
+  return await new Promise<T | null>((resolve, reject) => {
+    const aborted = () => resolve(null)
+    signal.addEventListener('abort', aborted, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted))
+  })
+}

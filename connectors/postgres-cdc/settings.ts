@@ -1,0 +1,223 @@
+/** Parsed options → what the parts of the connector take. */
+import { randomBytes } from 'node:crypto'
+import type { RawConfig } from '../../worker/api/connector.ts'
+import { Schemas } from '../../worker/api/data.ts'
+import { ConfigError, type ConfigProblem } from '../../worker/api/errors.ts'
+import type { Header, Headers } from '../../worker/api/record.ts'
+import { ColumnMappers, mapperProblems } from './column-mappers.ts'
+import type { PostgresConfig } from './config.ts'
+import type { ConnectionOptions, SslMode } from './connection.ts'
+import { Filters } from './filters.ts'
+import type { NameAdjustment } from './names.ts'
+import { topicNames } from './names.ts'
+import type { AutocreateMode } from './publication.ts'
+import type { MismatchStrategy } from './slot.ts'
+import type { IsolationMode } from './snapshot.ts'
+import type { TableSchemaOptions } from './table-schema.ts'
+import type { BinaryMode, ValueOptions } from './values/codec.ts'
+
+/** Names from a validated option: the definition admits only these. */
+function oneOf<T extends string>(value: string): T {
+  return value as T
+}
+
+function requireText(
+  config: PostgresConfig,
+  option: 'database.hostname' | 'database.user' | 'database.dbname' | 'topic.prefix',
+): string {
+  const value = config[option]
+  if (value === null)
+    throw new ConfigError([{ option, message: `The '${option}' value is invalid: A value is required` }])
+  return value
+}
+
+export function connectionOptions(config: PostgresConfig, connectTimeoutMs = 60_000): ConnectionOptions {
+  return {
+    host: requireText(config, 'database.hostname'),
+    port: config['database.port'],
+    user: requireText(config, 'database.user'),
+    password: config['database.password'],
+    database: requireText(config, 'database.dbname'),
+    sslMode: oneOf<SslMode>(config['database.sslmode']),
+    sslCert: config['database.sslcert'],
+    sslKey: config['database.sslkey'],
+    sslPassword: config['database.sslpassword'],
+    sslRootCert: config['database.sslrootcert'],
+    tcpKeepAlive: config['database.tcpKeepAlive'],
+    connectTimeoutMs,
+    initialStatements: config['database.initial.statements'],
+  }
+}
+
+function placeholderBytes(text: string): Uint8Array {
+  return new Uint8Array(text.startsWith('hex:') ? Buffer.from(text.slice(4), 'hex') : Buffer.from(text, 'utf8'))
+}
+
+function valueOptions(config: PostgresConfig): ValueOptions {
+  return {
+    timePrecision: oneOf<ValueOptions['timePrecision']>(config['time.precision.mode']),
+    decimals: oneOf<ValueOptions['decimals']>(config['decimal.handling.mode']),
+    hstore: oneOf<ValueOptions['hstore']>(config['hstore.handling.mode']),
+    intervals: oneOf<ValueOptions['intervals']>(config['interval.handling.mode']),
+    binary: oneOf<BinaryMode>(config['binary.handling.mode']),
+    moneyFractionDigits: config['money.fraction.digits'],
+    includeUnknown: config['include.unknown.datatypes'],
+    placeholder: placeholderBytes(config['unavailable.value.placeholder']),
+  }
+}
+
+export function filtersOf(config: PostgresConfig): Filters {
+  return new Filters({
+    schemaInclude: config['schema.include.list'],
+    schemaExclude: config['schema.exclude.list'],
+    tableInclude: config['table.include.list'],
+    tableExclude: config['table.exclude.list'],
+    columnInclude: config['column.include.list'],
+    columnExclude: config['column.exclude.list'],
+    messagePrefixInclude: config['message.prefix.include.list'],
+    messagePrefixExclude: config['message.prefix.exclude.list'],
+    snapshotTables: config['snapshot.include.collection.list'],
+    ignoreBuiltin: config['table.ignore.builtin'],
+    keyColumns: config['message.key.columns'],
+  })
+}
+
+const overridePrefix = 'snapshot.select.statement.overrides.'
+
+function overridesOf(raw: RawConfig): ReadonlyMap<string, string> {
+  return new Map(
+    Object.entries(raw)
+      .filter(([option]) => option.startsWith(overridePrefix))
+      .map(([option, statement]) => [option.slice(overridePrefix.length), statement]),
+  )
+}
+
+/** Version 7 UUID (RFC 9562): milliseconds, then random bits. */
+function uuidV7(nowMs: number): string {
+  const bytes = randomBytes(16)
+  bytes.writeUIntBE(nowMs, 0, 6)
+  bytes[6] = 0x70 | ((bytes[6] as number) & 0x0f)
+  bytes[8] = 0x80 | ((bytes[8] as number) & 0x3f)
+  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
+}
+
+function contextHeaders(logicalName: string, task: number, nowMs: number): Headers {
+  const header = (name: string, value: string): Header => ({
+    key: `__debezium.context.${name}`,
+    schema: Schemas.string,
+    value,
+  })
+  return [
+    header('connectorLogicalName', logicalName),
+    header('taskId', String(task)),
+    header('connectorName', 'postgresql'),
+    header('runId', uuidV7(nowMs)),
+  ]
+}
+
+/** Letters whose events are not emitted. */
+function skippedOperations(text: string): ReadonlySet<string> {
+  return new Set(text.trim() === 'none' ? [] : text.split(',').map((item) => item.trim()))
+}
+
+const publishWords = { c: 'insert', u: 'update', d: 'delete', t: 'truncate' }
+
+/** `publish = …` of a created publication, when the user chose what to skip. */
+function publishList(raw: RawConfig, skipped: ReadonlySet<string>): readonly string[] | null {
+  if (raw['skipped.operations'] === undefined) return null
+  return Object.entries(publishWords)
+    .filter(([letter]) => !skipped.has(letter))
+    .map(([, word]) => word)
+}
+
+function streamParameters(text: string | null): Readonly<Record<string, string>> {
+  const pairs = (text ?? '').split(';').map((pair) => pair.split('=').map((part) => part.trim()))
+  return Object.fromEntries(
+    pairs.filter(([name, value]) => name !== '' && name !== undefined && value !== undefined) as [string, string][],
+  )
+}
+
+const defaultQueueBytes = 8 * 1024 * 1024
+const driverHeartbeatMs = 600_000
+
+/** Everything a session needs, in the units and types it needs. */
+export function settingsOf(config: PostgresConfig, raw: RawConfig, task: number, nowMs: number) {
+  const problems: readonly ConfigProblem[] = mapperProblems(raw)
+  if (problems.length > 0) throw new ConfigError(problems)
+  const logicalName = requireText(config, 'topic.prefix')
+  const skipped = skippedOperations(config['skipped.operations'])
+  const filters = filtersOf(config)
+  const topics = topicNames({
+    prefix: logicalName,
+    delimiter: config['topic.delimiter'],
+    heartbeatPrefix: config['topic.heartbeat.prefix'],
+    heartbeatName: config['topic.heartbeat.name'],
+    transaction: config['topic.transaction'],
+  })
+  const tableOptions: TableSchemaOptions = {
+    values: valueOptions(config),
+    filters,
+    mappers: new ColumnMappers(raw),
+    topics,
+    schemaNames: oneOf<NameAdjustment>(config['schema.name.adjustment.mode']),
+    fieldNames: oneOf<NameAdjustment>(config['field.name.adjustment.mode']),
+  }
+  const driver = config['lsn.flush.mode'] === 'connector_and_driver'
+  const heartbeatMs = config['heartbeat.interval.ms']
+  const metadata = config['provide.transaction.metadata']
+  return {
+    connection: connectionOptions(config),
+    queryTimeoutMs: config['database.query.timeout.ms'],
+    logicalName,
+    database: requireText(config, 'database.dbname'),
+    partition: { server: logicalName },
+    headers: config['extended.headers.enabled'] ? contextHeaders(logicalName, task, nowMs) : ([] as Headers),
+    filters,
+    topics,
+    tableOptions,
+    slot: config['slot.name'],
+    failover: config['slot.failover'],
+    streamParameters: streamParameters(config['slot.stream.params']),
+    slotAttempts: config['slot.max.retries'],
+    slotRetryMs: config['slot.retry.delay.ms'],
+    dropSlotOnStop: config['slot.drop.on.stop'],
+    publication: {
+      name: config['publication.name'],
+      mode: oneOf<AutocreateMode>(config['publication.autocreate.mode']),
+      viaPartitionRoot: config['publish.via.partition.root'],
+      publish: publishList(raw, skipped),
+    },
+    identities: config['replica.identity.autoset.values'],
+    mismatch: oneOf<MismatchStrategy>(config['offset.mismatch.strategy']),
+    statusIntervalMs: config['status.update.interval.ms'],
+    confirms: config['lsn.flush.mode'] !== 'manual',
+    xminIntervalMs: config['xmin.fetch.interval.ms'],
+    skipped,
+    tombstones: config['tombstones.on.delete'],
+    skipUnchanged: config['skip.messages.without.change'],
+    transactionMetadata: metadata,
+    conversionFailures: oneOf<'fail' | 'warn' | 'skip'>(config['event.converting.failure.handling.mode']),
+    snapshot: {
+      mode: oneOf<'always' | 'initial' | 'initial_only' | 'no_data' | 'when_needed'>(config['snapshot.mode']),
+      isolation: oneOf<IsolationMode>(config['snapshot.isolation.mode']),
+      overrides: overridesOf(raw),
+      lock: config['snapshot.locking.mode'] === 'shared' ? { timeoutMs: config['snapshot.lock.timeout.ms'] } : null,
+      delayMs: config['snapshot.delay.ms'],
+      streamingDelayMs: config['streaming.delay.ms'],
+    },
+    heartbeatMs: driver && heartbeatMs === 0 && !metadata ? driverHeartbeatMs : heartbeatMs,
+    heartbeatQuery: config['heartbeat.action.query'],
+    batchRecords: config['max.batch.size'],
+    queueMessages: config['max.queue.size'],
+    queueBytes: config['max.queue.size.in.bytes'] === 0 ? defaultQueueBytes : config['max.queue.size.in.bytes'],
+    pollIntervalMs: Math.min(config['poll.interval.ms'], 5000),
+    maxRetries: config['errors.max.retries'],
+    retryMs: config['retriable.restart.connector.wait.ms'],
+    guardrail: {
+      max: config['guardrail.collections.max'],
+      fail: config['guardrail.collections.limit.action'] === 'fail',
+    },
+  }
+}
+
+export type Settings = ReturnType<typeof settingsOf>

@@ -1,0 +1,178 @@
+/** Replication slot: state, creation, removal, and how a stored position fits it. */
+import type pg from 'pg'
+import type { Logger } from '../../worker/api/context.ts'
+import { ConnectError } from '../../worker/api/errors.ts'
+import { type Database, quoteIdentifier, quoteLiteral } from './connection.ts'
+import { formatLsn, type Lsn, parseLsn } from './lsn.ts'
+import { type StoredOffset, startOf } from './offsets.ts'
+
+export interface SlotState {
+  /** Oldest log that the slot still needs. */
+  readonly restartLsn: Lsn | null
+  /** Everything before was confirmed. */
+  readonly confirmedFlushLsn: Lsn | null
+  readonly activePid: number | null
+}
+
+interface SlotRow {
+  plugin: string
+  database: string
+  restart_lsn: string | null
+  confirmed_flush_lsn: string | null
+  active_pid: string | null
+  wal_status: string | null
+  this_database: string
+}
+
+/**
+ * State of the slot, or null when there is none of that name.
+ * @throws ConnectError when the name belongs to another plugin or database, or when its log is gone
+ */
+export async function slotState(database: Database, slot: string): Promise<SlotState | null> {
+  const [row] = await database.rows<SlotRow>(
+    `SELECT plugin, database, restart_lsn, confirmed_flush_lsn, active_pid, current_database() AS this_database,
+            to_jsonb(s)->>'wal_status' AS wal_status
+     FROM pg_replication_slots s WHERE slot_name = $1`,
+    [slot],
+  )
+  if (row === undefined) return null
+  const remedy = 'Choose another slot.name, or drop the slot if nobody needs it.'
+  if (row.plugin !== 'pgoutput') {
+    throw slotError(`Replication slot ${slot} uses the plugin ${row.plugin}, not pgoutput. ${remedy}`)
+  }
+  if (row.database !== row.this_database) {
+    throw slotError(`Replication slot ${slot} belongs to the database ${row.database}. ${remedy}`)
+  }
+  if (row.wal_status === 'lost') {
+    throw slotError(
+      `Replication slot ${slot} was invalidated: the log it needs is no longer available on the server. Drop it, raise ` +
+        'max_slot_wal_keep_size and take a new snapshot.',
+    )
+  }
+  const position = (text: string | null) => (text === null ? null : parseLsn(text))
+  return {
+    restartLsn: position(row.restart_lsn),
+    confirmedFlushLsn: position(row.confirmed_flush_lsn),
+    activePid: row.active_pid === null ? null : Number(row.active_pid),
+  }
+}
+
+function slotError(message: string): ConnectError {
+  return new ConnectError('fatal', 'CONNECT_POSTGRES_SLOT', message)
+}
+
+export interface CreatedSlot {
+  readonly consistentPoint: Lsn
+  /** Valid while the creating connection stays open and idle. */
+  readonly snapshotName: string
+}
+
+export interface SlotCreation {
+  readonly slot: string
+  readonly temporary: boolean
+  readonly failover: boolean
+}
+
+/** Creates the slot over a replication connection; its snapshot shows the database at the consistent point. */
+export async function createSlot(client: pg.Client, { slot, temporary, failover }: SlotCreation): Promise<CreatedSlot> {
+  await client.query('SET statement_timeout = 90000')
+  const words = [
+    'CREATE_REPLICATION_SLOT',
+    quoteIdentifier(slot),
+    ...(temporary ? ['TEMPORARY'] : []),
+    'LOGICAL pgoutput',
+  ]
+  const result = await client.query(`${words.join(' ')}${failover ? ' (FAILOVER)' : ''}`)
+  // No further command here: it would end the exported snapshot.
+  const row = result.rows[0] as { consistent_point: string; snapshot_name: string }
+  return { consistentPoint: parseLsn(row.consistent_point), snapshotName: row.snapshot_name }
+}
+
+/** Removes the slot; three attempts, since the walsender may need a moment to let go of it. */
+export async function dropSlot(database: Database, slot: string, wait: () => Promise<void>): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await database.rows('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1', [
+        slot,
+      ])
+      return
+    } catch (error) {
+      if (attempt === 3) throw error
+      await wait()
+    }
+  }
+}
+
+export type MismatchStrategy = 'no_validation' | 'trust_offset' | 'trust_slot' | 'trust_greater_lsn'
+
+export interface PositionCheck {
+  readonly database: Database
+  readonly slot: string
+  readonly strategy: MismatchStrategy
+  readonly logger: Logger
+}
+
+/** The slot no longer has what the offset asks for, or never had it. */
+export function positionLost(slot: string, at: Lsn, detail: string): ConnectError {
+  return new ConnectError(
+    'fatal',
+    'CONNECT_POSTGRES_POSITION',
+    `The connector is to go on from ${formatLsn(at)}, but this is no longer available on the server: ${detail} ` +
+      `(slot ${slot}). Events in between may be lost. Set snapshot.mode=when_needed, or remove the connector's offset, to ` +
+      'take a new snapshot.',
+    { context: { slot, lsn: at } },
+  )
+}
+
+/**
+ * Where to start, given a stored offset and the slot; advances the slot where the strategy says so.
+ * @throws ConnectError when they do not fit
+ */
+export async function resumeLsn(stored: StoredOffset, state: SlotState | null, check: PositionCheck): Promise<Lsn> {
+  const { slot, strategy, logger } = check
+  const at = startOf(stored)
+  if (state === null) {
+    if (strategy !== 'trust_slot') throw positionLost(slot, at, 'the replication slot does not exist')
+    return at
+  }
+  const position = state.confirmedFlushLsn ?? state.restartLsn ?? at
+  if (strategy === 'no_validation' || strategy === 'trust_offset') {
+    const needed = stored.lsnProc ?? stored.lsn
+    if (state.restartLsn !== null && state.restartLsn > needed) {
+      throw positionLost(slot, at, `the slot starts at ${formatLsn(state.restartLsn)}`)
+    }
+    if (strategy === 'trust_offset' && at < position) {
+      throw positionLost(slot, at, `the slot was confirmed up to ${formatLsn(position)}`)
+    }
+    if (strategy === 'trust_offset' && at > position) await advanceSlot(check, at)
+    return at
+  }
+  if (at === position) return at
+  if (strategy === 'trust_greater_lsn' && at > position) {
+    await advanceSlot(check, at)
+    return at
+  }
+  logger.warn(
+    { slot, offset: formatLsn(at), slotPosition: formatLsn(position) },
+    'The stored offset and the slot differ; offset.mismatch.strategy takes the position of the slot',
+  )
+  return position
+}
+
+async function advanceSlot({ database, slot, logger }: PositionCheck, to: Lsn): Promise<void> {
+  logger.info({ slot, to: formatLsn(to) }, 'Advancing the replication slot to the stored offset')
+  await database.rows(`SELECT pg_replication_slot_advance(${quoteLiteral(slot)}, ${quoteLiteral(formatLsn(to))})`)
+}
+
+/** @throws ConnectError when the server's log ends before the stored position: it was restored or failed over */
+export async function checkServerPosition(client: pg.Client, stored: StoredOffset): Promise<void> {
+  const result = await client.query('IDENTIFY_SYSTEM')
+  const end = parseLsn((result.rows[0] as { xlogpos: string }).xlogpos)
+  if (end >= stored.lsn) return
+  throw new ConnectError(
+    'fatal',
+    'CONNECT_POSTGRES_POSITION',
+    `The server's log ends at ${formatLsn(end)}, before the stored position ${formatLsn(stored.lsn)}: it was restored from ` +
+      'a backup or failed over to a standby that was behind. Remove the offset to take a new snapshot.',
+  )
+}

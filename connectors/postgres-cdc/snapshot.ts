@@ -1,0 +1,260 @@
+/** The first read of the tables: one consistent transaction, COPY per table, markers and offsets as Debezium writes them. */
+import type { Logger } from '../../worker/api/context.ts'
+import { type Headers, type SourcePartition, SourceRecord } from '../../worker/api/record.ts'
+import type { Catalog, CatalogTable } from './catalog.ts'
+import { type Database, quoteIdentifier, quoteLiteral } from './connection.ts'
+import { type CopyLimits, CopyQuery } from './copy-query.ts'
+import { EnvelopeView, type EventConstants, EventTime, RowView, type SourceContext } from './envelope.ts'
+import type { SnapshotMarker } from './event-schemas.ts'
+import type { Filters } from './filters.ts'
+import type { Lsn } from './lsn.ts'
+import { snapshotOffset } from './offsets.ts'
+import type { TableSchema, TableSchemas } from './table-schema.ts'
+
+export type IsolationMode = 'serializable' | 'repeatable_read' | 'read_committed' | 'read_uncommitted'
+
+export interface SnapshotOptions {
+  readonly database: Database
+  readonly catalog: Catalog
+  readonly schemas: TableSchemas
+  readonly filters: Filters
+  readonly constants: EventConstants
+  readonly partition: SourcePartition
+  readonly headers: Headers
+  /** Exported snapshot to read under; null begins one by the isolation mode. */
+  readonly exportedSnapshot: string | null
+  readonly isolation: IsolationMode
+  /** Position that the stream goes on from. */
+  readonly lsn: Lsn
+  readonly txId: number | null
+  /** SELECT statements by `schema.table`. */
+  readonly overrides: ReadonlyMap<string, string>
+  /** `shared` locks the tables while the transaction opens; milliseconds to wait for the locks. */
+  readonly lock: { readonly timeoutMs: number } | null
+  /** Table of signals: captured, but its rows are not data. */
+  readonly signalTable: string | null
+  readonly skipReads: boolean
+  readonly limits: CopyLimits
+  readonly logger: Logger
+  nowUs(): number
+}
+
+interface PendingRow {
+  readonly table: TableSchema
+  readonly bytes: Buffer
+  readonly tuple: number
+  readonly first: boolean
+  readonly firstOfTable: boolean
+}
+
+const isolationSql: Readonly<Record<IsolationMode, string>> = {
+  serializable: 'SERIALIZABLE, READ ONLY, DEFERRABLE',
+  repeatable_read: 'REPEATABLE READ, READ ONLY',
+  read_committed: 'READ COMMITTED, READ ONLY',
+  read_uncommitted: 'READ UNCOMMITTED, READ ONLY',
+}
+
+/**
+ * Reads the snapshot. One row is held back, so that the last one can be marked as such whatever tables follow it.
+ * Owns a transaction on the given connection, and ends it.
+ */
+export class Snapshot {
+  readonly #options: SnapshotOptions
+  #contexts: ReadonlyMap<SnapshotMarker, SourceContext> = new Map()
+  #tsUs = 0n
+  #held: PendingRow | null = null
+  #batch: SourceRecord[] = []
+  #emitted: EventTime
+  /** A COPY is under way: the connection answers nothing else before its end. */
+  #copying = false
+
+  constructor(options: SnapshotOptions) {
+    this.#options = options
+    this.#emitted = new EventTime(options.nowUs())
+  }
+
+  /** Opens the transaction. The exported snapshot is free to go afterwards. */
+  async open(): Promise<void> {
+    const { database, exportedSnapshot, isolation } = this.#options
+    if (exportedSnapshot !== null) {
+      await database.execute('BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY')
+      await database.execute(`SET TRANSACTION SNAPSHOT ${quoteLiteral(exportedSnapshot)}`)
+    } else {
+      await database.execute('BEGIN')
+      await database.execute(`SET TRANSACTION ISOLATION LEVEL ${isolationSql[isolation]}`)
+    }
+    const [row] = await database.rows<{ us: string }>(
+      `SELECT (extract(epoch FROM CURRENT_TIMESTAMP) * 1000000)::bigint AS us`,
+    )
+    this.#tsUs = BigInt(row?.us ?? 0)
+    this.#contexts = this.#contextsFor(Number(this.#tsUs))
+  }
+
+  /**
+   * Records batch by batch; the last one carries the final offset. Ends early, without it, when `signal` (the task's
+   * life) aborts.
+   */
+  async *batches(signal: AbortSignal): AsyncGenerator<readonly SourceRecord[], void, void> {
+    const { database, catalog, filters, logger } = this.#options
+    try {
+      const captured = (await catalog.tables()).filter((t) => filters.capturesTable(t.schema, t.table))
+      const wanted = captured.filter(
+        (t) => filters.snapshotsTable(t.schema, t.table) && `${t.schema}.${t.table}` !== this.#options.signalTable,
+      )
+      const tables = filters.snapshotOrder(wanted)
+      await this.#lockTables(tables)
+      for (const [index, table] of tables.entries()) {
+        yield* this.#table(table, index === 0, signal)
+        if (signal.aborted) return
+        logger.info({ table: `${table.schema}.${table.table}` }, 'Snapshot of the table is complete')
+      }
+      if (this.#held !== null) this.#emit(this.#held, 'last')
+      this.#held = null
+      if (this.#batch.length > 0) yield this.#takeBatch()
+    } finally {
+      if (this.#copying) database.destroy()
+      else await database.execute('ROLLBACK').catch(() => undefined)
+    }
+  }
+
+  #contextsFor(tsUs: number): ReadonlyMap<SnapshotMarker, SourceContext> {
+    const time = new EventTime(tsUs)
+    const markers: readonly SnapshotMarker[] = [
+      'first',
+      'first_in_data_collection',
+      'true',
+      'last_in_data_collection',
+      'last',
+    ]
+    return new Map(
+      markers.map((snapshot) => [
+        snapshot,
+        {
+          constants: this.#options.constants,
+          time,
+          snapshot,
+          txId: this.#options.txId,
+          sequencePrefix: '[null,',
+          xmin: null,
+          origin: null,
+          originLsn: null,
+        },
+      ]),
+    )
+  }
+
+  async #lockTables(tables: readonly CatalogTable[]): Promise<void> {
+    const { database, lock } = this.#options
+    if (lock === null || tables.length === 0) return
+    await database.execute(`SET LOCAL lock_timeout = ${lock.timeoutMs}`)
+    const names = tables.map((t) => `${quoteIdentifier(t.schema)}.${quoteIdentifier(t.table)}`)
+    await database.execute(`LOCK TABLE ${names.join(', ')} IN ACCESS SHARE MODE`)
+  }
+
+  async *#table(table: CatalogTable, first: boolean, signal: AbortSignal): AsyncGenerator<readonly SourceRecord[]> {
+    const { database, limits, skipReads } = this.#options
+    const read = await this.#tableSchema(table)
+    if (read === null) return
+    const { schema, sql } = read
+    const copy = CopyQuery.start(database.client, `COPY (${sql}) TO STDOUT`, limits)
+    this.#copying = true
+    let rows = 0
+    for (let block = await copy.next(signal); block !== null; block = await copy.next(signal)) {
+      this.#emitted = new EventTime(this.#options.nowUs())
+      for (const tuple of block.tuples) {
+        if (!skipReads)
+          this.#push({ table: schema, bytes: block.bytes, tuple, first: first && rows === 0, firstOfTable: rows === 0 })
+        rows += 1
+      }
+      if (this.#batch.length > 0) yield this.#takeBatch()
+    }
+    this.#copying = signal.aborted
+  }
+
+  /** Schema of a table as the snapshot reads it, with the statement; null for a table that has nothing to read. */
+  async #tableSchema(table: CatalogTable): Promise<{ schema: TableSchema; sql: string } | null> {
+    const { catalog, schemas, filters, overrides, database, logger } = this.#options
+    const details = await catalog.details(table.oid)
+    await catalog.loadTypes(details.columns.map((column) => column.typeOid))
+    const override = overrides.get(`${table.schema}.${table.table}`)
+    let columns = details.columns.filter((c) => filters.capturesColumn(table.schema, table.table, c.name))
+    if (columns.length === 0) columns = [...details.columns]
+    if (columns.length === 0) {
+      logger.warn({ table: `${table.schema}.${table.table}` }, 'The table has no columns: nothing to snapshot')
+      return null
+    }
+    const build = () =>
+      schemas.build({ schema: table.schema, table: table.table, tuple: columns, details, from: 'snapshot' })
+    if (override === undefined) {
+      const list = columns.map((column) => quoteIdentifier(column.name)).join(', ')
+      const from = `${quoteIdentifier(table.schema)}.${quoteIdentifier(table.table)}`
+      return { schema: build(), sql: `SELECT ${list} FROM ${from}` }
+    }
+    const sql = override.trim().replace(/;\s*$/, '')
+    const described = await database.client.query(`SELECT * FROM (${sql}) AS described LIMIT 0`)
+    const byName = new Map(details.columns.map((column) => [column.name, column]))
+    columns = described.fields.map(
+      (field) =>
+        byName.get(field.name) ?? {
+          name: field.name,
+          typeOid: field.dataTypeID,
+          typmod: field.dataTypeModifier,
+          notNull: false,
+          expression: null,
+          generated: false,
+        },
+    )
+    await catalog.loadTypes(columns.map((column) => column.typeOid))
+    return { schema: build(), sql }
+  }
+
+  #push(row: PendingRow): void {
+    const held = this.#held
+    if (held !== null) this.#emit(held, markerOf(held, held.table !== row.table || row.firstOfTable))
+    this.#held = row
+  }
+
+  #emit(row: PendingRow, marker: SnapshotMarker): void {
+    const { constants, partition, headers, lsn, txId } = this.#options
+    const context = this.#contexts.get(marker)
+    if (context === undefined) throw new RangeError(`No snapshot context for ${marker}`)
+    const { table, bytes, tuple } = row
+    const source = { bytes, tuple, oldTuple: -1, failures: constants.failures }
+    this.#batch.push(
+      new SourceRecord({
+        sourcePartition: partition,
+        sourceOffset: snapshotOffset({ lsn, txId, tsUs: this.#tsUs, last: marker === 'last' }),
+        topic: table.topic,
+        keySchema: table.key?.schema ?? null,
+        key: table.key === null ? null : new RowView(table.key, source),
+        valueSchema: table.envelope,
+        value: new EnvelopeView({
+          table,
+          context,
+          operation: 'r',
+          lsn,
+          bytes,
+          before: -1,
+          after: tuple,
+          lender: -1,
+          transaction: null,
+          emitted: this.#emitted,
+        }),
+        headers,
+      }),
+    )
+  }
+
+  #takeBatch(): readonly SourceRecord[] {
+    const batch = this.#batch
+    this.#batch = []
+    return batch
+  }
+}
+
+/** Precedence: first, last of its table, first of its table. `last` is the caller's. */
+function markerOf(row: PendingRow, lastOfTable: boolean): SnapshotMarker {
+  if (row.first) return 'first'
+  if (lastOfTable) return 'last_in_data_collection'
+  return row.firstOfTable ? 'first_in_data_collection' : 'true'
+}

@@ -1,0 +1,433 @@
+/** Replication messages → change events: resume, filters, schemas, transactions. */
+
+import type { Logger } from '../../worker/api/context.ts'
+import { makeSchema, type Schema, type Value } from '../../worker/api/data.ts'
+import { RetriableError } from '../../worker/api/errors.ts'
+import { type Header, type Headers, type SourcePartition, SourceRecord } from '../../worker/api/record.ts'
+import type { Catalog } from './catalog.ts'
+import {
+  EnvelopeView,
+  type EventConstants,
+  EventTime,
+  type Operation,
+  RowView,
+  type SourceContext,
+  sameKey,
+  sameRow,
+  unknownLabel,
+} from './envelope.ts'
+import { messageKeySchema, messageSchemaOf } from './event-schemas.ts'
+import type { Filters } from './filters.ts'
+import { LogicalMessageView } from './logical-message.ts'
+import { type Lsn, lsn } from './lsn.ts'
+import type { MessageType, StreamPosition } from './offsets.ts'
+import {
+  decodeBegin,
+  decodeCommit,
+  decodeMessage,
+  decodeOrigin,
+  decodeRelation,
+  decodeRowChange,
+  decodeTruncate,
+  type Relation,
+  RowChange,
+  Tag,
+} from './pgoutput.ts'
+import type { Segment } from './replication-stream.ts'
+import type { ResumeFilter } from './resume.ts'
+import type { TableSchema, TableSchemas } from './table-schema.ts'
+import { messageCollection, type TransactionMetadata } from './transaction-metadata.ts'
+import { type BinaryMode, binarySpec, encodeBinary } from './values/codec.ts'
+
+export interface DecoderOptions {
+  readonly catalog: Catalog
+  readonly schemas: TableSchemas
+  readonly filters: Filters
+  readonly constants: EventConstants
+  readonly partition: SourcePartition
+  /** Context headers of every data record. */
+  readonly headers: Headers
+  readonly messageTopic: string
+  readonly binary: BinaryMode
+  /** Letters of `skipped.operations`. */
+  readonly skipped: ReadonlySet<string>
+  readonly tombstones: boolean
+  readonly skipUnchanged: boolean
+  readonly position: StreamPosition
+  readonly resume: ResumeFilter
+  readonly transactions: TransactionMetadata | null
+  readonly logger: Logger
+  nowUs(): number
+  /** `catalog_xmin` of the slot, or null when it is not followed. */
+  xmin(): number | null
+}
+
+const copyData = 0x64
+const xlogData = 0x77
+/** From the start of a CopyData frame to the message behind the XLogData header. */
+const headerBytes = 30
+
+const noColumns = Buffer.from([0, 0])
+
+/**
+ * Decodes one session's stream. `position` always stands behind the last record that was returned, so a failed session
+ * can be continued from there.
+ */
+export class StreamDecoder {
+  readonly #options: DecoderOptions
+  readonly #tables = new Map<number, TableSchema | null>()
+  readonly #relations = new Map<number, Relation>()
+  readonly #change = new RowChange()
+  readonly #messageSchema: Schema
+  #records: SourceRecord[] = []
+  #segment: Segment | null = null
+  #at = 0
+  #context: SourceContext
+  #xid = 0
+  #inTransaction = false
+  #time: EventTime
+  #emitted: EventTime
+
+  constructor(options: DecoderOptions) {
+    this.#options = options
+    this.#emitted = new EventTime(options.nowUs())
+    this.#time = this.#emitted
+    this.#messageSchema = messageSchemaOf(makeSchema(binarySpec(options.binary)))
+    this.#context = this.#newContext(null)
+  }
+
+  /** Whether a transaction has begun and not ended. */
+  get inTransaction(): boolean {
+    return this.#inTransaction
+  }
+
+  get hasMore(): boolean {
+    return this.#segment !== null
+  }
+
+  /** Continues with the next segment; the one before must be finished. */
+  feed(segment: Segment): void {
+    this.#segment = segment
+    this.#at = segment.start
+    this.#emitted = new EventTime(this.#options.nowUs())
+  }
+
+  /** Decodes until the segment ends or `most` records are there. Records may slightly exceed it: a change is not cut. */
+  async decode(most: number): Promise<readonly SourceRecord[]> {
+    const segment = this.#segment
+    if (segment === null) return []
+    const { bytes, end } = segment
+    while (this.#at < end && this.#records.length < most) {
+      const at = this.#at
+      // Row changes, the bulk, run without a promise in between.
+      if (bytes[at] === copyData && bytes[at + 5] === xlogData) {
+        const later = this.#message(bytes, at + headerBytes, at + 6, at + 1 + bytes.readUInt32BE(at + 1))
+        if (later !== null) await later
+      }
+      this.#at = at + 1 + bytes.readUInt32BE(at + 1)
+    }
+    if (this.#at >= end) this.#segment = null
+    const records = this.#records
+    this.#records = []
+    return records
+  }
+
+  /** @returns a promise only where the catalog must be asked */
+  #message(bytes: Buffer, at: number, lsnAt: number, end: number): Promise<void> | null {
+    switch (bytes[at]) {
+      case Tag.insert:
+      case Tag.update:
+      case Tag.delete:
+        return this.#rowChange(bytes, at, lsn(bytes.readBigUInt64BE(lsnAt)))
+      case Tag.begin:
+        this.#begin(bytes, at, lsn(bytes.readBigUInt64BE(lsnAt)))
+        return null
+      case Tag.commit:
+        this.#commit(bytes, at)
+        return null
+      case Tag.relation:
+        return this.#relation(bytes, at)
+      case Tag.origin: {
+        const origin = decodeOrigin(bytes, at)
+        this.#context = { ...this.#context, origin: origin.name, originLsn: origin.lsn }
+        return null
+      }
+      case Tag.truncate:
+        this.#truncate(bytes, at, lsn(bytes.readBigUInt64BE(lsnAt)))
+        return null
+      case Tag.message:
+        this.#logicalMessage(bytes.subarray(0, end), at, lsn(bytes.readBigUInt64BE(lsnAt)))
+        return null
+      default:
+        // TYPE messages only name types; the catalog has more.
+        return null
+    }
+  }
+
+  #newContext(txId: number | null): SourceContext {
+    const { constants, position } = this.#options
+    return {
+      constants,
+      time: this.#time,
+      snapshot: null,
+      txId,
+      sequencePrefix: position.lsnCommit === null ? '[null,' : `["${position.lsnCommit}",`,
+      xmin: this.#options.xmin(),
+      origin: null,
+      originLsn: null,
+    }
+  }
+
+  #begin(bytes: Buffer, at: number, position: Lsn): void {
+    const begin = decodeBegin(bytes, at)
+    const { transactions, resume } = this.#options
+    const isNew = resume.begin(begin)
+    this.#xid = begin.xid
+    this.#inTransaction = true
+    this.#time = new EventTime(Number(begin.commitTimeUs))
+    if (!resume.skipsCommit) this.#options.position.begin(position, begin.xid, begin.commitTimeUs)
+    this.#context = this.#newContext(begin.xid)
+    if (isNew && transactions !== null) this.#records.push(transactions.begin(begin.xid, position, this.#time.ms))
+  }
+
+  #commit(bytes: Buffer, at: number): void {
+    const { resume, transactions, position } = this.#options
+    const { endLsn } = decodeCommit(bytes, at)
+    this.#inTransaction = false
+    if (resume.skipsCommit) return
+    if (resume.positionMissing) throw new PositionMissingError(this.#xid)
+    position.commit(endLsn)
+    if (transactions === null) return
+    // The offset of END is the finished transaction's, without its counters.
+    this.#records.push(transactions.end(this.#xid, endLsn, this.#time.ms))
+  }
+
+  async #relation(bytes: Buffer, at: number): Promise<void> {
+    const relation = decodeRelation(bytes, at)
+    this.#relations.set(relation.oid, relation)
+    await this.#loadTable(relation)
+  }
+
+  async #loadTable(relation: Relation): Promise<void> {
+    const { filters, catalog, schemas } = this.#options
+    const { schema, table, oid, columns } = relation
+    if (!filters.capturesTable(schema, table)) {
+      this.#tables.set(oid, null)
+      return
+    }
+    const details = await catalog.details(oid)
+    await catalog.loadTypes(columns.map((column) => column.typeOid))
+    const tuple = columns.map(({ name, typeOid, typmod }) => ({ name, typeOid, typmod }))
+    this.#tables.set(oid, schemas.build({ schema, table, tuple, details, from: 'stream' }))
+  }
+
+  #rowChange(bytes: Buffer, at: number, position: Lsn): Promise<void> | null {
+    const change = this.#change
+    decodeRowChange(bytes, at, change)
+    const table = this.#tables.get(change.relationOid)
+    if (table === undefined) {
+      // The server announces every relation before its first change.
+      throw new RetriableError(
+        'CONNECT_POSTGRES_PROTOCOL',
+        `A change of relation ${change.relationOid} came unannounced`,
+      )
+    }
+    if (table !== null && table.enums.length > 0 && change.newTuple >= 0) {
+      const unknown = unknownLabel(table, bytes, change.newTuple)
+      if (unknown !== null) return this.#refreshThenEmit(bytes, at, position, unknown)
+    }
+    this.#apply(table, bytes, at, position)
+    return null
+  }
+
+  /** A label that the schema does not list: ALTER TYPE … ADD VALUE sends no relation message. */
+  async #refreshThenEmit(bytes: Buffer, at: number, position: Lsn, typeOid: number): Promise<void> {
+    const relation = this.#relations.get(this.#change.relationOid)
+    if (relation !== undefined && (await this.#options.catalog.refreshEnums([typeOid]))) await this.#loadTable(relation)
+    decodeRowChange(bytes, at, this.#change)
+    this.#apply(this.#tables.get(this.#change.relationOid) ?? null, bytes, at, position)
+  }
+
+  #apply(table: TableSchema | null, bytes: Buffer, at: number, position: Lsn): void {
+    if (!this.#options.resume.admitsChange(position)) return
+    const tag = bytes[at]
+    const type: MessageType = tag === Tag.insert ? 'INSERT' : tag === Tag.update ? 'UPDATE' : 'DELETE'
+    this.#options.position.change(position, type)
+    if (table === null) return
+    const { newTuple, oldTuple } = this.#change
+    if (tag === Tag.insert)
+      this.#emit({ table, operation: 'c', bytes, position, before: -1, after: newTuple, keyFrom: newTuple })
+    else if (tag === Tag.delete) this.#delete(table, bytes, position, oldTuple, [])
+    else this.#update(table, bytes, position)
+  }
+
+  #update(table: TableSchema, bytes: Buffer, position: Lsn): void {
+    const { newTuple, oldTuple, oldIsFull } = this.#change
+    const { constants, skipUnchanged } = this.#options
+    if (table.key !== null && oldTuple >= 0 && !sameKey(table.key, bytes, oldTuple, newTuple, constants)) {
+      const { failures } = constants
+      const oldKey = new RowView(table.key, { bytes, tuple: oldTuple, oldTuple: -1, failures }).materialize()
+      const newKey = new RowView(table.key, { bytes, tuple: newTuple, oldTuple, failures }).materialize()
+      const header = (key: string, value: Value): Header => ({ key, schema: table.key?.schema ?? null, value })
+      this.#delete(table, bytes, position, oldTuple, [header('__debezium.newkey', newKey)])
+      const headers = [header('__debezium.oldkey', oldKey)]
+      this.#emit({
+        table,
+        operation: 'c',
+        bytes,
+        position,
+        before: -1,
+        after: newTuple,
+        keyFrom: newTuple,
+        lender: oldIsFull ? oldTuple : -1,
+        headers,
+      })
+      return
+    }
+    if (skipUnchanged && oldIsFull && sameRow(table.value, bytes, oldTuple, newTuple)) return
+    this.#emit({
+      table,
+      operation: 'u',
+      bytes,
+      position,
+      before: oldTuple,
+      after: newTuple,
+      keyFrom: newTuple,
+      lender: oldIsFull ? oldTuple : -1,
+    })
+  }
+
+  #delete(table: TableSchema, bytes: Buffer, position: Lsn, oldTuple: number, headers: Headers): void {
+    const deleted = this.#emit({
+      table,
+      operation: 'd',
+      bytes,
+      position,
+      before: oldTuple,
+      after: -1,
+      keyFrom: oldTuple,
+      headers,
+    })
+    if (deleted === null || !this.#options.tombstones) return
+    this.#records.push(
+      new SourceRecord({
+        sourcePartition: deleted.sourcePartition,
+        sourceOffset: deleted.sourceOffset,
+        topic: deleted.topic,
+        keySchema: deleted.keySchema,
+        key: deleted.rawKey,
+        headers: deleted.headers,
+      }),
+    )
+  }
+
+  #emit(event: EmittedEvent): SourceRecord | null {
+    const { table, operation, bytes, position, keyFrom } = event
+    const { skipped, partition, headers, constants, transactions } = this.#options
+    if (skipped.has(operation)) return null
+    const lender = event.lender ?? -1
+    const own = event.headers ?? []
+    const hasKey = table.key !== null && keyFrom >= 0
+    const transaction = transactions?.next(table.id, this.#xid, position) ?? null
+    const record = new SourceRecord({
+      sourcePartition: partition,
+      sourceOffset: this.#options.position.offset(),
+      topic: table.topic,
+      keySchema: hasKey ? table.key.schema : null,
+      key: hasKey
+        ? new RowView(table.key, { bytes, tuple: keyFrom, oldTuple: lender, failures: constants.failures })
+        : null,
+      valueSchema: table.envelope,
+      value: new EnvelopeView({
+        table,
+        context: this.#context,
+        operation,
+        lsn: position,
+        bytes,
+        before: event.before,
+        after: event.after,
+        lender,
+        transaction,
+        emitted: this.#emitted,
+      }),
+      headers: own.length === 0 ? headers : [...own, ...headers],
+    })
+    this.#records.push(record)
+    return record
+  }
+
+  #truncate(bytes: Buffer, at: number, position: Lsn): void {
+    if (!this.#options.resume.admitsChange(position)) return
+    const { position: progress } = this.#options
+    const oids = decodeTruncate(bytes, at)
+    for (const [index, oid] of oids.entries()) {
+      // Only the last table of the message moves lsn_proc: an offset before it repeats the message.
+      if (index === oids.length - 1) progress.change(position, 'TRUNCATE')
+      else progress.partialTruncate(position)
+      const table = this.#tables.get(oid)
+      if (table == null) continue
+      this.#emit({ table, operation: 't', bytes: noColumns, position, before: -1, after: -1, keyFrom: -1 })
+    }
+  }
+
+  #logicalMessage(bytes: Buffer, at: number, position: Lsn): void {
+    const { resume, filters, position: progress, transactions, partition, messageTopic } = this.#options
+    const message = decodeMessage(bytes, at)
+    if (!resume.admitsMessage(position, message.transactional)) return
+    if (message.transactional) progress.transactionalMessage(position)
+    else {
+      this.#time = this.#emitted
+      progress.freeMessage(position, BigInt(this.#emitted.us))
+    }
+    if (!filters.capturesMessage(message.prefix)) return
+    const context = message.transactional ? this.#context : this.#newContext(null)
+    const counted = message.transactional ? transactions : null
+    this.#records.push(
+      new SourceRecord({
+        sourcePartition: partition,
+        sourceOffset: progress.offset(),
+        topic: messageTopic,
+        keySchema: messageKeySchema,
+        key: { prefix: message.prefix },
+        valueSchema: this.#messageSchema,
+        value: new LogicalMessageView(this.#messageSchema, {
+          context,
+          lsn: position,
+          prefix: message.prefix,
+          content: encodeBinary(message.content, this.#options.binary),
+          transaction: counted?.next(messageCollection, this.#xid, position) ?? null,
+          emitted: this.#emitted,
+        }),
+      }),
+    )
+  }
+}
+
+interface EmittedEvent {
+  readonly table: TableSchema
+  readonly operation: Operation
+  readonly bytes: Buffer
+  readonly position: Lsn
+  readonly before: number
+  readonly after: number
+  /** Tuple that the key is taken from; −1: no key. */
+  readonly keyFrom: number
+  readonly lender?: number
+  readonly headers?: Headers
+}
+
+/** The offset's position did not come in its transaction: the session starts over and emits the transaction whole. */
+export class PositionMissingError extends RetriableError {
+  readonly xid: number
+
+  constructor(xid: number) {
+    super(
+      'CONNECT_POSTGRES_RESUME',
+      `The stored position was not found in transaction ${xid}; it is emitted again as a whole`,
+      {
+        retryAfterMs: 0,
+      },
+    )
+    this.xid = xid
+  }
+}

@@ -1,0 +1,132 @@
+/** The streaming part of a session: stream → decoder → batches, heartbeats, confirmation. */
+import type { Clock, Logger } from '../../worker/api/context.ts'
+import type { SourceRecord } from '../../worker/api/record.ts'
+import type { Catalog } from './catalog.ts'
+import type { Database } from './connection.ts'
+import type { EventConstants } from './envelope.ts'
+import type { Heartbeat } from './heartbeat.ts'
+import type { Lsn } from './lsn.ts'
+import { type StoredOffset, StreamPosition } from './offsets.ts'
+import type { ReplicationStream } from './replication-stream.ts'
+import { ResumeFilter } from './resume.ts'
+import type { Settings } from './settings.ts'
+import { StreamDecoder } from './stream-decoder.ts'
+import type { TableSchemas } from './table-schema.ts'
+import { TransactionMetadata } from './transaction-metadata.ts'
+
+export interface StreamPhaseOptions {
+  readonly settings: Settings
+  readonly constants: EventConstants
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly stream: ReplicationStream
+  readonly stored: StoredOffset | null
+  readonly start: Lsn
+  readonly distrustXid: number | null
+  readonly heartbeat: Heartbeat
+  readonly database: Database
+  readonly catalog: Catalog
+  readonly schemas: TableSchemas
+  nowUs(): number
+}
+
+export class StreamPhase implements AsyncDisposable {
+  readonly #options: StreamPhaseOptions
+  readonly #decoder: StreamDecoder
+  readonly #position: StreamPosition
+  #xmin: number | null = null
+  #xminReadMs = Number.NEGATIVE_INFINITY
+
+  constructor(options: StreamPhaseOptions) {
+    const { settings, stored, start } = options
+    this.#options = options
+    this.#position = new StreamPosition(stored, start)
+    const transactions = settings.transactionMetadata
+      ? new TransactionMetadata({ topic: settings.topics.transaction, partition: settings.partition }, this.#position)
+      : null
+    this.#decoder = new StreamDecoder({
+      catalog: options.catalog,
+      schemas: options.schemas,
+      filters: settings.filters,
+      constants: options.constants,
+      partition: settings.partition,
+      headers: settings.headers,
+      messageTopic: settings.topics.message,
+      binary: settings.tableOptions.values.binary,
+      skipped: settings.skipped,
+      tombstones: settings.tombstones,
+      skipUnchanged: settings.skipUnchanged,
+      position: this.#position,
+      resume: new ResumeFilter(stored, options.distrustXid),
+      transactions,
+      logger: options.logger,
+      nowUs: options.nowUs,
+      xmin: () => this.#xmin,
+    })
+  }
+
+  async poll(signal: AbortSignal): Promise<readonly SourceRecord[]> {
+    const { stream, settings, heartbeat } = this.#options
+    for (;;) {
+      await this.#followXmin()
+      if (!this.#decoder.hasMore) {
+        const segment = stream.take()
+        if (segment !== null) this.#decoder.feed(segment)
+      }
+      if (this.#decoder.hasMore) {
+        const records = await this.#decoder.decode(settings.batchRecords)
+        if (heartbeat.dueInMs <= 0) return [...records, ...(await this.#beat())]
+        if (records.length > 0) return records
+        if (signal.aborted) return []
+        continue
+      }
+      if (heartbeat.dueInMs <= 0) {
+        const beat = await this.#beat()
+        if (beat.length > 0) return beat
+      }
+      if (signal.aborted) return []
+      await stream.wait(Math.max(1, Math.min(settings.pollIntervalMs, heartbeat.dueInMs)), signal)
+      if (stream.isEmpty && signal.aborted) return []
+    }
+  }
+
+  /** @see ReplicationStream.confirm */
+  confirm(position: Lsn): void {
+    this.#options.stream.confirm(position)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#options.stream[Symbol.asyncDispose]()
+  }
+
+  /** A heartbeat record; none inside a transaction that is only partly decoded, nor before any offset exists. */
+  async #beat(): Promise<readonly SourceRecord[]> {
+    const { stream, heartbeat, stored } = this.#options
+    const idle = stream.isEmpty && !this.#decoder.hasMore && !this.#decoder.inTransaction
+    // Nothing that the slot would send lies before the log's end: once this record is durable, the slot may advance.
+    if (idle && stream.walEnd > this.#position.lsn) this.#position.idle(stream.walEnd)
+    if (
+      this.#position.messageType === null &&
+      stored === null &&
+      this.#position.lsnCommit === null &&
+      this.#options.start === 0n
+    )
+      return []
+    return [await heartbeat.record(this.#position.offset())]
+  }
+
+  async #followXmin(): Promise<void> {
+    const { settings, clock, database } = this.#options
+    if (settings.xminIntervalMs === 0 || clock.monotonicMs() - this.#xminReadMs < settings.xminIntervalMs) return
+    this.#xminReadMs = clock.monotonicMs()
+    const [row] = await database.rows<{ catalog_xmin: string | null }>(
+      'SELECT catalog_xmin FROM pg_replication_slots WHERE slot_name = $1',
+      [settings.slot],
+    )
+    this.#xmin = row?.catalog_xmin == null ? null : Number(row.catalog_xmin)
+  }
+}
+
+export function openStreamPhase(options: StreamPhaseOptions): StreamPhase {
+  return new StreamPhase(options)
+}

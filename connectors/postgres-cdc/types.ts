@@ -1,0 +1,475 @@
+/** Column type → schema and codec (Debezium's mapping). */
+import { createHash } from 'node:crypto'
+import {
+  Decimal,
+  decimalSchema,
+  makeSchema,
+  type SchemaSpec,
+  Schemas,
+  type Struct,
+  type Value,
+} from '../../worker/api/data.ts'
+import {
+  binarySpec,
+  conversionError,
+  encodeBinary,
+  type ReadFrom,
+  stringCodec,
+  textCodec,
+  type ValueCodec,
+  type ValueOptions,
+  valueCodec,
+} from './values/codec.ts'
+import {
+  circleSpec,
+  circleValue,
+  ewkbValue,
+  geographySpec,
+  geometricValues,
+  geometrySpec,
+  lineSpec,
+  lineValue,
+  pointSpec,
+  pointValue,
+} from './values/geometry.ts'
+import {
+  dateCodec,
+  intervalCodec,
+  type TemporalContext,
+  timeCodec,
+  timestampCodec,
+  zonedTimeCodec,
+  zonedTimestampCodec,
+} from './values/temporal-codecs.ts'
+import {
+  bitsToBytes,
+  parseArray,
+  parseBytea,
+  parseDecimal,
+  parseHstore,
+  parseMoney,
+  rescale,
+  stripZeros,
+  twosComplement,
+} from './values/text-formats.ts'
+
+/** A row of `pg_type`, with the labels of an enum. */
+export interface PgType {
+  readonly oid: number
+  readonly name: string
+  /** b base, e enum, d domain, c composite, r range, m multirange, p pseudo. */
+  readonly kind: string
+  readonly category: string
+  /** 0 unless an array (category A). */
+  readonly elementOid: number
+  /** 0 unless a domain. */
+  readonly baseOid: number
+  /** Modifier that a domain declares, else −1. */
+  readonly typmod: number
+  readonly labels: readonly string[]
+}
+
+export type TypeLookup = (oid: number) => PgType | undefined
+
+export interface TypeContext {
+  readonly options: ValueOptions
+  readonly lookup: TypeLookup
+  /** Types as array elements: labels of enums as they were first seen (Debezium never reads those again). */
+  readonly lookupElement: TypeLookup
+  readonly from: ReadFrom
+}
+
+export interface ResolvedType {
+  /** Root base type of a domain, else the type itself. */
+  readonly base: PgType
+  readonly typmod: number
+  readonly isDomain: boolean
+}
+
+/** Follows domains to their root; a domain's own modifier applies when the column has none. */
+export function resolveType(oid: number, typmod: number, lookup: TypeLookup): ResolvedType | null {
+  let type = lookup(oid)
+  let modifier = typmod
+  const isDomain = type?.kind === 'd'
+  while (type !== undefined && type.kind === 'd') {
+    if (modifier < 0) modifier = type.typmod
+    type = lookup(type.baseOid)
+  }
+  return type === undefined ? null : { base: type, typmod: modifier, isDomain }
+}
+
+/** Declared fractional digits of a temporal type; 6 when there are none declared. */
+export function temporalDigits(type: PgType, typmod: number): number {
+  if (typmod < 0) return 6
+  // An interval without a precision of its own shows the 65535 that its modifier holds.
+  return type.name === 'interval' ? typmod & 0xffff : typmod
+}
+
+/** Precision and scale of `numeric(p,s)`; null for `numeric`. A negative scale shows as 2048 less its size. */
+export function numericModifier(typmod: number): { readonly precision: number; readonly scale: number } | null {
+  return typmod < 4 ? null : { precision: ((typmod - 4) >> 16) & 0xffff, scale: (typmod - 4) & 0xffff & 0x7ff }
+}
+
+const namedString = (name: string): Partial<SchemaSpec> => ({ name, version: 1 })
+const plainStrings = new Set(
+  (
+    'char bpchar varchar text citext inet cidr macaddr macaddr8 int4range int8range numrange tsrange tstzrange ' +
+    'daterange isbn isbn13 issn issn13 ismn ismn13 ean13 upc'
+  ).split(' '),
+)
+const namedStrings: Readonly<Record<string, string>> = {
+  xml: 'io.debezium.data.Xml',
+  json: 'io.debezium.data.Json',
+  jsonb: 'io.debezium.data.Json',
+  uuid: 'io.debezium.data.Uuid',
+  ltree: 'io.debezium.data.Ltree',
+  tsvector: 'io.debezium.data.Tsvector',
+}
+const integers: Readonly<Record<string, SchemaSpec['type']>> = {
+  int2: 'INT16',
+  int4: 'INT32',
+  int8: 'INT64',
+  oid: 'INT64',
+}
+
+/** Types whose unchanged TOAST value has no stand-in of its own kind of text. */
+const neverToasted = new Set(['ltree', 'inet', 'cidr', 'macaddr', 'macaddr8'])
+
+/** Array elements that Debezium leaves out. */
+const unsupportedElements = new Set(['money', 'name', 'interval', 'varbit', 'xml', 'point', 'tsvector'])
+
+/**
+ * Codec of a column, or null for a type that is left out of events.
+ * @param type as `resolveType` gave it
+ */
+export function columnCodec(type: ResolvedType, context: TypeContext): ValueCodec | null {
+  const { base } = type
+  const known =
+    base.category === 'A' && base.elementOid !== 0
+      ? arrayCodec(base, type.typmod, context)
+      : scalarCodec(base, type.typmod, context, false)
+  return known ?? (context.options.includeUnknown ? unknownCodec(base, context) : null)
+}
+
+function scalarCodec(type: PgType, typmod: number, context: TypeContext, inArray: boolean): ValueCodec | null {
+  const { options, from } = context
+  const name = type.name
+  if (type.kind === 'e') return enumCodec(type, options)
+  if (type.kind === 'c') return null
+  const integer = integers[name]
+  if (integer !== undefined) return integerCodec(integer)
+  if (plainStrings.has(name)) {
+    const codec = stringCodec({}, options.placeholder)
+    return neverToasted.has(name) ? { ...codec, unavailable: undefined } : codec
+  }
+  const semantic = namedStrings[name]
+  if (semantic !== undefined) return stringCodec(namedString(semantic), options.placeholder)
+  const temporal: TemporalContext = { options, from, inArray, digits: temporalDigits(type, typmod) }
+  switch (name) {
+    case 'bool':
+      return booleanCodec(116)
+    case 'float4':
+      return floatCodec('FLOAT32')
+    case 'float8':
+      return floatCodec('FLOAT64')
+    case 'numeric':
+      return numericCodec(typmod, options)
+    case 'money':
+      return moneyCodec(options)
+    case 'bit':
+    case 'varbit':
+      return bitCodec(typmod)
+    case 'name':
+      return nameCodec(options, from)
+    case 'bytea':
+      return byteaCodec(options)
+    case 'hstore':
+      return hstoreCodec(options)
+    case 'date':
+      return dateCodec(temporal)
+    case 'time':
+      return timeCodec(temporal)
+    case 'timetz':
+      return zonedTimeCodec(temporal)
+    case 'timestamp':
+      return timestampCodec(temporal)
+    case 'timestamptz':
+      return zonedTimestampCodec(temporal)
+    case 'interval':
+      return intervalCodec(temporal)
+    default:
+      return geometricCodec(name) ?? vectorCodec(name)
+  }
+}
+
+function integerCodec(type: SchemaSpec['type']): ValueCodec {
+  const wide = type === 'INT64'
+  return {
+    spec: { type },
+    fallback: wide ? 0n : 0,
+    unavailable: undefined,
+    read: (bytes, start, end) => {
+      const text = bytes.toString('latin1', start, end)
+      return wide ? BigInt(text) : Number(text)
+    },
+    write: (bytes, start, end, out) => out.integerText(bytes, start, end),
+  }
+}
+
+function booleanCodec(trueByte: number): ValueCodec {
+  return {
+    spec: { type: 'BOOLEAN' },
+    fallback: false,
+    unavailable: undefined,
+    read: (bytes, start) => bytes[start] === trueByte,
+    write: (bytes, start, _end, out) => out.boolean(bytes[start] === trueByte),
+  }
+}
+
+function floatCodec(type: 'FLOAT32' | 'FLOAT64'): ValueCodec {
+  // Number() reads NaN, Infinity and -Infinity as PostgreSQL writes them.
+  const read = (bytes: Buffer, start: number, end: number) => Number(bytes.toString('latin1', start, end))
+  return {
+    spec: { type },
+    fallback: 0,
+    unavailable: undefined,
+    read,
+    write: (bytes, start, end, out) => out.float(read(bytes, start, end)),
+  }
+}
+
+export const variableScaleDecimal: SchemaSpec = {
+  type: 'STRUCT',
+  name: 'io.debezium.data.VariableScaleDecimal',
+  version: 1,
+  doc: 'Variable scaled decimal',
+  fields: [
+    { name: 'scale', schema: Schemas.int32 },
+    { name: 'value', schema: Schemas.bytes },
+  ],
+}
+
+export function variableScaleValue(value: Decimal): Struct {
+  const { unscaled, scale } = stripZeros(value)
+  return { scale, value: twosComplement(unscaled) }
+}
+
+const specialNumbers: Readonly<Record<string, string>> = {
+  NaN: 'NAN',
+  Infinity: 'POSITIVE_INFINITY',
+  '-Infinity': 'NEGATIVE_INFINITY',
+}
+
+function numericCodec(typmod: number, options: ValueOptions): ValueCodec {
+  const modifier = numericModifier(typmod)
+  if (options.decimals === 'double') return floatCodec('FLOAT64')
+  if (options.decimals === 'string') {
+    const zero = new Decimal(0n, modifier?.scale ?? 0).toString()
+    return textCodec({ spec: { type: 'STRING' }, fallback: zero }, (text) => specialNumbers[text] ?? text)
+  }
+  const decimal = (text: string): Decimal => {
+    const value = parseDecimal(text)
+    if (value === null) throw conversionError('numeric')
+    return value
+  }
+  if (modifier === null) {
+    const fallback = variableScaleValue(new Decimal(0n, 0))
+    return textCodec({ spec: variableScaleDecimal, fallback }, (text) => variableScaleValue(decimal(text)))
+  }
+  const { precision, scale } = modifier
+  const parameters = { 'connect.decimal.precision': String(precision) }
+  return textCodec({ spec: decimalSchema(scale, { parameters }), fallback: new Decimal(0n, scale) }, (text) =>
+    rescale(decimal(text), scale),
+  )
+}
+
+function moneyCodec(options: ValueOptions): ValueCodec {
+  const money = (text: string): Decimal => {
+    const value = parseMoney(text)
+    if (value === null) throw conversionError('money')
+    return value
+  }
+  const scale = options.moneyFractionDigits
+  if (options.decimals === 'double') {
+    return textCodec({ spec: { type: 'FLOAT64' }, fallback: 0 }, (text) => Number(money(text).toString()))
+  }
+  if (options.decimals === 'string') {
+    return textCodec({ spec: { type: 'STRING' }, fallback: '0.00' }, (text) => money(text).toString())
+  }
+  return textCodec({ spec: decimalSchema(scale), fallback: new Decimal(0n, scale) }, (text) =>
+    rescale(money(text), scale),
+  )
+}
+
+function bitCodec(typmod: number): ValueCodec {
+  if (typmod === 1) return booleanCodec(49)
+  const length = typmod < 0 ? 2_147_483_647 : typmod
+  return textCodec({ spec: bitSpec(length), fallback: new Uint8Array(0) }, bitsToBytes)
+}
+
+function bitSpec(length: number): SchemaSpec {
+  return { type: 'BYTES', name: 'io.debezium.data.Bits', version: 1, parameters: { length: String(length) } }
+}
+
+/** `name` columns carry a value in snapshots only: Debezium's stream decoder does not know the type. */
+function nameCodec(options: ValueOptions, from: ReadFrom): ValueCodec {
+  const codec = stringCodec({}, options.placeholder)
+  return from === 'snapshot' ? codec : { ...codec, read: () => null, write: (_b, _s, _e, out) => out.null() }
+}
+
+function byteaCodec(options: ValueOptions): ValueCodec {
+  const mode = options.binary
+  // The placeholder is not encoded in the text modes.
+  const unavailable = mode === 'bytes' ? options.placeholder : Buffer.from(options.placeholder).toString('utf8')
+  const fallback = encodeBinary(new Uint8Array(0), mode)
+  return textCodec({ spec: binarySpec(mode), fallback, unavailable }, (text) => encodeBinary(parseBytea(text), mode))
+}
+
+function hstoreCodec(options: ValueOptions): ValueCodec {
+  const placeholder = Buffer.from(options.placeholder).toString('utf8')
+  if (options.hstore === 'map') {
+    const spec: SchemaSpec = { type: 'MAP', keySchema: Schemas.string, valueSchema: Schemas.optionalString }
+    const unavailable: Value = new Map([[placeholder, placeholder]])
+    return textCodec({ spec, fallback: new Map(), unavailable }, parseHstore)
+  }
+  const spec: SchemaSpec = { type: 'STRING', name: 'io.debezium.data.Json', version: 1 }
+  const unavailable = JSON.stringify({ [placeholder]: placeholder })
+  return textCodec({ spec, fallback: '{}', unavailable }, (text) =>
+    JSON.stringify(Object.fromEntries(parseHstore(text))),
+  )
+}
+
+export function enumSpec(type: PgType): SchemaSpec {
+  const parameters = { allowed: type.labels.join(',') }
+  return { type: 'STRING', name: 'io.debezium.data.Enum', version: 1, parameters }
+}
+
+function enumCodec(type: PgType, options: ValueOptions): ValueCodec {
+  return { ...stringCodec({}, options.placeholder), spec: enumSpec(type), unavailable: undefined }
+}
+
+function geometricCodec(name: string): ValueCodec | null {
+  const struct = (spec: SchemaSpec, fallbackText: string, parse: (text: string) => Struct | null): ValueCodec =>
+    textCodec({ spec, fallback: parse(fallbackText) }, (text) => {
+      const value = parse(text)
+      if (value === null) throw conversionError(name)
+      return value
+    })
+  if (name === 'point') return struct(pointSpec, '(0,0)', pointValue)
+  if (name === 'line') return struct(lineSpec, '{0,1,0}', lineValue)
+  if (name === 'circle') return struct(circleSpec, '<(0,0),0>', circleValue)
+  if (name === 'geometry') return struct(geometrySpec, '010700000000000000', (text) => ewkbValue(text, true))
+  if (name === 'geography') return struct(geographySpec, '010700000000000000', (text) => ewkbValue(text, false))
+  const parse = geometricValues[name]
+  return parse === undefined ? null : struct(geometrySpec, name === 'box' ? '(0,0),(0,0)' : '((0,0))', parse)
+}
+
+function vectorCodec(name: string): ValueCodec | null {
+  if (name === 'vector' || name === 'halfvec') {
+    const double = name === 'vector'
+    const spec: SchemaSpec = {
+      type: 'ARRAY',
+      name: double ? 'io.debezium.data.DoubleVector' : 'io.debezium.data.FloatVector',
+      version: 1,
+      valueSchema: double ? Schemas.float64 : Schemas.float32,
+    }
+    return textCodec({ spec, fallback: [] }, (text) => text.slice(1, -1).split(',').map(Number))
+  }
+  if (name !== 'sparsevec') return null
+  const vector = makeSchema({ type: 'MAP', keySchema: Schemas.int16, valueSchema: Schemas.float64 })
+  const spec: SchemaSpec = {
+    type: 'STRUCT',
+    name: 'io.debezium.data.SparseDoubleVector',
+    version: 1,
+    fields: [
+      { name: 'dimensions', schema: Schemas.int16 },
+      { name: 'vector', schema: vector },
+    ],
+  }
+  return textCodec({ spec, fallback: { dimensions: 0, vector: new Map() } }, sparseVector)
+}
+
+/** `{1:1.5,3:2}/5` */
+function sparseVector(text: string): Struct {
+  const match = /^\{(.*)\}\/(\d+)$/.exec(text)
+  const dimensions = Number(match?.[2] ?? Number.NaN)
+  if (match === null || dimensions > 32_767) throw conversionError('sparsevec')
+  const entries = (match[1] as string).split(',').filter((item) => item !== '')
+  const pairs = entries.map((item) => item.split(':').map(Number) as [number, number])
+  return { dimensions, vector: new Map<Value, Value>(pairs) }
+}
+
+// ---- arrays ---------------------------------------------------------------------------------------------------------
+
+const scratch = (text: string): Buffer => Buffer.from(text, 'utf8')
+
+function arrayCodec(type: PgType, typmod: number, context: TypeContext): ValueCodec | null {
+  const element = context.lookupElement(type.elementOid)
+  if (element === undefined || element.kind === 'd' || unsupportedElements.has(element.name)) return null
+  // Debezium gives bit(n)[] the schema of its element and no value.
+  if (element.name === 'bit') {
+    return valueCodec({ spec: bitSpec(typmod), fallback: new Uint8Array(0) }, () => null)
+  }
+  const codec = scalarCodec(element, typmod, context, true)
+  if (codec === null || geometricValues[element.name] !== undefined) return null
+  const valueSchema = makeSchema({ ...codec.spec, optional: element.kind !== 'e' })
+  const unavailable = unavailableArray(element, codec, context.options)
+  return textCodec({ spec: { type: 'ARRAY', valueSchema }, fallback: [], unavailable }, (text) => {
+    const items = parseArray(text)
+    if (items === null) throw conversionError(type.name)
+    return items.map((item) => {
+      // A nested array is not modelled: its elements come out as null.
+      if (item.text === null || item.nested) return null
+      const bytes = scratch(item.text)
+      return codec.read(bytes, 0, bytes.length)
+    })
+  })
+}
+
+/** What Debezium puts in place of an unchanged TOAST array; undefined where its placeholder does not fit. */
+function unavailableArray(element: PgType, codec: ValueCodec, options: ValueOptions): Value | undefined {
+  const bytes = Array.from(options.placeholder)
+  switch (element.name) {
+    case 'int4':
+    case 'date':
+      return typeof codec.fallback === 'number' ? bytes : undefined
+    case 'int8':
+      return bytes.map(BigInt)
+    case 'uuid':
+      return [nameUuid(options.placeholder)]
+    case 'text':
+    case 'varchar':
+    case 'bpchar':
+    case 'json':
+    case 'jsonb':
+    case 'bytea':
+      return codec.unavailable === undefined ? undefined : [codec.unavailable]
+    default:
+      return undefined
+  }
+}
+
+/** Version 3 UUID of raw bytes, as Java's `UUID.nameUUIDFromBytes`. */
+function nameUuid(bytes: Uint8Array): string {
+  const digest = createHash('md5').update(bytes).digest()
+  digest[6] = ((digest[6] as number) & 0x0f) | 0x30
+  digest[8] = ((digest[8] as number) & 0x3f) | 0x80
+  return digest.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
+}
+
+/** `include.unknown.datatypes`: the text's bytes in the binary mode; arrays of domains element by element. */
+function unknownCodec(type: PgType, context: TypeContext): ValueCodec | null {
+  const mode = context.options.binary
+  const element = type.category === 'A' ? context.lookup(type.elementOid) : undefined
+  const fallback = encodeBinary(new Uint8Array(0), mode)
+  const encode = (text: string): Value => encodeBinary(new Uint8Array(Buffer.from(text, 'utf8')), mode)
+  if (element === undefined) {
+    return type.category === 'A' ? null : textCodec({ spec: binarySpec(mode), fallback }, encode)
+  }
+  // Arrays of types that Debezium knows as scalars only stay out even so.
+  if (element.kind !== 'd') return null
+  const valueSchema = makeSchema({ ...binarySpec(mode), optional: true })
+  return textCodec({ spec: { type: 'ARRAY', valueSchema }, fallback: [] }, (text) =>
+    (parseArray(text) ?? []).map((item) => (item.text === null ? null : encode(item.text))),
+  )
+}
