@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, existsSync, mkdirSync, openSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -70,16 +70,20 @@ async function stop(child: ChildProcess): Promise<void> {
   clearTimeout(timer)
 }
 
+let built: Buffer | null = null
+
 interface Command {
   readonly executable: string
   readonly args: readonly string[]
   readonly properties: Readonly<Record<string, string>>
 }
 
+/** The compiled worker, as images and packages run it; built once per run of the bench. */
 function sluiceCommand(): Command {
+  built ??= execFileSync(process.execPath, [join(projectRoot, 'test/build.ts')], { cwd: projectRoot })
   return {
     executable: process.execPath,
-    args: [join(projectRoot, 'worker/main.ts'), 'distributed'],
+    args: [join(projectRoot, 'dist/worker/main.js'), 'distributed'],
     properties: {},
   }
 }
