@@ -70,7 +70,7 @@ async function stop(child: ChildProcess): Promise<void> {
   clearTimeout(timer)
 }
 
-let built: Buffer | null = null
+let built = false
 
 interface Command {
   readonly executable: string
@@ -80,7 +80,9 @@ interface Command {
 
 /** The compiled worker, as images and packages run it; built once per run of the bench. */
 function sluiceCommand(): Command {
-  built ??= execFileSync(process.execPath, [join(projectRoot, 'test/build.ts')], { cwd: projectRoot })
+  if (!built)
+    execFileSync(process.execPath, [join(projectRoot, 'test/build.ts')], { cwd: projectRoot, stdio: 'inherit' })
+  built = true
   return {
     executable: process.execPath,
     args: [join(projectRoot, 'dist/worker/main.js'), 'distributed'],
