@@ -1,7 +1,13 @@
 /** One record batch of the producer, from its first record to the broker's answer. */
 import type { CompressionType } from './compression.ts'
 import { readBatchHeader, readRecords } from './record-batch.ts'
-import { NO_PRODUCER, type ProducerState, RecordBatchBuilder, writeProducerState } from './record-batch-builder.ts'
+import {
+  addSequence,
+  NO_PRODUCER,
+  type ProducerState,
+  RecordBatchBuilder,
+  writeProducerState,
+} from './record-batch-builder.ts'
 import type { Delivery, RecordHeader } from './types.ts'
 
 /** Part of a batch that shares one delivery object. */
@@ -127,8 +133,7 @@ export class ProducerBatch {
   }
 }
 
-/** Sequence that follows a batch; wraps from 2^31 - 1 to 0, as the broker expects. */
+/** Sequence that follows a batch. */
 export function nextSequence(batch: ProducerBatch): number {
-  const sum = batch.baseSequence + batch.count
-  return sum > 0x7fffffff ? sum - 0x80000000 : sum
+  return addSequence(batch.baseSequence, batch.count)
 }
