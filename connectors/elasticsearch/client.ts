@@ -1,0 +1,163 @@
+import { readFile } from 'node:fs/promises'
+import type { ConnectionOptions } from 'node:tls'
+import { Client, HttpConnection } from '@elastic/elasticsearch'
+import type { Password } from '../../worker/api/config.ts'
+import { ConfigError } from '../../worker/api/errors.ts'
+import type { ElasticsearchSinkConfig } from './config-options.ts'
+
+/** One request; the body, if any, is sent as it is. */
+export interface ServerRequest {
+  readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST'
+  readonly path: string
+  readonly query?: string
+  readonly json?: string
+  readonly ndjson?: Uint8Array
+}
+
+/** The part of the client that the connector uses: one request, no retries of its own. */
+export interface ServerConnection {
+  /** @throws the client's errors; `classify` knows them */
+  request(request: ServerRequest, signal?: AbortSignal): Promise<unknown>
+  close(): Promise<void>
+}
+
+type ClientOptions = ConstructorParameters<typeof Client>[0]
+
+// Plain JSON is understood by every server from 7 on, while the client's own media types tie it to one major version.
+const jsonHeaders = { accept: 'application/json', 'content-type': 'application/json' }
+const ndjsonHeaders = { accept: 'application/json', 'content-type': 'application/x-ndjson' }
+
+/** Opens no connection yet. @throws ConfigError for stores that cannot be read */
+export async function openConnection(config: ElasticsearchSinkConfig): Promise<ServerConnection> {
+  const timeout = config['read.timeout.ms']
+  const client = new Client(await clientOptions(config))
+  return {
+    async request({ method, path, query, json, ndjson }, signal) {
+      const body = ndjson ?? json
+      return await client.transport.request(
+        {
+          method,
+          path,
+          ...(query !== undefined && { querystring: query }),
+          ...(ndjson !== undefined ? { bulkBody: asBuffer(ndjson) } : body !== undefined && { body }),
+        },
+        {
+          // This connector counts its retries itself: one layer repeats, not two.
+          maxRetries: 0,
+          retryOnTimeout: false,
+          headers: ndjson === undefined ? jsonHeaders : ndjsonHeaders,
+          requestTimeout: timeout === 0 ? 0x7fffffff : timeout,
+          ...(signal !== undefined && { signal }),
+        },
+      )
+    },
+    close: async () => client.close(),
+  }
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+async function clientOptions(config: ElasticsearchSinkConfig): Promise<ClientOptions> {
+  const idleMs = config['max.connection.idle.time.ms']
+  const connectMs = config['connection.timeout.ms']
+  const connections = Math.max(10, 2 * config['max.in.flight.requests'])
+  const keepAliveMs = idleMs < 0 ? 0x7fffffff : Math.max(1, idleMs)
+  const tls = config['elastic.security.protocol'].toUpperCase() === 'SSL' ? await tlsOptions(config) : null
+  const proxy = proxyUrl(config)
+  const common: ClientOptions = {
+    nodes: config['connection.url'].map((url) => url.replace(/\/+$/, '')),
+    maxRetries: 0,
+    compression: config['connection.compression'],
+    enableMetaHeader: false,
+    redaction: { type: 'remove' },
+    ...authOptions(config),
+    // The client hands these options to the connector of its sockets, encrypted or not.
+    tls: { ...tls, timeout: connectMs },
+  }
+  if (proxy !== null) return { ...common, Connection: HttpConnection, proxy, agent: { maxSockets: connections } }
+  return {
+    ...common,
+    agent: {
+      connections,
+      keepAliveTimeout: keepAliveMs,
+      keepAliveMaxTimeout: keepAliveMs,
+    },
+  }
+}
+
+function authOptions(config: ElasticsearchSinkConfig): Partial<Pick<ClientOptions, 'auth'>> {
+  const type = config['auth.type'].toLowerCase()
+  const auto = type === 'auto'
+  const apiKey = config['auth.api.key']
+  const bearer = config['auth.bearer.token']
+  const username = config['connection.username']
+  const password = config['connection.password']
+  if (apiKey !== null && (auto || type === 'api_key')) return { auth: { apiKey: apiKey.reveal() } }
+  if (bearer !== null && (auto || type === 'bearer')) return { auth: { bearer: bearer.reveal() } }
+  if (username !== null && password !== null && (auto || type === 'basic')) {
+    return { auth: { username, password: password.reveal() } }
+  }
+  return {}
+}
+
+function proxyUrl(config: ElasticsearchSinkConfig): string | null {
+  if (config['proxy.host'] === '') return null
+  const url = new URL(`http://${config['proxy.host']}:${config['proxy.port']}`)
+  url.username = config['proxy.username']
+  url.password = config['proxy.password']?.reveal() ?? ''
+  return url.href
+}
+
+async function tlsOptions(config: ElasticsearchSinkConfig): Promise<ConnectionOptions> {
+  const trust = await store(config, 'truststore')
+  const key = await store(config, 'keystore')
+  const passphrase = secret(config['elastic.https.ssl.key.password']) ?? key.passphrase
+  const ca = secret(config['elastic.https.ssl.truststore.certificates']) ?? trust.pem
+  const cert = secret(config['elastic.https.ssl.keystore.certificate.chain']) ?? key.pem
+  const keyText = secret(config['elastic.https.ssl.keystore.key']) ?? key.pem
+  const ciphers = config['elastic.https.ssl.cipher.suites']
+  const versions = config['elastic.https.ssl.enabled.protocols']
+  return {
+    ...(ca !== null && { ca }),
+    ...(cert !== null && { cert }),
+    ...(keyText !== null && { key: keyText }),
+    // Node takes trusted certificates out of the same PKCS12 file that holds the key, and of one without a key.
+    ...((key.pfx ?? trust.pfx) !== null && {
+      pfx: key.pfx ?? trust.pfx ?? '',
+      passphrase: passphrase ?? trust.passphrase ?? '',
+    }),
+    ...(key.pfx === null && passphrase !== null && { passphrase }),
+    ...(ciphers !== null && ciphers.length > 0 && { ciphers: ciphers.join(':') }),
+    minVersion: versions.includes('TLSv1.2') ? 'TLSv1.2' : 'TLSv1.3',
+    ...(config['elastic.https.ssl.endpoint.identification.algorithm'] === '' && {
+      checkServerIdentity: () => undefined,
+    }),
+  }
+}
+
+interface Store {
+  readonly pem: string | null
+  readonly pfx: Buffer | null
+  readonly passphrase: string | null
+}
+
+async function store(config: ElasticsearchSinkConfig, kind: 'truststore' | 'keystore'): Promise<Store> {
+  const location = config[`elastic.https.ssl.${kind}.location`]
+  if (location === null || location === '') return { pem: null, pfx: null, passphrase: null }
+  const type = config[`elastic.https.ssl.${kind}.type`].toUpperCase()
+  const passphrase = secret(config[`elastic.https.ssl.${kind}.password`])
+  if (type === 'PEM') return { pem: await readFile(location, 'utf8'), pfx: null, passphrase }
+  if (type === 'PKCS12') return { pem: null, pfx: await readFile(location), passphrase }
+  throw new ConfigError([
+    {
+      option: `elastic.https.ssl.${kind}.type`,
+      message: `${type} cannot be read: use PEM, or convert the file (keytool -importkeystore -deststoretype PKCS12) and set PKCS12`,
+    },
+  ])
+}
+
+function secret(password: Password | null): string | null {
+  return password?.reveal() ?? null
+}

@@ -1,0 +1,166 @@
+import type { ConfigProblem } from '../../worker/api/errors.ts'
+import type { ElasticsearchSinkConfig } from './config-options.ts'
+
+/** One rule between options: the message goes to every option named. */
+type Rule = (config: ElasticsearchSinkConfig) => readonly [message: string, ...options: string[]] | null
+
+const isSet = (value: unknown): boolean => value !== null && value !== ''
+
+/** Whether topics go to data streams, of either mode. */
+export function usesDataStreams(config: ElasticsearchSinkConfig): boolean {
+  const usage = config['external.resource.usage'].toLowerCase()
+  return usage === 'datastream' || usage === 'alias_datastream' || namesDataStreams(config)
+}
+
+/** Whether data stream names are made from type, dataset and namespace. */
+export function namesDataStreams(config: ElasticsearchSinkConfig): boolean {
+  return config['data.stream.type'].toLowerCase() !== 'none' && config['data.stream.dataset'] !== ''
+}
+
+const rules: readonly Rule[] = [
+  (c) =>
+    isSet(c['connection.username']) === isSet(c['connection.password'])
+      ? null
+      : [
+          'Both connection.username and connection.password must be set, or neither',
+          'connection.username',
+          'connection.password',
+        ],
+  (c) =>
+    (c['external.resource.usage'].toLowerCase() !== 'disabled') === c['topic.to.external.resource.mapping'].length > 0
+      ? null
+      : [
+          'external.resource.usage other than disabled needs topic.to.external.resource.mapping, and the other way round',
+          'external.resource.usage',
+          'topic.to.external.resource.mapping',
+        ],
+  (c) =>
+    c['external.resource.usage'].toLowerCase() !== 'disabled' &&
+    (c['data.stream.type'].toLowerCase() !== 'none' || isSet(c['data.stream.dataset']))
+      ? [
+          'Existing resources and names of data streams exclude each other',
+          'external.resource.usage',
+          'data.stream.type',
+          'data.stream.dataset',
+        ]
+      : null,
+  (c) =>
+    c['topic.to.external.resource.mapping'].length > c['max.external.resource.mappings']
+      ? [
+          `More than max.external.resource.mappings=${c['max.external.resource.mappings']} pairs`,
+          'topic.to.external.resource.mapping',
+          'max.external.resource.mappings',
+        ]
+      : null,
+  (c) =>
+    (c['data.stream.type'].toLowerCase() !== 'none') === isSet(c['data.stream.dataset'])
+      ? null
+      : ['data.stream.type and data.stream.dataset must be set together', 'data.stream.type', 'data.stream.dataset'],
+  (c) =>
+    c['data.stream.timestamp.field'].length > 0 && !usesDataStreams(c)
+      ? [
+          'data.stream.timestamp.field needs a data stream',
+          'data.stream.timestamp.field',
+          'data.stream.type',
+          'data.stream.dataset',
+        ]
+      : null,
+  (c) =>
+    usesDataStreams(c) && c['write.method'].toLowerCase() === 'upsert'
+      ? ['Data streams take write.method=insert only', 'write.method', 'data.stream.type', 'data.stream.dataset']
+      : null,
+  (c) =>
+    usesDataStreams(c) && c['behavior.on.null.values'].toLowerCase() === 'delete'
+      ? [
+          'Data streams do not delete: use ignore or fail',
+          'behavior.on.null.values',
+          'data.stream.type',
+          'data.stream.dataset',
+        ]
+      : null,
+  (c) =>
+    c['key.ignore'] && c['topic.key.ignore'].length > 0
+      ? ['topic.key.ignore has no meaning with key.ignore=true', 'key.ignore', 'topic.key.ignore']
+      : null,
+  (c) =>
+    c['schema.ignore'] && c['topic.schema.ignore'].length > 0
+      ? ['topic.schema.ignore has no meaning with schema.ignore=true', 'schema.ignore', 'topic.schema.ignore']
+      : null,
+  (c) =>
+    isSet(c['kerberos.user.principal']) || isSet(c['kerberos.keytab.path'])
+      ? [
+          'Kerberos is not supported yet: use basic authentication, auth.api.key or auth.bearer.token',
+          'kerberos.user.principal',
+          'kerberos.keytab.path',
+        ]
+      : null,
+  (c) =>
+    c['linger.ms'] > c['flush.timeout.ms']
+      ? ['linger.ms must not be larger than flush.timeout.ms', 'linger.ms', 'flush.timeout.ms']
+      : null,
+  (c) =>
+    c['max.buffered.records'] < c['batch.size'] * c['max.in.flight.requests']
+      ? [
+          'max.buffered.records must be at least batch.size × max.in.flight.requests',
+          'max.buffered.records',
+          'batch.size',
+          'max.in.flight.requests',
+        ]
+      : null,
+  (c) =>
+    !isSet(c['proxy.host']) && (isSet(c['proxy.username']) || isSet(c['proxy.password']))
+      ? ['Credentials of a proxy need proxy.host', 'proxy.host', 'proxy.username', 'proxy.password']
+      : null,
+  (c) =>
+    isSet(c['proxy.host']) && isSet(c['proxy.username']) !== isSet(c['proxy.password'])
+      ? ['Both proxy.username and proxy.password must be set, or neither', 'proxy.username', 'proxy.password']
+      : null,
+  (c) => {
+    const given = sslMaterial(c)
+    const ssl = c['elastic.security.protocol'].toUpperCase() === 'SSL'
+    if (!ssl && given) return ['elastic.https.ssl.* needs elastic.security.protocol=SSL', 'elastic.security.protocol']
+    return ssl && !given
+      ? [
+          'elastic.security.protocol=SSL needs a truststore or a keystore in elastic.https.ssl.*',
+          'elastic.security.protocol',
+        ]
+      : null
+  },
+  (c) => missingCredential(c),
+]
+
+function sslMaterial(c: ElasticsearchSinkConfig): boolean {
+  return (
+    isSet(c['elastic.https.ssl.truststore.location']) ||
+    isSet(c['elastic.https.ssl.truststore.certificates']) ||
+    isSet(c['elastic.https.ssl.keystore.location']) ||
+    isSet(c['elastic.https.ssl.keystore.certificate.chain'])
+  )
+}
+
+function missingCredential(c: ElasticsearchSinkConfig): ReturnType<Rule> {
+  switch (c['auth.type'].toLowerCase()) {
+    case 'basic':
+      return isSet(c['connection.username'])
+        ? null
+        : ['auth.type=basic needs connection.username', 'auth.type', 'connection.username']
+    case 'api_key':
+      return isSet(c['auth.api.key']) ? null : ['auth.type=api_key needs auth.api.key', 'auth.type', 'auth.api.key']
+    case 'bearer':
+      return isSet(c['auth.bearer.token'])
+        ? null
+        : ['auth.type=bearer needs auth.bearer.token', 'auth.type', 'auth.bearer.token']
+    default:
+      return null
+  }
+}
+
+/** All violated rules between options; no I/O. */
+export function checkOptions(config: ElasticsearchSinkConfig): readonly ConfigProblem[] {
+  return rules.flatMap((rule) => {
+    const violation = rule(config)
+    if (violation === null) return []
+    const [message, ...options] = violation
+    return options.map((option) => ({ option, message }))
+  })
+}

@@ -1,0 +1,63 @@
+import { existsSync } from 'node:fs'
+import type { Validator } from '../../worker/api/config.ts'
+
+/** Every element is an http or https URL. */
+export const urlList: Validator = {
+  description: 'list of valid URIs',
+  check: (_, value) => {
+    const urls = value as readonly string[] | null
+    if (urls === null || urls.length === 0) return 'At least one URL is needed, e.g. http://localhost:9200'
+    const bad = urls.some((url) => !URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
+    return bad ? 'The provided url list is invalid: each element must look like http://host:port' : null
+  },
+}
+
+/** A part of a data stream name. */
+export const dataStreamPart: Validator = {
+  description: 'lower-case name of at most 100 characters without \\ / * ? " < > | space , # - :',
+  check: (option, value) => {
+    const text = String(value ?? '')
+    if (text.length > 100) return 'must be at most 100 characters long'
+    if (option !== 'data.stream.type' && text !== text.toLowerCase()) return 'must be all lowercase'
+    return /[\\/*?"<>| ,#\-:]/.test(text) ? 'must not contain any of \\ / * ? " < > | space , # - :' : null
+  },
+}
+
+/** Pairs `topic:resource` without repeats. */
+export const resourceMapping: Validator = {
+  description: 'list of topic:resource',
+  check: (_, value) => {
+    const pairs = value as readonly string[]
+    const topics = new Set<string>()
+    const resources = new Set<string>()
+    for (const pair of pairs) {
+      const [topic = '', resource = '', ...rest] = pair.split(':').map((part) => part.trim())
+      if (topic === '' || resource === '' || rest.length > 0) return `${pair} is not of the form topic:resource`
+      if (topics.has(topic)) return `topic ${topic} is mapped twice`
+      if (resources.has(resource)) return `resource ${resource} is mapped twice`
+      topics.add(topic)
+      resources.add(resource)
+    }
+    return null
+  },
+}
+
+export const keytabPath: Validator = {
+  description: 'existing file with the extension .keytab',
+  check: (_, value) => {
+    if (value === null || value === '') return null
+    const path = String(value)
+    if (!path.endsWith('.keytab')) return 'The provided path must end with .keytab'
+    return existsSync(path) ? null : 'The provided keytab file does not exist'
+  },
+}
+
+/** Topic → resource of `topic.to.external.resource.mapping`. */
+export function parseResourceMapping(pairs: readonly string[]): ReadonlyMap<string, string> {
+  return new Map(
+    pairs.map((pair) => {
+      const colon = pair.indexOf(':')
+      return [pair.slice(0, colon).trim(), pair.slice(colon + 1).trim()]
+    }),
+  )
+}

@@ -1,0 +1,75 @@
+import { Float64, type Schema, type Value } from '../../worker/api/data.ts'
+import { DataError } from '../../worker/api/errors.ts'
+import { javaClass } from '../../worker/api/json-writer.ts'
+import { lastHeader, type SinkRecord } from '../../worker/api/record.ts'
+
+/** Longest `_id` in UTF-8 bytes; the server refuses a longer one. */
+export const maxDocumentIdBytes = 512
+
+const idTypes: ReadonlySet<Schema['type']> = new Set(['INT8', 'INT16', 'INT32', 'INT64', 'STRING'])
+
+/**
+ * The document id that a key stands for: text, or the digits of an integer.
+ * @throws DataError with Confluent's texts
+ */
+export function keyToId(schema: Schema | null, key: Value): string {
+  if (key === null) throw bad('Key is used as document id and can not be null.')
+  const type = schema?.type ?? inferType(key)
+  const isText = typeof key === 'string'
+  const isInteger = typeof key === 'bigint' || (typeof key === 'number' && Number.isInteger(key))
+  if (type === null || !idTypes.has(type) || !(isText || isInteger)) {
+    throw bad(`${type ?? javaClass(key)} is not supported as the document id.`)
+  }
+  const id = String(key)
+  if (id === '') throw bad('Key is used as document id and can not be empty.')
+  // Found out here: the server refuses the bulk request as a whole, with every document in it.
+  if (Buffer.byteLength(id) > maxDocumentIdBytes) {
+    throw bad(`The key has more than ${maxDocumentIdBytes} bytes, the longest document id.`)
+  }
+  return id
+}
+
+function inferType(key: Exclude<Value, null>): Schema['type'] | null {
+  switch (typeof key) {
+    case 'string':
+      return 'STRING'
+    case 'bigint':
+      return 'INT64'
+    case 'number':
+      return Number.isInteger(key) ? 'INT64' : 'FLOAT64'
+    case 'boolean':
+      return 'BOOLEAN'
+    default:
+  }
+  if (key instanceof Uint8Array) return 'BYTES'
+  if (key instanceof Float64) return 'FLOAT64'
+  if (key instanceof Date) return null
+  return Array.isArray(key) ? 'ARRAY' : 'MAP'
+}
+
+/** Id of a record whose key is ignored: where it was read, so that a replay meets the same document. */
+export function positionId(record: SinkRecord): string {
+  return `${record.originalTopic}+${record.originalPartition}+${record.offset}`
+}
+
+/**
+ * External version of a document: the offset, or the number in a header.
+ * @throws DataError without the header's content
+ */
+export function externalVersion(record: SinkRecord, header: string): bigint {
+  if (header === '') return record.offset
+  const value = lastHeader(record.headers, header)?.value ?? null
+  if (value === null) throw bad(`The record has no external version header '${header}'`)
+  const text = value instanceof Uint8Array ? Buffer.from(value).toString('utf8') : String(value)
+  const version = /^[+-]?\d{1,19}$/.test(text) ? BigInt(text.replace('+', '')) : null
+  if (version === null || version < 0n || BigInt.asIntN(64, version) !== version) {
+    throw bad(
+      `Error converting external version header '${header}' to long for record from topic=${record.originalTopic} partition=${record.originalPartition} offset=${record.offset}`,
+    )
+  }
+  return version
+}
+
+function bad(message: string): DataError {
+  return new DataError('CONNECT_ES_RECORD', message)
+}

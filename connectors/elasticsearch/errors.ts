@@ -1,0 +1,143 @@
+import { ConnectError, defineErrorCodes, toError } from '../../worker/api/errors.ts'
+
+/** Codes of this connector. */
+export const elasticsearchErrorCodes = defineErrorCodes({
+  CONNECT_ES_RETRIES_EXHAUSTED: {
+    meaning: 'Elasticsearch could not be reached or was too busy until the last retry.',
+    remedy:
+      'Bring the server back, then restart the task; no record is lost. Raise max.retries and set retry.backoff.max.ms to ride out longer outages, raise read.timeout.ms when requests time out.',
+  },
+  CONNECT_ES_REQUEST: {
+    meaning: 'Elasticsearch refused a request in a way that a retry cannot change.',
+    remedy:
+      'See the status in the message: 401 and 403 ask for credentials or privileges (create_index, read, write, view_index_metadata on the index; monitor on the cluster).',
+  },
+  CONNECT_ES_REJECTED: {
+    meaning: 'Elasticsearch refused one document.',
+    remedy:
+      'Correct the mapping of the index or the record; behavior.on.malformed.documents=report with a dead letter queue keeps the task running.',
+  },
+  CONNECT_ES_CONFLICT: {
+    meaning: 'The index has this or a later version of a document, or an update met with others too often.',
+    remedy:
+      'Expected after a replay; otherwise look for another writer of the index, or for a topic that was created anew (its offsets start at 0).',
+  },
+  CONNECT_ES_RECORD: {
+    meaning: 'A record cannot be made into a document.',
+    remedy: 'Correct its key or value, or set drop.invalid.message=true with a dead letter queue.',
+  },
+  CONNECT_ES_BUFFER_FULL: {
+    meaning: 'The buffer did not empty within flush.timeout.ms.',
+    remedy: 'Raise flush.timeout.ms or max.buffered.records, or make the cluster faster.',
+  },
+  CONNECT_ES_TLS: {
+    meaning: 'A key or trust store cannot be used.',
+    remedy: 'Use PEM or PKCS12; convert JKS with keytool -importkeystore -deststoretype PKCS12.',
+  },
+})
+
+/** What to do about a failed request as a whole. */
+export type RequestVerdict = 'retry' | 'split' | 'fail'
+
+/** HTTP status of a whole answer → what to do; a status that is not listed fails the task. */
+const statusVerdicts: ReadonlyMap<number, RequestVerdict> = new Map([
+  [408, 'retry'], // the server gave up waiting for the request
+  [413, 'split'], // http.max_content_length
+  [429, 'retry'], // queues or memory are full
+  [500, 'retry'], // a node failed in the middle
+  [502, 'retry'], // a proxy lost its node
+  [503, 'retry'], // no master, node starting
+  [504, 'retry'], // a proxy timed out
+])
+
+/** Names of the client's errors that stand for a lost or late answer. */
+const transientErrors: ReadonlySet<string> = new Set(['ConnectionError', 'TimeoutError', 'NoLivingConnectionsError'])
+
+/** Decides by the client's error name and status, never by text. */
+export function classify(error: unknown): RequestVerdict {
+  const { name } = toError(error)
+  if (transientErrors.has(name)) return 'retry'
+  const status = statusOf(error)
+  return status === null ? 'fail' : (statusVerdicts.get(status) ?? 'fail')
+}
+
+/** HTTP status of the answer that an error stands for; null when there was none. */
+export function statusOf(error: unknown): number | null {
+  if (typeof error !== 'object' || error === null || !('statusCode' in error)) return null
+  return typeof error.statusCode === 'number' ? error.statusCode : null
+}
+
+/** The `error` member of one item of a bulk answer. */
+export interface ItemError {
+  readonly type?: string
+  readonly reason?: string
+  readonly caused_by?: ItemError
+}
+
+/** One item of a bulk answer, without its action name. */
+export interface BulkItem {
+  readonly status: number
+  readonly error?: ItemError
+}
+
+export type ItemVerdict = 'done' | 'conflict' | 'retry' | 'missing-index' | 'malformed' | 'refused'
+
+const malformedTypes: ReadonlySet<string> = new Set([
+  'mapper_parsing_exception',
+  'document_parsing_exception',
+  'strict_dynamic_mapping_exception',
+  'illegal_argument_exception',
+  'action_request_validation_exception',
+  'not_x_content_exception',
+  'x_content_parse_exception',
+  'parse_exception',
+])
+
+/** Decides about one action by status and error types. A delete of what is not there is done. */
+export function classifyItem(item: BulkItem): ItemVerdict {
+  const { status, error } = item
+  if (status < 300 || (status === 404 && error === undefined)) return 'done'
+  const types = errorTypes(error)
+  if (status === 409) return 'conflict'
+  if (types.includes('index_not_found_exception')) return 'missing-index'
+  if (status === 429 || status >= 500 || types.includes('es_rejected_execution_exception')) return 'retry'
+  // Flood stage (disk nearly full) lifts by itself; a block that somebody set does not, but waiting loses nothing.
+  if (types.includes('cluster_block_exception')) return 'retry'
+  return types.some((type) => malformedTypes.has(type)) ? 'malformed' : 'refused'
+}
+
+function errorTypes(error: ItemError | undefined): readonly string[] {
+  const types: string[] = []
+  for (let at = error; at !== undefined && types.length < 20; at = at.caused_by) if (at.type) types.push(at.type)
+  return types
+}
+
+/** The chain of causes in the words of the Java client, for the dead letter queue; quotes the document. */
+export function describeItemError(error: ItemError | undefined): string {
+  const parts: string[] = []
+  for (let at = error; at !== undefined && parts.length < 20; at = at.caused_by) {
+    parts.push(`ElasticsearchException[Elasticsearch exception [type=${at.type}, reason=${at.reason}]]`)
+  }
+  return `Indexing failed: ${parts.join('; nested: ')}${parts.length > 1 ? ';' : ''}`
+}
+
+/** A failed request as the error that fails the task; bodies of answers stay out of it (I8). */
+export function requestError(what: string, error: unknown): ConnectError {
+  const status = statusOf(error)
+  const cause = toError(error)
+  const detail = status === null ? cause.name : `HTTP ${status}${serverErrorType(error)}`
+  return new ConnectError('fatal', 'CONNECT_ES_REQUEST', `Failed to ${what}: ${detail}`, {
+    cause: status === null ? cause : undefined,
+    context: { status },
+  })
+}
+
+/** `error.type` of an error answer, which never quotes data. */
+export function serverErrorType(error: unknown): string {
+  if (typeof error !== 'object' || error === null || !('body' in error)) return ''
+  const { body } = error
+  if (typeof body !== 'object' || body === null || !('error' in body)) return ''
+  const { error: inner } = body
+  if (typeof inner !== 'object' || inner === null || !('type' in inner)) return ''
+  return typeof inner.type === 'string' ? ` ${inner.type}` : ''
+}

@@ -1,0 +1,96 @@
+const group = 'Security'
+
+/** TLS options with the names of Kafka's clients. */
+export const sslOptions = {
+  'elastic.https.ssl.truststore.location': {
+    type: 'STRING',
+    default: null,
+    importance: 'HIGH',
+    group,
+    doc: 'File with the certificates to trust: PEM, or PKCS12.',
+  },
+  'elastic.https.ssl.truststore.password': {
+    type: 'PASSWORD',
+    default: null,
+    importance: 'HIGH',
+    group,
+    doc: 'Password of that file.',
+  },
+  'elastic.https.ssl.truststore.type': {
+    type: 'STRING',
+    default: 'JKS',
+    importance: 'MEDIUM',
+    group,
+    doc: 'PEM or PKCS12. JKS stores must be converted: keytool -importkeystore -deststoretype PKCS12.',
+  },
+  'elastic.https.ssl.truststore.certificates': {
+    type: 'PASSWORD',
+    default: null,
+    importance: 'HIGH',
+    group,
+    doc: 'Certificates to trust, as PEM text.',
+  },
+  'elastic.https.ssl.keystore.location': {
+    type: 'STRING',
+    default: null,
+    importance: 'HIGH',
+    group,
+    doc: 'File with the client certificate and its key: PEM, or PKCS12.',
+  },
+  'elastic.https.ssl.keystore.password': {
+    type: 'PASSWORD',
+    default: null,
+    importance: 'HIGH',
+    group,
+    doc: 'Password of that file.',
+  },
+  'elastic.https.ssl.keystore.type': {
+    type: 'STRING',
+    default: 'JKS',
+    importance: 'MEDIUM',
+    group,
+    doc: 'PEM or PKCS12.',
+  },
+  'elastic.https.ssl.keystore.key': {
+    type: 'PASSWORD',
+    default: null,
+    importance: 'HIGH',
+    group,
+    doc: 'Client key, as PEM text.',
+  },
+  'elastic.https.ssl.keystore.certificate.chain': {
+    type: 'PASSWORD',
+    default: null,
+    importance: 'HIGH',
+    group,
+    doc: 'Client certificate, as PEM text.',
+  },
+  'elastic.https.ssl.key.password': {
+    type: 'PASSWORD',
+    default: null,
+    importance: 'HIGH',
+    group,
+    doc: 'Password of the client key.',
+  },
+  'elastic.https.ssl.endpoint.identification.algorithm': {
+    type: 'STRING',
+    default: 'https',
+    importance: 'LOW',
+    group,
+    doc: 'Empty turns the check of the host name off.',
+  },
+  'elastic.https.ssl.enabled.protocols': {
+    type: 'LIST',
+    default: ['TLSv1.2', 'TLSv1.3'],
+    importance: 'MEDIUM',
+    group,
+    doc: 'TLS versions to offer.',
+  },
+  'elastic.https.ssl.cipher.suites': {
+    type: 'LIST',
+    default: null,
+    importance: 'LOW',
+    group,
+    doc: 'Cipher suites to offer, by their OpenSSL names; empty offers the defaults.',
+  },
+} as const

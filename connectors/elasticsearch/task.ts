@@ -1,0 +1,202 @@
+import { GrowingByteWriter } from '../../worker/api/byte-writer.ts'
+import { ConnectError, DataError, kindOf, toError } from '../../worker/api/errors.ts'
+import type { SinkRecord } from '../../worker/api/record.ts'
+import type { SinkTask, SinkTaskContext } from '../../worker/api/task.ts'
+import type { Offsets, TopicPartition } from '../../worker/api/topic-partition.ts'
+import { BulkWriter } from './bulk-writer.ts'
+import { openConnection, type ServerConnection } from './client.ts'
+import type { ElasticsearchSinkConfig } from './config-options.ts'
+import { usesDataStreams } from './config-rules.ts'
+import { DocumentWriter } from './documents.ts'
+import { OffsetTracker } from './offset-tracker.ts'
+import { resourceNaming } from './resource-names.ts'
+import { type ResourceKind, Resources } from './resources.ts'
+import { Backoff } from './retry.ts'
+
+/** What a started task works with. */
+interface Parts {
+  readonly config: ElasticsearchSinkConfig
+  readonly context: SinkTaskContext
+  readonly connection: ServerConnection
+  readonly resources: Resources
+  readonly documents: DocumentWriter
+  readonly writer: BulkWriter
+  readonly resourceOf: (topic: string) => string
+  readonly reports: boolean
+  /** Ends waits for resources when the task stops. */
+  readonly halt: AbortController
+}
+
+/** Writes records into Elasticsearch; offsets become committable as the server acknowledges (I1, I2). */
+export class ElasticsearchSinkTask implements SinkTask<ElasticsearchSinkConfig> {
+  readonly #offsets = new OffsetTracker()
+  readonly #scratch = new GrowingByteWriter(16 * 1024)
+  #parts: Parts | null = null
+
+  async start(config: ElasticsearchSinkConfig, context: SinkTaskContext): Promise<void> {
+    const connection = await openConnection(config)
+    const halt = new AbortController()
+    const { clock, logger, metrics } = context
+    const backoff = new Backoff(config)
+    const kind = resourceKind(config)
+    const retry = { backoff, maxRetries: config['max.retries'], clock, logger, signal: halt.signal }
+    const resources = new Resources({ connection, kind, putsMappings: mapsTo(config), retry })
+    // Without errors.tolerance=all a report would fail the task, and what to do is this connector's own option.
+    const reports = context.rawConfig['errors.tolerance']?.toLowerCase() === 'all'
+    const writer = new BulkWriter({
+      config,
+      connection,
+      clock,
+      logger,
+      metrics,
+      backoff,
+      report: async (record, error) => {
+        if (reports) await context.report(record, error)
+      },
+      recreate: (resource) => resources.recreate(resource),
+    })
+    const documents = new DocumentWriter(config)
+    this.#parts = {
+      config,
+      context,
+      connection,
+      resources,
+      documents,
+      writer,
+      resourceOf: resourceNaming(config),
+      reports,
+      halt,
+    }
+  }
+
+  async open(partitions: readonly TopicPartition[]): Promise<void> {
+    this.#offsets.drop(partitions)
+  }
+
+  async put(records: readonly SinkRecord[], signal: AbortSignal): Promise<void> {
+    const parts = this.#started()
+    parts.writer.throwIfFailed()
+    for (const record of records) {
+      if (signal.aborted) return
+      const slot = this.#offsets.add(record)
+      if (record.value === null && (await this.#skipsNull(record, parts))) {
+        slot.done = true
+        continue
+      }
+      const action = await this.#convert(record, parts)
+      if (action === null) {
+        slot.done = true
+        continue
+      }
+      // Not taken: the task is being stopped, and the slot stays pending, so nothing is lost.
+      if (!(await parts.writer.add({ record, slot, action }, this.#scratch.since(0), signal))) return
+    }
+  }
+
+  /** Decides about a tombstone. @returns whether there is nothing to write */
+  async #skipsNull(record: SinkRecord, parts: Parts): Promise<boolean> {
+    switch (parts.config['behavior.on.null.values'].toLowerCase()) {
+      case 'ignore':
+        await report(parts, record, new DataError('CONNECT_ES_RECORD', 'Cannot write null valued record.'))
+        return true
+      case 'delete':
+        if (record.key !== null || parts.config['key.ignore']) return false
+        // Nothing says which document to delete.
+        await report(
+          parts,
+          record,
+          new DataError('CONNECT_ES_RECORD', 'Key is used as document id and can not be null.'),
+        )
+        return true
+      default:
+        await this.#invalid(record, parts, nullValue(record))
+        return true
+    }
+  }
+
+  /** Writes the record's lines into the scratch buffer. @returns null when it was invalid and may be dropped */
+  async #convert(record: SinkRecord, parts: Parts) {
+    const { documents, resources } = parts
+    const resource = parts.resourceOf(record.topic)
+    if (!resources.isReady(resource) && record.value !== null) {
+      await resources.ensure(resource, documents.ignoresSchema(record.topic) ? undefined : record.valueSchema)
+    }
+    this.#scratch.reset()
+    try {
+      return documents.write(record, resource, this.#scratch)
+    } catch (error) {
+      if (kindOf(error) !== 'record') throw error
+      await this.#invalid(record, parts, toError(error))
+      return null
+    }
+  }
+
+  /** @throws ConnectError unless invalid messages are dropped */
+  async #invalid(record: SinkRecord, parts: Parts, error: Error): Promise<void> {
+    await report(parts, record, error)
+    if (parts.config['drop.invalid.message']) return
+    throw new ConnectError('fatal', 'CONNECT_ES_RECORD', error.message, {
+      cause: error,
+      context: {
+        topic: record.originalTopic,
+        partition: record.originalPartition,
+        offset: record.offset,
+      },
+    })
+  }
+
+  async preCommit(current: Offsets): Promise<Offsets> {
+    const parts = this.#parts
+    if (parts === null) return this.#offsets.committable(current)
+    if (parts.config['flush.synchronously']) await parts.writer.drain(parts.config['flush.timeout.ms'])
+    else parts.writer.flush()
+    return this.#offsets.committable(current)
+  }
+
+  async close(partitions: readonly TopicPartition[]): Promise<void> {
+    const parts = this.#parts
+    // A zombie's late request could bring back what the next owner has deleted (I7).
+    if (parts !== null) await parts.writer.drain(parts.config['flush.timeout.ms'])
+    this.#offsets.drop(partitions)
+  }
+
+  async stop(): Promise<void> {
+    const parts = this.#parts
+    if (parts === null) return
+    this.#parts = null
+    try {
+      await parts.writer.drain(parts.config['flush.timeout.ms'])
+    } finally {
+      parts.halt.abort()
+      await parts.writer.close()
+      await parts.connection.close()
+    }
+  }
+
+  #started(): Parts {
+    if (this.#parts === null) throw new ConnectError('fatal', 'CONNECT_ES_REQUEST', 'The task is not running')
+    return this.#parts
+  }
+}
+
+async function report(parts: Parts, record: SinkRecord, error: Error): Promise<void> {
+  if (parts.reports) await parts.context.report(record, error)
+}
+
+function nullValue(record: SinkRecord): DataError {
+  return new DataError(
+    'CONNECT_ES_RECORD',
+    `record from topic=${record.originalTopic} partition=${record.originalPartition} offset=${record.offset} has a null value (to ignore future records like this change the configuration property 'behavior.on.null.values' from 'FAIL' to 'IGNORE')`,
+  )
+}
+
+function resourceKind(config: ElasticsearchSinkConfig): ResourceKind {
+  if (config['external.resource.usage'].toLowerCase() !== 'disabled') return 'existing'
+  return usesDataStreams(config) ? 'data-stream' : 'index'
+}
+
+/** Mappings are put into indices only: data streams and what stands behind aliases have templates. */
+function mapsTo(config: ElasticsearchSinkConfig): boolean {
+  const usage = config['external.resource.usage'].toLowerCase()
+  return !usesDataStreams(config) && (usage === 'disabled' || usage === 'index' || usage === 'alias_index')
+}

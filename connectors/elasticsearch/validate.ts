@@ -1,0 +1,81 @@
+import { type ConfigProblem, toError } from '../../worker/api/errors.ts'
+import { openConnection, type ServerConnection } from './client.ts'
+import type { ElasticsearchSinkConfig } from './config-options.ts'
+import { usesDataStreams } from './config-rules.ts'
+import { parseResourceMapping } from './config-validators.ts'
+import { statusOf } from './errors.ts'
+
+/** Checks against the server: that it answers, its version, and that mapped resources exist. */
+export async function validateConnection(config: ElasticsearchSinkConfig): Promise<readonly ConfigProblem[]> {
+  let connection: ServerConnection
+  try {
+    connection = await openConnection(config)
+  } catch (error) {
+    return [{ option: 'connection.url', message: `Could not create a client: ${toError(error).message}` }]
+  }
+  try {
+    const problems = await checkServer(connection, config)
+    return problems.length > 0 ? problems : await checkResources(connection, config)
+  } finally {
+    await connection.close()
+  }
+}
+
+async function checkServer(connection: ServerConnection, config: ElasticsearchSinkConfig): Promise<ConfigProblem[]> {
+  let info: unknown
+  try {
+    info = await connection.request({ method: 'GET', path: '/' })
+  } catch (error) {
+    const status = statusOf(error)
+    // A user without the privilege to see the banner may still write.
+    if (status === 403) return []
+    const detail = status === null ? toError(error).name : `HTTP ${status}`
+    const message = `Could not connect to Elasticsearch (${detail}). Check the URL, the server and the credentials.`
+    const options = [
+      'connection.url',
+      ...(config['connection.username'] ? ['connection.username', 'connection.password'] : []),
+    ]
+    return options.map((option) => ({ option, message }))
+  }
+  const version = versionOf(info)
+  const [major = 0, minor = 0] = (version ?? '').split('.').map(Number)
+  if (version === null || openSearch(info)) return []
+  if (major < 7) return [{ option: 'connection.url', message: `Elasticsearch ${version} is too old: 7.0.0 is needed` }]
+  if (usesDataStreams(config) && major === 7 && minor < 9) {
+    return [{ option: 'connection.url', message: `Elasticsearch ${version} has no data streams: 7.9.0 is needed` }]
+  }
+  return []
+}
+
+function versionOf(info: unknown): string | null {
+  const version = memberOf(info, 'version')
+  const number = memberOf(version, 'number')
+  return typeof number === 'string' ? number : null
+}
+
+function openSearch(info: unknown): boolean {
+  return memberOf(memberOf(info, 'version'), 'distribution') === 'opensearch'
+}
+
+function memberOf(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined
+}
+
+async function checkResources(
+  connection: ServerConnection,
+  config: ElasticsearchSinkConfig,
+): Promise<readonly ConfigProblem[]> {
+  const usage = config['external.resource.usage'].toLowerCase()
+  if (usage === 'disabled') return []
+  const problems: ConfigProblem[] = []
+  for (const resource of parseResourceMapping(config['topic.to.external.resource.mapping']).values()) {
+    const path = `${usage.startsWith('alias') ? '/_alias' : ''}/${encodeURIComponent(resource)}`
+    const found = await connection.request({ method: 'HEAD', path }).catch(() => false)
+    if (found === true) continue
+    problems.push({
+      option: 'topic.to.external.resource.mapping',
+      message: `The ${usage.replace('_', ' of ')} '${resource}' does not exist`,
+    })
+  }
+  return problems
+}

@@ -1,0 +1,240 @@
+import type { ServerConnection, ServerRequest } from '../../../../connectors/elasticsearch/client.ts'
+import type { ElasticsearchSinkConfig } from '../../../../connectors/elasticsearch/config-options.ts'
+import { plugin } from '../../../../connectors/elasticsearch/index.ts'
+import type { LogFields, Logger, Metrics } from '../../../../worker/api/context.ts'
+import { SinkRecord, type SinkRecordInit } from '../../../../worker/api/record.ts'
+import type { SinkTaskContext } from '../../../../worker/api/task.ts'
+import { type Offsets, TopicPartitionMap } from '../../../../worker/api/topic-partition.ts'
+import { parseConfig } from '../../../../worker/config/config-def.ts'
+import { systemClock } from '../../../../worker/util/clock.ts'
+import { deepFreeze } from '../../../conformance/converter.ts'
+
+export type RawOptions = Readonly<Record<string, string>>
+
+/** Options as the worker parses them; small waits, so that tests of retries take milliseconds. */
+export function elasticsearchConfig(options: RawOptions = {}): ElasticsearchSinkConfig {
+  return parseConfig(plugin.config, {
+    'connection.url': 'http://127.0.0.1:9',
+    'retry.backoff.ms': '2',
+    'flush.timeout.ms': '5000',
+    ...options,
+  }) as ElasticsearchSinkConfig
+}
+
+/** A record at `offset` of `topic-0` that nobody can change (I5). */
+export function sinkRecord(offset: number | bigint, init: Partial<SinkRecordInit> = {}): SinkRecord {
+  return new SinkRecord({
+    topic: 'topic',
+    partition: 0,
+    timestamp: 1_700_000_000_000,
+    ...init,
+    offset: BigInt(offset),
+    key: deepFreeze(init.key ?? null),
+    value: deepFreeze(init.value ?? null),
+  })
+}
+
+export class TestLogger implements Logger {
+  readonly lines: string[] = []
+
+  #add(fields: LogFields, message: string): void {
+    this.lines.push(`${message} ${JSON.stringify(fields)}`)
+  }
+
+  trace(fields: LogFields, message: string): void {
+    this.#add(fields, message)
+  }
+  debug(fields: LogFields, message: string): void {
+    this.#add(fields, message)
+  }
+  info(fields: LogFields, message: string): void {
+    this.#add(fields, message)
+  }
+  warn(fields: LogFields, message: string): void {
+    this.#add(fields, message)
+  }
+  error(fields: LogFields, message: string): void {
+    this.#add(fields, message)
+  }
+}
+
+export class TestMetrics implements Metrics {
+  readonly values = new Map<string, number>()
+
+  #change(name: string, to: (old: number) => number): void {
+    this.values.set(name, to(this.values.get(name) ?? 0))
+  }
+
+  counter(name: string) {
+    return { add: (delta: number) => this.#change(name, (old) => old + delta) }
+  }
+  gauge(name: string) {
+    return { set: (value: number) => this.#change(name, () => value) }
+  }
+  histogram(name: string) {
+    return { observe: (value: number) => this.#change(name, () => value) }
+  }
+}
+
+export interface TestContext extends SinkTaskContext {
+  readonly reports: { readonly record: SinkRecord; readonly error: Error }[]
+  readonly logger: TestLogger
+  readonly metrics: TestMetrics
+}
+
+export function sinkContext(rawConfig: RawOptions = { 'errors.tolerance': 'all' }): TestContext {
+  const reports: TestContext['reports'] = []
+  return {
+    connector: 'es',
+    task: 0,
+    logger: new TestLogger(),
+    metrics: new TestMetrics(),
+    clock: systemClock,
+    rawConfig,
+    reports,
+    producer: {
+      send: async () => {},
+      ensureTopic: async () => {},
+    },
+    assignment: () => [{ topic: 'topic', partition: 0 }],
+    pause: () => {},
+    resume: () => {},
+    seek: () => {},
+    timeout: () => {},
+    requestCommit: () => {},
+    report: async (record, error) => {
+      reports.push({ record, error })
+    },
+  }
+}
+
+/** Next offsets as the framework passes them to `preCommit`. */
+export function offsets(entries: Readonly<Record<string, bigint>>): Offsets {
+  const map = new TopicPartitionMap<bigint>()
+  for (const [key, offset] of Object.entries(entries)) {
+    const dash = key.lastIndexOf('-')
+    map.set(key.slice(0, dash), Number(key.slice(dash + 1)), offset)
+  }
+  return map
+}
+
+/** Polls a condition, with a deadline instead of a fixed sleep. */
+export async function eventually(condition: () => boolean | Promise<boolean>, timeoutMs = 10_000): Promise<void> {
+  const deadline = performance.now() + timeoutMs
+  while (!(await condition())) {
+    if (performance.now() > deadline) throw new Error('The condition did not become true in time')
+    await systemClock.sleep(5)
+  }
+}
+
+export interface BulkLine {
+  readonly kind: 'index' | 'create' | 'update' | 'delete'
+  readonly id: string
+  readonly version: bigint | null
+  readonly document: string | null
+}
+
+/** Actions of a request body, by our own reading of the text: versions beyond 2^53 stay exact. */
+export function readBulk(ndjson: Uint8Array): BulkLine[] {
+  const lines = Buffer.from(ndjson).toString('utf8').trimEnd().split('\n')
+  const actions: BulkLine[] = []
+  for (let i = 0; i < lines.length; i++) {
+    const head = lines[i] ?? ''
+    const kind = Object.keys(JSON.parse(head))[0] as BulkLine['kind']
+    const version = /"version":(\d+)/.exec(head)
+    const id = String((JSON.parse(head) as Record<string, { _id?: string }>)[kind]?._id ?? `auto-${i}`)
+    const document = kind === 'delete' ? null : (lines[++i] ?? '')
+    actions.push({ kind, id, version: version === null ? null : BigInt(version[1] as string), document })
+  }
+  return actions
+}
+
+/** What the nth bulk request does instead of succeeding. */
+export type Fault =
+  | { readonly fail: { readonly name: string; readonly statusCode?: number; readonly type?: string } }
+  | { readonly items: Readonly<Record<string, { readonly status: number; readonly type: string }>> }
+  | { readonly applyThenFail: { readonly name: string } }
+
+/**
+ * Elasticsearch's document semantics in memory, with scripted faults per bulk request; a real server takes the same
+ * tests in test/integration.
+ */
+export class FakeElasticsearch implements ServerConnection {
+  readonly documents = new Map<string, { version: bigint; source: string }>()
+  readonly requests: BulkLine[][] = []
+  readonly other: ServerRequest[] = []
+  readonly faults: (Fault | null)[] = []
+  /** Versions of deleted documents. */
+  readonly #gone = new Map<string, bigint>()
+  /** Held answers, for tests of concurrency. */
+  readonly held: (() => void)[] = []
+  hold = false
+  mostInFlight = 0
+  #inFlight = 0
+
+  async request(request: ServerRequest, signal?: AbortSignal): Promise<unknown> {
+    if (request.ndjson === undefined) {
+      this.other.push(request)
+      return request.method === 'HEAD' ? true : {}
+    }
+    const lines = readBulk(request.ndjson)
+    this.requests.push(lines)
+    this.#inFlight++
+    this.mostInFlight = Math.max(this.mostInFlight, this.#inFlight)
+    try {
+      const fault = this.faults.shift() ?? null
+      if (this.hold) {
+        await new Promise<void>((resolve) => {
+          this.held.push(resolve)
+          signal?.addEventListener('abort', () => resolve(), { once: true })
+        })
+      } else await systemClock.sleep(1)
+      signal?.throwIfAborted()
+      if (fault !== null && 'fail' in fault) throw serverError(fault.fail)
+      const items = lines.map((line) => {
+        const planned = fault !== null && 'items' in fault ? fault.items[line.id] : undefined
+        if (planned !== undefined) {
+          return { [line.kind]: { status: planned.status, error: { type: planned.type, reason: 'planned' } } }
+        }
+        return { [line.kind]: this.#apply(line) }
+      })
+      if (fault !== null && 'applyThenFail' in fault) throw serverError(fault.applyThenFail)
+      return { errors: items.some((item) => 'error' in (Object.values(item)[0] as object)), items }
+    } finally {
+      this.#inFlight--
+    }
+  }
+
+  #apply(line: BulkLine): {
+    readonly status: number
+    readonly error?: { readonly type: string; readonly reason: string }
+  } {
+    const current = this.documents.get(line.id)
+    const version = current?.version ?? this.#gone.get(line.id) ?? -1n
+    if (line.version !== null && line.version <= version) {
+      return { status: 409, error: { type: 'version_conflict_engine_exception', reason: 'conflict' } }
+    }
+    const next = line.version ?? version + 1n
+    if (line.kind === 'delete') {
+      this.documents.delete(line.id)
+      this.#gone.set(line.id, next)
+      return { status: current === undefined ? 404 : 200 }
+    }
+    if (line.kind === 'update') {
+      const body = JSON.parse(line.document ?? '') as { doc: object }
+      const source = { ...(current === undefined ? {} : (JSON.parse(current.source) as object)), ...body.doc }
+      this.documents.set(line.id, { version: next, source: JSON.stringify(source) })
+      return { status: 200 }
+    }
+    this.documents.set(line.id, { version: next, source: line.document ?? '' })
+    return { status: 201 }
+  }
+
+  async close(): Promise<void> {}
+}
+
+function serverError(spec: { readonly name: string; readonly statusCode?: number; readonly type?: string }): Error {
+  const error = new Error(spec.name)
+  error.name = spec.name
+  return Object.assign(error, { statusCode: spec.statusCode, body: { error: { type: spec.type } } })
+}
