@@ -88,8 +88,10 @@ async function runWorker(mode: WorkerMode, args: readonly string[]): Promise<num
   process.once('SIGTERM', onSignal)
   process.once('SIGINT', onSignal)
   worker.started.catch((error: unknown) => {
-    worker.logger.error({ error: toError(error) }, 'the worker did not start')
-    ended.resolve(error instanceof StartFailure ? error.exitCode : exitCodes.startup)
+    const isKnown = error instanceof StartFailure
+    const cause = toError(isKnown ? error.cause : error)
+    worker.logger.error({ error: cause }, `the worker did not start: ${cause.message}`)
+    ended.resolve(isKnown ? error.exitCode : exitCodes.startup)
   })
   return await stopWithin(worker, await ended.promise)
 }

@@ -46,6 +46,8 @@ export interface WorkerProcess {
 
 /** Beyond the tasks' own deadline: leaving the group, flushing statuses, closing connections. */
 const stopMarginMs = 10_000
+/** Time in ms for requests under way to finish before the herder stops. */
+const requestGraceMs = 500
 
 /**
  * Opens the REST server, then starts the rest in the background.
@@ -133,8 +135,11 @@ class RunningWorker implements WorkerProcess {
 
   async #stop(): Promise<void> {
     this.#stopping.abort()
-    const outcomes = await Promise.allSettled([this.#options.rest.close()])
-    outcomes.push(...(await Promise.allSettled([this.#herder?.stop()])))
+    // New requests are refused from now on; those that wait for the herder are answered when it stops.
+    const closed = this.#options.rest.close()
+    await Promise.race([closed.catch(() => undefined), this.#options.clock.sleep(requestGraceMs)])
+    const outcomes = await Promise.allSettled([this.#herder?.stop()])
+    outcomes.push(...(await Promise.allSettled([closed])))
     const failures = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []))
     if (failures.length > 0) throw new AggregateError(failures, 'the worker did not stop cleanly')
   }

@@ -37,8 +37,11 @@ export interface ClusterLoopOptions {
   restart(request: RestartRequest): Promise<void>
 }
 
-/** Time a leaving worker gives the others to take its work over, in ms, before it goes without waiting. */
-const farewellTimeoutMs = 3_000
+/**
+ * Time that a leaving worker gives the others to take its work over, in ms, before it goes without waiting. They hear
+ * of it with their next heartbeat, so `heartbeat.interval.ms` comes on top.
+ */
+const farewellTimeoutMs = 2_000
 const rejoinBackoffMs = 250
 const syncAttempts = 5
 
@@ -130,7 +133,6 @@ export class ClusterLoop {
 
   /**
    * After `run` has ended: stops all work and leaves the group; others take the work over at once (I9).
-   * @param timeoutMs for the farewell, in ms
    */
   async leave(): Promise<void> {
     const { local, statuses, member, logger, stages } = this.#options
@@ -379,7 +381,8 @@ export class ClusterLoop {
   /** Tells the group that this worker goes, so that its work does not wait for `scheduled.rebalance.max.delay.ms`. */
   async #sayGoodBye(): Promise<void> {
     try {
-      await this.#group.rebalance(true, AbortSignal.timeout(farewellTimeoutMs))
+      const timeoutMs = this.#options.heartbeatIntervalMs + farewellTimeoutMs
+      await this.#group.rebalance(true, AbortSignal.timeout(timeoutMs))
     } catch (error) {
       this.#options.logger.info({ error: toError(error) }, 'the group did not answer the farewell; leaving without it')
     }
