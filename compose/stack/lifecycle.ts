@@ -133,6 +133,11 @@ function withDependencies(names: readonly ServiceName[]): readonly Service[] {
  * @throws PortTakenError when a port belongs to somebody else; AggregateError when several services fail
  */
 export function up(settings: StackSettings, names: readonly ServiceName[]): Promise<readonly ServiceName[]> {
+  if (process.platform !== 'linux') {
+    return Promise.reject(
+      new Error('Local processes are managed by way of /proc, so they need Linux. Use `npm run stack -- up --docker`.'),
+    )
+  }
   return withLock(settings, async () => {
     // Servers that run as another user must be able to enter the folders made here.
     process.umask(0o022)
