@@ -107,7 +107,8 @@ export class JsonWriter {
       case LogicalName.time:
         return writeTime
       case LogicalName.timestamp:
-        return (value, out) => out.ascii(String(dateMs(value, 'Timestamp')))
+        // Java's Date holds any int64 of milliseconds; beyond the range of ours they come as the bare number.
+        return (value, out) => out.ascii(String(typeof value === 'bigint' ? value : dateMs(value, 'Timestamp')))
       default:
     }
     switch (schema.type) {
@@ -451,7 +452,8 @@ const writeDate: Write = (value, out) => {
 
 const writeTime: Write = (value, out) => {
   const ms = dateMs(value, 'Time')
-  if (ms < 0 || ms >= dayMs) {
+  // Connect admits 24:00:00, the end of the day.
+  if (ms < 0 || ms > dayMs) {
     throw new DataError(
       'CONNECT_DATA_TYPE',
       'Kafka Connect Time type should not have any date fields set to non-zero values.',
