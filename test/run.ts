@@ -16,7 +16,7 @@ import { serviceVariables, type TestService } from './support/services.ts'
 
 const root = resolve(import.meta.dirname, '..')
 /** A file that takes longer hangs. */
-const fileTimeoutMs = 10 * 60_000
+const fileTimeoutMs = 6 * 60_000
 /** Test files at a time; each is a process and most wait for servers. */
 const concurrency = 2
 
@@ -86,11 +86,12 @@ class RunCounts {
   }
 }
 
-async function runTests(files: readonly string[], useFolder: string): Promise<boolean> {
+async function runTests(files: readonly string[], useFolder: string, signal: AbortSignal): Promise<boolean> {
   const preload = new URL('support/service-use.ts', import.meta.url).href
   process.env['SLUICE_SERVICE_USE'] = useFolder
   const events = run({
     files: [...files],
+    signal,
     concurrency,
     timeout: fileTimeoutMs,
     execArgv: ['--import', preload],
@@ -116,29 +117,25 @@ async function runTests(files: readonly string[], useFolder: string): Promise<bo
   }
   await pipeline(Readable.from(withoutTotals()), new spec(), process.stdout, { end: false })
   for (const line of [...counts.lines(useFolder), ...closing]) process.stdout.write(`ℹ ${line}\n`)
-  return failures === 0
+  return failures === 0 && !signal.aborted
 }
 
-/** Stops the servers that this run started, also when it is interrupted. */
+/** Runs the body with the servers up, and stops those that this run started. */
 async function withServices(body: () => Promise<boolean>): Promise<boolean> {
-  let started: readonly ServiceName[] = []
-  let stopping: Promise<void> | undefined
-  const stop = (): Promise<void> => {
-    stopping ??= started.length > 0 ? down(loadSettings(), started) : Promise.resolve()
-    return stopping
-  }
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.once(signal, () => {
-      void stop().finally(() => process.exit(130))
-    })
-  }
+  const started = await prepareServices()
   try {
-    started = await prepareServices()
     process.env['TEST_REQUIRE_SERVICES'] = '1'
     return await body()
   } finally {
-    await stop()
+    if (started.length > 0) await down(loadSettings(), started)
   }
+}
+
+/** Aborts when the run is told to end: the runner then ends its test processes, and the servers are stopped after it. */
+function interruption(): AbortSignal {
+  const controller = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => controller.abort())
+  return controller.signal
 }
 
 async function main(words: readonly string[]): Promise<boolean> {
@@ -147,13 +144,14 @@ async function main(words: readonly string[]): Promise<boolean> {
   const files = testFiles(mode, named)
   if (files.length === 0) throw new Error(`no test files for ${mode}`)
   step('test', `${files.length} files, ${relative(process.cwd(), files[0] ?? '')} …`)
+  const signal = interruption()
   const useFolder = mkdtempSync(join(tmpdir(), 'sluice-service-use-'))
   try {
-    if (mode !== 'unit') return await withServices(() => runTests(files, useFolder))
+    if (mode !== 'unit') return await withServices(() => runTests(files, useFolder, signal))
     for (const variables of Object.values(serviceVariables))
       for (const variable of variables) delete process.env[variable]
     delete process.env['TEST_REQUIRE_SERVICES']
-    return await runTests(files, useFolder)
+    return await runTests(files, useFolder, signal)
   } finally {
     rmSync(useFolder, { recursive: true, force: true })
   }
