@@ -15,13 +15,6 @@ const failures = 'Failures'
 
 /** Options of the Redshift sink. Names shared with JDBC sinks keep their meaning; missing features refuse their values. */
 export const redshiftSinkOptions = defineConfig({
-  topics: {
-    type: 'LIST',
-    default: [],
-    importance: 'HIGH',
-    group: target,
-    doc: 'Metadata topics, as the S3 sink writes them (`notify.topic`).',
-  },
   'aws.region': {
     type: 'STRING',
     importance: 'HIGH',

@@ -95,7 +95,9 @@ export class S3SinkTask implements SinkTask<S3SinkConfig> {
     }
     const { context, config } = this.#started()
     // An upload that cannot be aborted in time is left to the lifecycle rule of the bucket.
-    await Promise.race([Promise.all(closing), context.clock.sleep(config['shutdown.timeout.ms'])])
+    const done = new AbortController()
+    await Promise.race([Promise.all(closing), context.clock.sleep(config['shutdown.timeout.ms'], done.signal)])
+    done.abort()
   }
 
   async stop(): Promise<void> {

@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { test } from 'node:test'
+import { classifyS3Error, openObjectStore } from '../../../../connectors/common/s3-client.ts'
+import { Password } from '../../../../worker/api/config.ts'
+
+const named = (name: string, status?: number) =>
+  Object.assign(new Error('x'), { name }, status === undefined ? {} : { $metadata: { httpStatusCode: status } })
+
+for (const [error, code, retriable] of [
+  [named('SlowDown', 503), 'CONNECT_S3_UNAVAILABLE', true],
+  [named('TimeoutError'), 'CONNECT_S3_UNAVAILABLE', true],
+  [named('Unknown', 500), 'CONNECT_S3_UNAVAILABLE', true],
+  [named('Unknown', 429), 'CONNECT_S3_UNAVAILABLE', true],
+  [named('ExpiredToken', 400), 'CONNECT_S3_UNAVAILABLE', true],
+  [named('ConditionalRequestConflict', 409), 'CONNECT_S3_UNAVAILABLE', true],
+  [Object.assign(new Error('x'), { code: 'ECONNRESET' }), 'CONNECT_S3_UNAVAILABLE', true],
+  [named('PreconditionFailed', 412), 'CONNECT_S3_PRECONDITION_FAILED', false],
+  [named('PreconditionFailed', 200), 'CONNECT_S3_PRECONDITION_FAILED', false],
+  [named('AccessDenied', 403), 'CONNECT_S3_DENIED', false],
+  [named('NoSuchUpload', 404), 'CONNECT_S3_NOT_FOUND', false],
+  [named('NotImplemented', 501), 'CONNECT_S3_REJECTED', false],
+  [named('InvalidArgument', 400), 'CONNECT_S3_REJECTED', false],
+  [new TypeError('x'), 'CONNECT_S3_REJECTED', false],
+] as const) {
+  test(`${error.name} ${JSON.stringify(error)} is ${code}`, () => {
+    assert.deepEqual(classifyS3Error(error), { code, retriable })
+  })
+}
+
+/** An S3 server that answers 503 to the first `failures` requests. */
+async function openFake(failures: number) {
+  const requests: { method: string; headers: NodeJS.Dict<string | string[]> }[] = []
+  const server = createServer((request, response) => {
+    requests.push({ method: request.method ?? '', headers: request.headers })
+    request.resume()
+    request.on('end', () => {
+      if (requests.length <= failures) response.writeHead(503).end('<Error><Code>SlowDown</Code></Error>')
+      else response.writeHead(200, { ETag: '"abc"' }).end()
+    })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const store = await openObjectStore({
+    region: 'us-east-1',
+    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    pathStyle: true,
+    accelerate: false,
+    credentials: { id: 'id', secret: new Password('secret'), sessionToken: null },
+    attempts: 3,
+    backoffMs: 1,
+    checksums: 'WHEN_REQUIRED',
+    expectContinue: false,
+  })
+  return {
+    requests,
+    store,
+    async [Symbol.asyncDispose]() {
+      await store.close()
+      server.closeAllConnections()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
+
+const options = {
+  contentType: 'binary/octet-stream',
+  cannedAcl: 'private',
+  encryption: 'AES256',
+  kmsKeyId: null,
+  customerKey: null,
+  contentMd5: true,
+  onlyIfAbsent: true,
+}
+
+test('a put is repeated up to the number of attempts and carries its headers, without checksums', async () => {
+  await using fake = await openFake(2)
+  const written = await fake.store.put({ bucket: 'b', key: 'k' }, Buffer.from('text'), options)
+  assert.deepEqual(written, { etag: 'abc', versionId: null })
+  assert.equal(fake.requests.length, 3)
+  const headers = fake.requests[2]?.headers ?? {}
+  assert.equal(headers['if-none-match'], '*')
+  assert.equal(headers['x-amz-acl'], 'private')
+  assert.equal(headers['x-amz-server-side-encryption'], 'AES256')
+  assert.equal(headers['content-md5'], 'HLJR7A1WjeapKbUgxK7Y0Q==')
+  assert.deepEqual(
+    Object.keys(headers).filter((name) => name.includes('checksum')),
+    [],
+  )
+})
+
+test('after the last attempt the error is retriable, without the secret', async () => {
+  await using fake = await openFake(99)
+  await assert.rejects(fake.store.put({ bucket: 'b', key: 'k' }, Buffer.from('text'), options), (error: Error) => {
+    assert.equal(error.name, 'RetriableError')
+    assert.doesNotMatch(error.message, /secret/)
+    return true
+  })
+  assert.equal(fake.requests.length, 3)
+})

@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { nextScheduledRotation, TimePattern, TimeZone } from '../../../../connectors/s3/time-pattern.ts'
+
+const seed = Math.floor(Math.random() * 2 ** 31)
+const hour = 3_600_000
+
+test('days of 23 and 25 hours begin at local midnight', () => {
+  const zone = new TimeZone('America/Los_Angeles')
+  const springDay = Date.UTC(2024, 2, 10, 20)
+  assert.equal(zone.startOfDay(springDay), Date.UTC(2024, 2, 10, 8))
+  assert.equal(zone.startOfDay(springDay, 1) - zone.startOfDay(springDay), 23 * hour)
+  const autumnDay = Date.UTC(2024, 10, 3, 20)
+  assert.equal(zone.startOfDay(autumnDay, 1) - zone.startOfDay(autumnDay), 25 * hour)
+})
+
+test(`a rotation lies after now, within the period, and never past midnight (seed ${seed})`, () => {
+  const zones = ['UTC', 'Europe/Berlin', 'America/Los_Angeles', 'Asia/Kolkata', 'Australia/Lord_Howe'].map(
+    (id) => new TimeZone(id),
+  )
+  const instant = fc.integer({ min: Date.UTC(2000, 0, 1), max: Date.UTC(2035, 0, 1) })
+  fc.assert(
+    fc.property(fc.constantFrom(...zones), instant, fc.integer({ min: 1000, max: 30 * hour }), (zone, now, period) => {
+      const next = nextScheduledRotation(now, period, zone)
+      assert.ok(next > now && next - now <= period)
+      assert.ok(next <= zone.startOfDay(now, 1))
+    }),
+    { seed },
+  )
+})
+
+test('letters, quotes and names', () => {
+  const zone = new TimeZone('Asia/Kolkata')
+  const at = Date.UTC(2024, 11, 29, 20, 5, 6, 7)
+  const format = (pattern: string, locale = 'en') => new TimePattern(pattern, zone, locale).format(at)
+  assert.equal(format("'year'=YYYY/'month'=MM/'day'=dd/'hour'=HH"), 'year=2024/month=12/day=30/hour=01')
+  assert.equal(format("''yy x ww e D h K k a mm:ss.SSS Z ZZ"), "'24 2025 01 1 365 1 1 1 AM 35:06.007 +0530 +05:30")
+  assert.equal(format('MMMM EEEE', 'de'), 'Dezember Montag')
+  assert.equal(format('MMMM EEEE', 'de-DE'), 'Dec Mon')
+  assert.throws(() => format('Q'), RangeError)
+})
