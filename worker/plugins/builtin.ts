@@ -1,8 +1,17 @@
 /** The plugins that come with the worker. Only manifests are imported: code and drivers load when something starts. */
+import { plugin as elasticsearchSink } from '../../connectors/elasticsearch/index.ts'
 import { plugins as fileStream } from '../../connectors/file-stream/index.ts'
+import { plugin as postgresSource } from '../../connectors/postgres-cdc/index.ts'
 import { plugin as s3Sink } from '../../connectors/s3/index.ts'
 import { builtinTransforms } from '../../transforms/index.ts'
 import type { Plugin } from '../api/plugin.ts'
 import { builtinConverters } from '../converters/manifests.ts'
 
-export const builtinPlugins: readonly Plugin[] = [...fileStream, s3Sink, ...builtinConverters, ...builtinTransforms]
+export const builtinPlugins: readonly Plugin[] = [
+  ...fileStream,
+  postgresSource,
+  elasticsearchSink,
+  s3Sink,
+  ...builtinConverters,
+  ...builtinTransforms,
+]

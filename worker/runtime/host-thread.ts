@@ -10,10 +10,12 @@ if (parentPort === null) throw new Error('host-thread.ts runs only as a worker t
 const { init } = workerData as ThreadData
 
 // Top-level await: messages that come meanwhile wait in the port.
+const loggers = new Loggers()
 const session = new HostSession(parentPort, init, {
   registry: await loadRegistry(init.pluginModules),
-  loadKafka: async () => (await import('../kafka/client.ts')).createKafkaClientFactory(),
-  loggers: new Loggers(),
+  loadKafka: async () =>
+    (await import('../kafka/client.ts')).createKafkaClientFactory({ log: loggers.logger('kafka') }),
+  loggers,
   clock: systemClock,
   random: Math.random,
 })

@@ -20,6 +20,9 @@ export interface SinkCommitterOptions {
   readonly hard: AbortSignal
 }
 
+/** How often a commit under way is looked at, in ms. */
+const inFlightPollMs = 50
+
 interface InFlight {
   readonly sequence: number
   readonly startedAt: number
@@ -38,8 +41,10 @@ export class SinkCommitter {
     this.#nextAt = options.clock.monotonicMs() + options.intervalMs
   }
 
-  /** When the next commit by timer is due, in ms from now; never negative. */
+  /** When to call `tick` again, in ms from now; never negative. */
   get dueInMs(): number {
+    // One commit at a time: while one is under way the next can only wait, but not in a loop without pause.
+    if (this.#inFlight !== null) return inFlightPollMs
     return this.#requested ? 0 : Math.max(0, this.#nextAt - this.#options.clock.monotonicMs())
   }
 

@@ -232,6 +232,8 @@ export class SinkTaskRunner {
       await this.#putFailed(session, batch, toError(error))
       return
     }
+    // A report that was not tolerated: the batch does not count as delivered, or its offset would be committed.
+    this.#throwFailure()
     if (batch.length > 0) this.metrics.put(batch.length, clock.monotonicMs() - startedAt)
     this.#batch = []
     this.#positions.markDelivered()

@@ -58,6 +58,8 @@ export interface SourceCommits {
   afterBatch(): Promise<void>
   /** For the plugin, with `transaction.boundary=connector`. */
   readonly transaction: TransactionContext | null
+  /** When `afterBatch` wants to be called although no records come, in ms from now; null: never. */
+  readonly dueInMs: number | null
   /** Everything that may be committed, at the end and before a pause. */
   finish(): Promise<void>
   stop(): Promise<void>
@@ -159,7 +161,7 @@ export class SourceTaskRunner {
         }
       }
       if (this.#sendFailure !== null) throw this.#sendFailure
-      const batch = await this.#poll(task, failures)
+      const batch = await this.#pollUntilDue(task, commits.dueInMs, failures)
       failures = batch === null ? failures + 1 : 0
       if (batch !== null && batch.length > 0) {
         await this.#sendWithin(commits, pipeline, batch)
@@ -168,6 +170,17 @@ export class SourceTaskRunner {
       await this.#yieldNowAndThen(batch?.length ?? 0)
     }
     if (this.#sendFailure !== null) throw this.#sendFailure
+  }
+
+  /** A source without data must not keep a transaction open past its interval: its wait is cut short. */
+  async #pollUntilDue(task: SourceTask<unknown>, dueInMs: number | null, failures: number) {
+    if (dueInMs === null) return await this.#poll(task, failures)
+    const timer = setTimeout(() => this.#state.interrupt(), dueInMs)
+    try {
+      return await this.#poll(task, failures)
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
   /** @returns null after a retriable error, when its delay is over */
@@ -489,6 +502,7 @@ function regularCommits(committer: OffsetCommitter): SourceCommits {
     nextBoundary: (batch) => batch.length,
     afterRecord: async () => undefined,
     transaction: null,
+    dueInMs: null,
     afterBatch: async () => undefined,
     finish: async () => {
       await committer.commit()

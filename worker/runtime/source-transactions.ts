@@ -100,6 +100,11 @@ export class SourceTransactions implements SourceCommits {
     }
   }
 
+  get dueInMs(): number | null {
+    if (this.#boundary !== 'interval' || !this.#open) return null
+    return Math.max(0, this.#lastCommit + this.#intervalMs - this.#options.env.clock.monotonicMs())
+  }
+
   /** A pause or a healthy stop commits what is open; with boundaries of the connector only what it asked for. */
   async finish(): Promise<void> {
     if (this.#boundary === 'connector') {
