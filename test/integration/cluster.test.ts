@@ -117,14 +117,22 @@ test('the work of a killed worker, leader or follower, runs elsewhere within the
     lines.push(...batch)
     await appendFile(input, `${batch.join('\n')}\n`)
   }
-  const allArrived = (): Promise<void> =>
-    eventually(async () => {
-      const arrived = new Set((await readFile(output, 'utf8')).split('\n'))
-      assert.deepEqual(
-        lines.filter((line) => !arrived.has(line)),
-        [],
-      )
-    }, 30_000)
+  const allArrived = async (): Promise<void> => {
+    try {
+      await eventually(linesArrived, 30_000)
+    } catch (error) {
+      const offsets = await Promise.all(['in', 'out'].map((name) => any().rest('GET', `/connectors/${name}/offsets`)))
+      const logs = cluster.workers.map((worker) => worker.output.slice(-6_000))
+      throw new Error(`lines are missing; offsets ${JSON.stringify(offsets)}\n${logs.join('\n\n')}`, { cause: error })
+    }
+  }
+  const linesArrived = async (): Promise<void> => {
+    const arrived = new Set((await readFile(output, 'utf8')).split('\n'))
+    assert.deepEqual(
+      lines.filter((line) => !arrived.has(line)),
+      [],
+    )
+  }
   await write()
   assert.equal((await any().rest('PUT', '/connectors/in/config', source(input, topic))).status, 201)
   await eventually(() => assertRuns(any(), 'in', 1, workers), 15_000)
