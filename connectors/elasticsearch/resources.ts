@@ -83,8 +83,10 @@ export class Resources {
         await this.#connection.request({ method: 'PUT', path }, this.#retry.signal)
       } catch (error) {
         if (classify(error) === 'fail' && serverErrorType(error) === ' resource_already_exists_exception') return
-        // A data stream that exists is reported without a type of its own.
-        if (this.#kind === 'data-stream' && statusOf(error) === 400 && (await this.#exists(name))) return
+        // A data stream that exists is reported without a type of its own; and a distribution without the route for
+        // data streams still makes them, from their template, when the first document arrives.
+        const untyped = this.#kind === 'data-stream' && (statusOf(error) === 400 || statusOf(error) === 405)
+        if (untyped && (serverErrorType(error) === '' || (await this.#exists(name)))) return
         throw error
       }
     })

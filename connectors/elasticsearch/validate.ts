@@ -27,8 +27,8 @@ async function checkServer(connection: ServerConnection, config: ElasticsearchSi
     info = await connection.request({ method: 'GET', path: '/' })
   } catch (error) {
     const status = statusOf(error)
-    // A user without the privilege to see the banner may still write.
-    if (status === 403) return []
+    // A server that answers but does not show its banner, to this user or at all, may still be written to.
+    if (status === 403 || status === 404 || status === 405) return []
     const detail = status === null ? toError(error).name : `HTTP ${status}`
     const message = `Could not connect to Elasticsearch (${detail}). Check the URL, the server and the credentials.`
     const options = [
