@@ -27,7 +27,9 @@ export interface ArtifactSet {
 }
 
 function pomOf(set: ArtifactSet): string {
-  const exclusions = (set.excludedGroups ?? [])
+  // An unpacked distribution brings everything along; its dependencies would only be resolved in vain.
+  const excluded = set.mode === 'unpack' ? ['*'] : (set.excludedGroups ?? [])
+  const exclusions = excluded
     .map((group) => `<exclusion><groupId>${group}</groupId><artifactId>*</artifactId></exclusion>`)
     .join('')
   const dependencies = set.artifacts.map(
