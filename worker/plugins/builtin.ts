@@ -2,6 +2,7 @@
 import { plugin as elasticsearchSink } from '../../connectors/elasticsearch/index.ts'
 import { plugins as fileStream } from '../../connectors/file-stream/index.ts'
 import { plugin as postgresSource } from '../../connectors/postgres-cdc/index.ts'
+import { plugin as redshiftSink } from '../../connectors/redshift/index.ts'
 import { plugin as s3Sink } from '../../connectors/s3/index.ts'
 import { builtinTransforms } from '../../transforms/index.ts'
 import type { Plugin } from '../api/plugin.ts'
@@ -12,6 +13,7 @@ export const builtinPlugins: readonly Plugin[] = [
   postgresSource,
   elasticsearchSink,
   s3Sink,
+  redshiftSink,
   ...builtinConverters,
   ...builtinTransforms,
 ]
