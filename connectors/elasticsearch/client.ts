@@ -27,29 +27,50 @@ type ClientOptions = ConstructorParameters<typeof Client>[0]
 const jsonHeaders = { accept: 'application/json', 'content-type': 'application/json' }
 const ndjsonHeaders = { accept: 'application/json', 'content-type': 'application/x-ndjson' }
 
+/** Longest wait that a timer of Node takes. */
+const longestTimerMs = 0x7fffffff
+
+/** No answer within `read.timeout.ms`; the server may have done the work all the same. */
+class ReadTimeout extends Error {
+  // The name by which the client's own timeouts go, see `classify`.
+  override readonly name = 'TimeoutError'
+
+  constructor(timeoutMs: number) {
+    super(`no answer within read.timeout.ms=${timeoutMs}`)
+  }
+}
+
 /** Opens no connection yet. @throws ConfigError for stores that cannot be read */
 export async function openConnection(config: ElasticsearchSinkConfig): Promise<ServerConnection> {
-  const timeout = config['read.timeout.ms']
+  const timeoutMs = config['read.timeout.ms'] || longestTimerMs
   const client = new Client(await clientOptions(config))
   return {
     async request({ method, path, query, json, ndjson }, signal) {
       const body = ndjson ?? json
-      return await client.transport.request(
-        {
-          method,
-          path,
-          ...(query !== undefined && { querystring: query }),
-          ...(ndjson !== undefined ? { bulkBody: asBuffer(ndjson) } : body !== undefined && { body }),
-        },
-        {
-          // This connector counts its retries itself: one layer repeats, not two.
-          maxRetries: 0,
-          retryOnTimeout: false,
-          headers: ndjson === undefined ? jsonHeaders : ndjsonHeaders,
-          requestTimeout: timeout === 0 ? 0x7fffffff : timeout,
-          ...(signal !== undefined && { signal }),
-        },
-      )
+      // A signal per request: on a timeout of its own the client sends an abort event to the signal it was given,
+      // and a shared one would take all other requests with it. So the timeout is ours too.
+      const timer = AbortSignal.timeout(timeoutMs)
+      const ends = signal === undefined ? timer : AbortSignal.any([signal, timer])
+      try {
+        return await client.transport.request(
+          {
+            method,
+            path,
+            ...(query !== undefined && { querystring: query }),
+            ...(ndjson !== undefined ? { bulkBody: asBuffer(ndjson) } : body !== undefined && { body }),
+          },
+          {
+            // This connector counts its retries itself: one layer repeats, not two.
+            maxRetries: 0,
+            retryOnTimeout: false,
+            headers: ndjson === undefined ? jsonHeaders : ndjsonHeaders,
+            signal: ends,
+          },
+        )
+      } catch (error) {
+        if (timer.aborted && signal?.aborted !== true) throw new ReadTimeout(timeoutMs)
+        throw error
+      }
     },
     close: async () => client.close(),
   }
@@ -63,12 +84,13 @@ async function clientOptions(config: ElasticsearchSinkConfig): Promise<ClientOpt
   const idleMs = config['max.connection.idle.time.ms']
   const connectMs = config['connection.timeout.ms']
   const connections = Math.max(10, 2 * config['max.in.flight.requests'])
-  const keepAliveMs = idleMs < 0 ? 0x7fffffff : Math.max(1, idleMs)
+  const keepAliveMs = idleMs < 0 ? longestTimerMs : Math.max(1, idleMs)
   const tls = config['elastic.security.protocol'].toUpperCase() === 'SSL' ? await tlsOptions(config) : null
   const proxy = proxyUrl(config)
   const common: ClientOptions = {
     nodes: config['connection.url'].map((url) => url.replace(/\/+$/, '')),
     maxRetries: 0,
+    requestTimeout: 0,
     compression: config['connection.compression'],
     enableMetaHeader: false,
     redaction: { type: 'remove' },

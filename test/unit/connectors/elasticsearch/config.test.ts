@@ -1,0 +1,243 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { externalVersion, keyToId, positionId } from '../../../../connectors/elasticsearch/document-id.ts'
+import {
+  classify,
+  classifyItem,
+  describeItemError,
+  type ItemVerdict,
+} from '../../../../connectors/elasticsearch/errors.ts'
+import { plugin } from '../../../../connectors/elasticsearch/index.ts'
+import { mappingOf } from '../../../../connectors/elasticsearch/mapping.ts'
+import { OffsetTracker } from '../../../../connectors/elasticsearch/offset-tracker.ts'
+import { dataStreamName, indexName, resourceNaming } from '../../../../connectors/elasticsearch/resource-names.ts'
+import { Float64, makeSchema, Schemas, type Value } from '../../../../worker/api/data.ts'
+import type { ConfigError } from '../../../../worker/api/errors.ts'
+import { validateConfig } from '../../../../worker/config/config-def.ts'
+import { elasticsearchConfig, offsets, type RawOptions, sinkRecord } from './support.ts'
+
+/** Options in error for a configuration. */
+function errorsOf(options: RawOptions): string[] {
+  try {
+    elasticsearchConfig(options)
+    return []
+  } catch (error) {
+    return [...new Set((error as ConfigError).problems.map((p) => p.option))].sort()
+  }
+}
+
+describe('options of the Elasticsearch sink', () => {
+  const cases: readonly (readonly [string, RawOptions, readonly string[]])[] = [
+    ['E5', { 'connection.url': 'not a url' }, ['connection.url']],
+    ['E2', { 'write.method': 'merge-all' }, ['write.method']],
+    ['E3', { 'write.method': 'UPSERT' }, []],
+    ['E6', { 'connection.username': 'u' }, ['connection.password', 'connection.username']],
+    ['E7', { 'data.stream.type': 'logs' }, ['data.stream.dataset', 'data.stream.type']],
+    ['E8', { 'data.stream.type': 'logs', 'data.stream.dataset': 'Up' }, ['data.stream.dataset']],
+    ['E8', { 'data.stream.type': 'logs', 'data.stream.dataset': 'x'.repeat(101) }, ['data.stream.dataset']],
+    ['E9', { 'data.stream.type': 'Custom', 'data.stream.dataset': 'd' }, []],
+    [
+      'E10',
+      { 'data.stream.type': 'logs', 'data.stream.dataset': 'd', 'behavior.on.null.values': 'delete' },
+      ['behavior.on.null.values', 'data.stream.dataset', 'data.stream.type'],
+    ],
+    [
+      'E11',
+      { 'data.stream.timestamp.field': 'a' },
+      ['data.stream.dataset', 'data.stream.timestamp.field', 'data.stream.type'],
+    ],
+    ['E12', { 'linger.ms': '2000', 'flush.timeout.ms': '1000' }, ['flush.timeout.ms', 'linger.ms']],
+    ['E13', { 'max.buffered.records': '9999' }, ['batch.size', 'max.buffered.records', 'max.in.flight.requests']],
+    ['E13', { 'max.buffered.records': '10000' }, []],
+    ['E14', { 'proxy.username': 'u' }, ['proxy.host', 'proxy.password', 'proxy.username'].filter((o) => o !== '')],
+    ['E15', { 'elastic.security.protocol': 'SSL' }, ['elastic.security.protocol']],
+    ['E15', { 'elastic.https.ssl.truststore.location': '/x' }, ['elastic.security.protocol']],
+    ['E16', { 'kerberos.keytab.path': '/x.txt' }, ['kerberos.keytab.path']],
+    [
+      'E17',
+      { 'external.resource.usage': 'index', 'topic.to.external.resource.mapping': 'a:b:c' },
+      ['topic.to.external.resource.mapping'],
+    ],
+    [
+      'E17',
+      { 'external.resource.usage': 'index', 'topic.to.external.resource.mapping': 'a:b,a:c' },
+      ['topic.to.external.resource.mapping'],
+    ],
+    ['E17', { 'external.resource.usage': 'index' }, ['external.resource.usage', 'topic.to.external.resource.mapping']],
+    ['rule j', { 'key.ignore': 'true', 'topic.key.ignore': 'a' }, ['key.ignore', 'topic.key.ignore']],
+  ]
+  for (const [statement, options, expected] of cases) {
+    it(`${statement}: ${JSON.stringify(options)}`, () => {
+      assert.deepEqual(errorsOf(options), [...expected].sort())
+    })
+  }
+
+  it('have the defaults of the original (E1) and hide passwords (E22)', () => {
+    const infos = validateConfig(plugin.config, {
+      'connection.url': 'http://a:9200',
+      'connection.username': 'u',
+      'connection.password': 'hush',
+    })
+    assert.ok(!JSON.stringify(infos).includes('hush'))
+    const config = elasticsearchConfig()
+    assert.deepEqual(
+      [
+        config['batch.size'],
+        config['max.in.flight.requests'],
+        config['max.buffered.records'],
+        config['linger.ms'],
+        config['max.retries'],
+        config['read.timeout.ms'],
+      ],
+      [2000, 5, 20000, 1, 5, 3000],
+    )
+  })
+})
+
+describe('names of resources', () => {
+  it('make indices of topics (E38)', () => {
+    const names: readonly (readonly [string, string])[] = [
+      ['.', 'dot'],
+      ['..', 'dotdot'],
+      ['-abc', 'abc'],
+      ['_abc', 'abc'],
+      ['--abc', '-abc'],
+      ['ABC', 'abc'],
+      ['a.b', 'a.b'],
+    ]
+    for (const [topic, index] of names) assert.equal(indexName(topic), index)
+    assert.equal(indexName('x'.repeat(300)).length, 255)
+  })
+
+  it('make data streams of topics (E39), or take mapped resources', () => {
+    const config = elasticsearchConfig({ 'data.stream.type': 'LOGS', 'data.stream.dataset': 'ds' })
+    assert.equal(dataStreamName(config, 'My_Topic'), 'logs-ds-my_topic')
+    const mapped = resourceNaming(
+      elasticsearchConfig({ 'external.resource.usage': 'index', 'topic.to.external.resource.mapping': 'a: x ' }),
+    )
+    assert.equal(mapped('a'), 'x')
+    assert.throws(() => mapped('b'), /'b' is not mapped to any resource/)
+  })
+})
+
+describe('document ids and versions', () => {
+  const bad: readonly (readonly [Value, RegExp])[] = [
+    [null, /can not be null/],
+    ['', /can not be empty/],
+    [true, /BOOLEAN is not supported as the document id/],
+    [1.5, /FLOAT64 is not supported/],
+    [new Float64(1), /FLOAT64 is not supported/],
+    [Uint8Array.of(1), /BYTES is not supported/],
+    [[1], /ARRAY is not supported/],
+    [{ a: 1 }, /MAP is not supported/],
+    ['é'.repeat(257), /512 bytes/],
+  ]
+  it('come from text and integers only (E23, E24)', () => {
+    assert.equal(keyToId(Schemas.int64, 9007199254740993n), '9007199254740993')
+    assert.equal(keyToId(null, -5), '-5')
+    assert.equal(keyToId(Schemas.string, 'é'), 'é')
+    for (const [key, message] of bad) assert.throws(() => keyToId(null, key), { kind: 'record', message })
+    assert.throws(() => keyToId(Schemas.boolean, true), /BOOLEAN is not supported/)
+    assert.equal(positionId(sinkRecord(5)), 'topic+0+5')
+  })
+
+  it('take a version from a header, exactly and without echoing it (E32, E33)', () => {
+    const version = (value: Value) =>
+      externalVersion(sinkRecord(1, { headers: [{ key: 'v', schema: null, value }] }), 'v')
+    assert.equal(version('1700000000000000001'), 1700000000000000001n)
+    assert.equal(version(5), 5n)
+    assert.equal(version(Buffer.from('7')), 7n)
+    for (const value of ['secret', '', -1, 1.5, '9223372036854775808']) {
+      assert.throws(
+        () => version(value),
+        (e: Error) => /external version header 'v'/.test(e.message) && !e.message.includes('secret'),
+      )
+    }
+    assert.throws(() => externalVersion(sinkRecord(1), 'v'), { kind: 'record' })
+  })
+})
+
+describe('mapping', () => {
+  it('needs a schema (E41)', () => {
+    assert.throws(() => mappingOf(null), /Cannot infer mapping without schema/)
+    const nested = makeSchema({
+      type: 'ARRAY',
+      valueSchema: makeSchema({
+        type: 'STRUCT',
+        fields: [{ name: 'b', schema: makeSchema({ type: 'BOOLEAN', defaultValue: true }) }],
+      }),
+    })
+    assert.deepEqual(mappingOf(nested), { properties: { b: { type: 'boolean', null_value: true } } })
+  })
+})
+
+describe('classification of failures', () => {
+  it('knows requests by status and error name', () => {
+    const failure = (name: string, statusCode?: number) => Object.assign(new Error(), { name, statusCode })
+    for (const status of [408, 429, 500, 502, 503, 504])
+      assert.equal(classify(failure('ResponseError', status)), 'retry')
+    for (const status of [400, 401, 403, 404]) assert.equal(classify(failure('ResponseError', status)), 'fail')
+    assert.equal(classify(failure('ResponseError', 413)), 'split')
+    for (const name of ['ConnectionError', 'TimeoutError', 'NoLivingConnectionsError'])
+      assert.equal(classify(failure(name)), 'retry')
+    assert.equal(classify(new Error('ConnectionError')), 'fail', 'the text does not count')
+    assert.equal(classify('text'), 'fail')
+  })
+
+  const items: readonly (readonly [number, string | null, ItemVerdict])[] = [
+    [201, null, 'done'],
+    [404, null, 'done'],
+    [404, 'index_not_found_exception', 'missing-index'],
+    [409, 'version_conflict_engine_exception', 'conflict'],
+    [429, 'es_rejected_execution_exception', 'retry'],
+    [503, 'unavailable_shards_exception', 'retry'],
+    [403, 'cluster_block_exception', 'retry'],
+    [400, 'document_parsing_exception', 'malformed'],
+    [400, 'strict_dynamic_mapping_exception', 'malformed'],
+    [403, 'security_exception', 'refused'],
+  ]
+  for (const [status, type, verdict] of items) {
+    it(`knows an item with ${status} ${type}`, () => {
+      assert.equal(classifyItem({ status, ...(type !== null && { error: { type } }) }), verdict)
+    })
+  }
+
+  it('words the chain of causes as the Java client', () => {
+    const error = { type: 'a', reason: 'r1', caused_by: { type: 'b', reason: 'r2' } }
+    assert.equal(
+      describeItemError(error),
+      'Indexing failed: ElasticsearchException[Elasticsearch exception [type=a, reason=r1]]; nested: ElasticsearchException[Elasticsearch exception [type=b, reason=r2]];',
+    )
+  })
+})
+
+describe('OffsetTracker', () => {
+  const next = (tracker: OffsetTracker, current: bigint) =>
+    tracker.committable(offsets({ 'topic-0': current })).get('topic', 0)
+
+  it('gives the unbroken prefix, and never more than was delivered (I2)', () => {
+    const tracker = new OffsetTracker()
+    const [a, b, c] = [0, 2, 5].map((offset) => tracker.add(sinkRecord(offset)))
+    assert.equal(next(tracker, 6n), 0n)
+    if (b) b.done = true
+    assert.equal(next(tracker, 6n), 0n)
+    if (a) a.done = true
+    assert.equal(next(tracker, 6n), 5n)
+    if (c) c.done = true
+    assert.equal(next(tracker, 9n), 9n, 'what a transform filtered counts too')
+    assert.equal(tracker.pendingCount(), 0)
+  })
+
+  it('goes back with the position (E59) and forgets what was revoked (E61)', () => {
+    const tracker = new OffsetTracker()
+    for (const offset of [0, 1, 2]) tracker.add(sinkRecord(offset)).done = true
+    assert.equal(next(tracker, 3n), 3n)
+    const again = tracker.add(sinkRecord(1))
+    assert.equal(next(tracker, 3n), 1n)
+    again.done = true
+    assert.equal(next(tracker, 3n), 3n)
+    tracker.add(sinkRecord(3))
+    tracker.drop([{ topic: 'topic', partition: 0 }])
+    assert.equal(next(tracker, 7n), 7n)
+  })
+})
