@@ -80,6 +80,8 @@ async function download(
   const started = Date.now()
   step(service, `fetching ${set.label} with Maven …`)
   const pomFolder = join(settings.home, 'maven', set.label)
+  // Maven keeps markers of what it unpacked beside the pom and would skip it, although the target was deleted.
+  rmSync(pomFolder, { recursive: true, force: true })
   mkdirSync(pomFolder, { recursive: true })
   mkdirSync(join(settings.dataHome, 'lib'), { recursive: true })
   const pomFile = join(pomFolder, 'pom.xml')
