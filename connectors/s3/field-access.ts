@@ -40,7 +40,9 @@ function member({ schema, value }: TypedValue, name: string): TypedValue {
 
 /** A JSON object of a record without a schema. */
 export function isJsonObject(value: Value): value is Readonly<Record<string, Value>> {
-  return value !== null && typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype
+  if (value === null || typeof value !== 'object') return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null
 }
 
 function missing(message: string): DataError {
