@@ -29,6 +29,8 @@ export interface StoredOffset {
   readonly transactionCounts: ReadonlyMap<string, number>
 }
 
+const changeTypes = new Set(['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'])
+
 const countPrefix = 'transaction_data_collection_order_'
 
 function integer(value: SourceOffsetValue | undefined): bigint | null {
@@ -121,11 +123,14 @@ export class StreamPosition {
     this.lsnCommit = stored?.lsnCommit ?? null
     this.txId = stored?.txId ?? null
     this.tsUs = stored?.tsUs ?? 0n
+    // Within the transaction that was cut, counting goes on: a second cut must not repeat what the first one passed.
+    this.eventsProcessed = stored !== null && changeTypes.has(stored.messageType ?? '') ? stored.eventsProcessed : 0
     this.transactionId = stored?.transactionId ?? null
     for (const [collection, count] of stored?.transactionCounts ?? []) this.transactionCounts.set(collection, count)
   }
 
   begin(at: Lsn, xid: number, tsUs: bigint): void {
+    if (xid !== this.txId) this.eventsProcessed = 0
     this.lsn = at
     this.txId = xid
     this.tsUs = tsUs

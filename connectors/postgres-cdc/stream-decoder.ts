@@ -185,7 +185,10 @@ export class StreamDecoder {
     this.#xid = begin.xid
     this.#inTransaction = true
     this.#time = new EventTime(Number(begin.commitTimeUs))
-    if (!resume.skipsCommit) this.#options.position.begin(position, begin.xid, begin.commitTimeUs)
+    // While the stored position is searched for, the offset stays the stored one: a heartbeat may carry it.
+    if (!resume.skipsCommit && !resume.positionMissing) {
+      this.#options.position.begin(position, begin.xid, begin.commitTimeUs)
+    }
     this.#context = this.#newContext(begin.xid)
     if (isNew && transactions !== null) this.#records.push(transactions.begin(begin.xid, position, this.#time.ms))
   }

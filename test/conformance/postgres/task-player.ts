@@ -3,12 +3,15 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
 import { plugin } from '../../../connectors/postgres-cdc/index.ts'
+import { builtinTransforms } from '../../../transforms/index.ts'
 import { kindOf, RetriableError } from '../../../worker/api/errors.ts'
 import type { SourceOffset, SourceRecord } from '../../../worker/api/record.ts'
 import type { SourceTask, SourceTaskContext } from '../../../worker/api/task.ts'
-import { parseConfig } from '../../../worker/config/config-def.ts'
+import { evaluateWithRules, parseConfig, valuesOf } from '../../../worker/config/config-def.ts'
 import { JsonConverter, jsonConverterConfig } from '../../../worker/converters/json.ts'
 import { SimpleHeaderConverter } from '../../../worker/converters/simple-header.ts'
+import { PluginRegistry } from '../../../worker/plugins/registry.ts'
+import { createTransformationChain, TransformationChain } from '../../../worker/runtime/transformation-chain.ts'
 import { GrowingByteWriter } from '../../../worker/util/byte-writer.ts'
 import { systemClock } from '../../../worker/util/clock.ts'
 import { type ActualRecord, type CaseRules, type Json, Normaliser, type NormalRecord, parseExact } from './normalise.ts'
@@ -29,6 +32,9 @@ export interface Step {
   readonly seconds?: number
   readonly quiet?: number
   readonly set?: Readonly<Record<string, string | null>>
+  readonly config?: Readonly<Record<string, string>>
+  readonly messages?: boolean
+  readonly fields?: readonly string[]
 }
 
 export interface GoldenCase extends CaseRules {
@@ -125,6 +131,7 @@ export class TaskPlayer {
   readonly #headers = new SimpleHeaderConverter()
   readonly #out = new GrowingByteWriter()
   #config: Readonly<Record<string, string>> = {}
+  #chain = new TransformationChain([])
   #offset: SourceOffset | null = null
   #running: RunningTask | null = null
   #received = 0
@@ -160,8 +167,10 @@ export class TaskPlayer {
   }
 
   receive(records: readonly SourceRecord[]): void {
-    for (const record of records) {
-      const topic = this.#fillBack(record.topic)
+    for (const source of records) {
+      this.#offset = source.sourceOffset
+      const record = this.#chain.apply(source)
+      if (record === null) continue
       this.#records.push({
         topic: record.topic,
         key: this.#convert(this.#key, record, 'key'),
@@ -172,14 +181,11 @@ export class TaskPlayer {
         ]),
         timestamp: record.timestamp ?? 0,
       })
-      this.#offset = record.sourceOffset
-      if (this.#normaliser.countable(topic)) this.#received += 1
+      // Heartbeats go on for ever; only what is counted keeps a step open.
+      if (!this.#normaliser.countable(record.topic)) continue
+      this.#received += 1
       this.#lastMs = performance.now()
     }
-  }
-
-  #fillBack(topic: string): string {
-    return topic
   }
 
   /** Through both lanes, which must give the same bytes. */
@@ -260,6 +266,7 @@ export class TaskPlayer {
     >
     const merged = Object.entries({ ...own, ...extra }).filter((entry): entry is [string, string] => entry[1] !== null)
     this.#config = Object.fromEntries(merged.map(([name, value]) => [name, this.#fill(value)]))
+    this.#chain = await createTransformationChain(this.#config, new PluginRegistry(builtinTransforms))
     const role = (name: 'key' | 'value') => {
       const prefix = `${name}.converter.`
       const raw = Object.entries(this.#config).filter(([option]) => option.startsWith(prefix))
@@ -359,12 +366,30 @@ export class TaskPlayer {
       case 'waitState':
         await this.#waitState(step)
         break
+      case 'validate':
+        this.#pseudo.push({ topic: '$validate', pseudoKey: step.name ?? '', pseudo: await this.#validate(step) })
+        break
       case 'sleep':
         await systemClock.sleep((step.seconds ?? 0) * 1000)
         break
       default:
         throw new Error(`The task player has no action ${step.action}`)
     }
+  }
+
+  /** As the worker's validate endpoint: the definition, its rules, then the connection. */
+  async #validate(step: Step): Promise<Json> {
+    const raw = Object.fromEntries(Object.entries(step.config ?? {}).map(([name, value]) => [name, this.#fill(value)]))
+    const states = evaluateWithRules(plugin.config, raw)
+    const errors = new Map<string, string[]>()
+    for (const state of states.values()) if (state.errors.length > 0) errors.set(state.name, [...state.errors])
+    if (errors.size === 0) {
+      const values = valuesOf(states) as Parameters<NonNullable<typeof plugin.validate>>[0]
+      for (const { option, message } of (await plugin.validate?.(values)) ?? []) errors.set(option, [message])
+    }
+    const shown = [...errors].sort(([a], [b]) => (a < b ? -1 : 1))
+    const texts = (list: readonly string[]): Json => (step.messages === false ? list.map(() => '<error>') : list)
+    return { error_count: errors.size, errors: Object.fromEntries(shown.map(([name, list]) => [name, texts(list)])) }
   }
 
   async #waitState(step: Step): Promise<void> {

@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { after, test } from 'node:test'
+import { requireService } from '../../support/services.ts'
+import { caseNames, playCase } from './tasks.ts'
+
+/**
+ * The recorded corpus against the task (Debezium 3.7.0.Final, PostgreSQL 15). Strict both ways: a case that is listed
+ * in `not-equal.json` and has become equal must leave the list.
+ */
+const postgres = requireService('postgres')
+const notEqual = JSON.parse(await readFile(new URL('not-equal.json', import.meta.url), 'utf8')) as Record<
+  string,
+  string
+>
+const names = await caseNames()
+const strict = names.filter((name) => notEqual[name] === undefined)
+let equalCases = 0
+
+test('every case of the list of differences exists', () => {
+  assert.deepEqual(
+    Object.keys(notEqual).filter((name) => !names.includes(name)),
+    [],
+  )
+})
+
+for (const name of names) {
+  const reason = notEqual[name]
+  test(`case ${name}${reason === undefined ? '' : ` differs: ${reason}`}`, { skip: postgres.skip }, async () => {
+    const outcome = await playCase(name, postgres.settings.url).catch((error: unknown) => error)
+    const differences = outcome instanceof Error || !isComparison(outcome) ? [String(outcome)] : outcome.differences
+    if (reason === undefined) {
+      assert.deepEqual(differences, [])
+      equalCases += 1
+    } else assert.notDeepEqual(differences, [], 'the case is equal now: remove it from not-equal.json')
+  })
+}
+
+after(() => {
+  if (postgres.skip === false)
+    process.stdout.write(`${equalCases} of ${strict.length} cases equal (${names.length} in the corpus)\n`)
+})
+
+function isComparison(value: unknown): value is Awaited<ReturnType<typeof playCase>> {
+  return typeof value === 'object' && value !== null && 'differences' in value
+}
