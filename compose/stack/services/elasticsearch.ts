@@ -21,9 +21,11 @@ const releases: readonly Release[] = [
   { version: '8.19.21', minimumJava: 17, launcher: 'cli-launcher' },
 ]
 
-/** The newest release that a Java of this host can run. */
+/** The newest release that a Java of this host can run, or the one that SLUICE_STACK_ELASTICSEARCH names. */
 function chooseRelease(): { readonly release: Release; readonly java: JavaHome } {
+  const named = process.env['SLUICE_STACK_ELASTICSEARCH']
   for (const release of releases) {
+    if (named !== undefined && named !== release.version) continue
     const java = findJava().find((candidate) => candidate.version >= release.minimumJava)
     if (java !== undefined) return { release, java }
   }
