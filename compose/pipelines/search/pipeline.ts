@@ -11,6 +11,8 @@ import { waitFor } from '../support/wait.ts'
 import { Documents } from './documents.ts'
 import { insertUsers, liveChanges, openConversations } from './feed.ts'
 
+const sourceFile = new URL('source.json', import.meta.url)
+
 /** Postgres → Kafka → a stream application → Kafka → Elasticsearch, where a tombstone is a DELETE. */
 export class SearchPipeline implements Pipeline {
   readonly name = 'search'
@@ -26,6 +28,11 @@ export class SearchPipeline implements Pipeline {
     this.shop = `shop${instance}`
     this.source = `search-source${instance}`
     this.sink = `search-sink${instance}`
+  }
+
+  /** What stands in the JSON files → what this instance calls it. */
+  get #names(): Readonly<Record<string, string>> {
+    return { shop: this.shop, 'search-source': this.source, 'search-sink': this.sink }
   }
 
   documents(services: Services): Documents {
@@ -60,6 +67,7 @@ export class SearchPipeline implements Pipeline {
     }
     await using client = await this.open(services)
     await client.pg.query(await readFile(new URL('schema.sql', import.meta.url), 'utf8'))
+    await connect.forgetOffsets(sourceFile, this.#names)
     await waitFor('old consumer groups to be empty', 60_000, async () => {
       await deleteGroups(services.kafkaBrokers, [`connect-${this.sink}`, `${this.shop}-documents`])
       return true
@@ -107,9 +115,8 @@ export class SearchPipeline implements Pipeline {
   async start(run: PipelineRun): Promise<void> {
     const { services, connect } = run
     this.#stream = startStream(services.kafkaBrokers, this.shop)
-    const names = { shop: this.shop, 'search-source': this.source, 'search-sink': this.sink }
-    await connect.apply(new URL('source.json', import.meta.url), names)
-    await connect.apply(new URL('sink.json', import.meta.url), names)
+    await connect.apply(sourceFile, this.#names)
+    await connect.apply(new URL('sink.json', import.meta.url), this.#names)
     await connect.running(this.source, 1)
     await connect.running(this.sink, 2)
   }

@@ -100,7 +100,7 @@ function documentOf(uid: string): { key: string; value: string | null } | null {
 const kafka = new Kafka({
   brokers: brokers.split(','),
   clientId: groupId,
-  logLevel: logLevel.ERROR,
+  logLevel: logLevel.NOTHING,
   retry: { retries: 20 },
 })
 const consumer = kafka.consumer({ groupId, sessionTimeout: 10_000, rebalanceTimeout: 10_000, maxWaitTimeInMs: 20 })

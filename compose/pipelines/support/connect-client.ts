@@ -27,11 +27,17 @@ export class ConnectClient {
    * @param names parts of names to replace by others, for a run beside another
    */
   async apply(file: URL, names: Readonly<Record<string, string>>): Promise<string> {
-    let text = await readFile(file, 'utf8')
-    for (const [from, to] of Object.entries(names)) text = text.replaceAll(from, to)
-    const { name, config } = JSON.parse(text) as { name: string; config: object }
+    const { name, config } = await connectorFile(file, names)
     await this.request('PUT', `/connectors/${name}/config`, config)
     return name
+  }
+
+  /** Forgets the source offsets that a connector of this name once committed: they outlive the connector. */
+  async forgetOffsets(file: URL, names: Readonly<Record<string, string>>): Promise<void> {
+    const { name, config } = await connectorFile(file, names)
+    await this.request('POST', '/connectors', { name, config, initial_state: 'STOPPED' })
+    await this.request('DELETE', `/connectors/${name}/offsets`)
+    await this.remove(name)
   }
 
   async status(name: string): Promise<ConnectorStatus> {
@@ -100,6 +106,15 @@ export class ConnectClient {
       }
     }
   }
+}
+
+async function connectorFile(
+  file: URL,
+  names: Readonly<Record<string, string>>,
+): Promise<{ readonly name: string; readonly config: object }> {
+  let text = await readFile(file, 'utf8')
+  for (const [from, to] of Object.entries(names)) text = text.replaceAll(from, to)
+  return JSON.parse(text) as { name: string; config: object }
 }
 
 export class ConnectRequestError extends Error {

@@ -3,7 +3,7 @@ import { Kafka, logLevel } from 'kafkajs'
 import { waitFor } from './wait.ts'
 
 export function kafkaFor(brokers: string, clientId: string): Kafka {
-  return new Kafka({ brokers: brokers.split(','), clientId, logLevel: logLevel.ERROR, retry: { retries: 20 } })
+  return new Kafka({ brokers: brokers.split(','), clientId, logLevel: logLevel.NOTHING, retry: { retries: 20 } })
 }
 
 /** Deletes and creates topics; also waits until every partition has a leader. */
