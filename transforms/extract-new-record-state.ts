@@ -9,10 +9,10 @@ import {
   type Value,
 } from '../worker/api/data.ts'
 import { DataError } from '../worker/api/errors.ts'
-import { isStruct } from '../worker/api/json-writer.ts'
 import { defineTransformation } from '../worker/api/plugin.ts'
 import { type ConnectRecord, type Header, lastHeader } from '../worker/api/record.ts'
 import type { Transformation } from '../worker/api/transform.ts'
+import { isStruct } from '../worker/api/values.ts'
 import { fieldValue, requireStruct, SchemaCache, setMember, structLike } from './record-part.ts'
 
 const config = defineConfig({

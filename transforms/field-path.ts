@@ -1,7 +1,7 @@
 import { oneOf } from '../worker/api/config.ts'
 import { type Field, type Schema, type Struct, type Value } from '../worker/api/data.ts'
 import { ConfigError } from '../worker/api/errors.ts'
-import { isStruct } from '../worker/api/json-writer.ts'
+import { isStruct } from '../worker/api/values.ts'
 import { fieldValue, member } from './record-part.ts'
 
 /** Option of the transforms that take nested names (KIP-821). */

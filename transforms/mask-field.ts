@@ -2,9 +2,9 @@ import { type ConfigOf, defineConfig, nonEmptyList } from '../worker/api/config.
 import { Decimal, Float64, type Schema, type Value } from '../worker/api/data.ts'
 import { DataError } from '../worker/api/errors.ts'
 import { parseDecimal } from '../worker/api/json.ts'
-import { isStruct, javaClass } from '../worker/api/json-writer.ts'
 import type { ConnectRecord } from '../worker/api/record.ts'
 import type { Transformation } from '../worker/api/transform.ts'
+import { isStruct, javaClass } from '../worker/api/values.ts'
 import {
   fieldValue,
   keyAndValue,

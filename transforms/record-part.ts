@@ -1,10 +1,10 @@
 import type { ConfigDef, ConfigKeys, ConfigOf } from '../worker/api/config.ts'
 import { type Field, makeSchema, type Schema, type SchemaSpec, type Struct, type Value } from '../worker/api/data.ts'
 import { DataError } from '../worker/api/errors.ts'
-import { isStruct, javaClass } from '../worker/api/json-writer.ts'
 import { defineTransformation, type TransformationPlugin } from '../worker/api/plugin.ts'
 import type { ConnectRecord } from '../worker/api/record.ts'
 import type { Transformation } from '../worker/api/transform.ts'
+import { isStruct, javaClass } from '../worker/api/values.ts'
 
 /** The half of a record that a `$Key` or `$Value` variant works on. */
 export interface RecordPart {

@@ -1,7 +1,7 @@
 import { Float64, type Schema, type Value } from '../../worker/api/data.ts'
 import { DataError } from '../../worker/api/errors.ts'
-import { javaClass } from '../../worker/api/json-writer.ts'
 import { lastHeader, type SinkRecord } from '../../worker/api/record.ts'
+import { javaClass } from '../../worker/api/values.ts'
 
 /** Longest `_id` in UTF-8 bytes; the server refuses a longer one. */
 export const maxDocumentIdBytes = 512

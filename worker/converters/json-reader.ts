@@ -1,6 +1,6 @@
 import { Decimal, Float64, LogicalName, type Schema, type SchemaType, type Struct, type Value } from '../api/data.ts'
 import { DataError } from '../api/errors.ts'
-import { fromTwosComplement, isStruct } from '../api/json-writer.ts'
+import { fromTwosComplement, isStruct } from '../api/values.ts'
 
 type Read = (json: Value) => Value
 

@@ -10,7 +10,7 @@ import {
 } from '../api/data.ts'
 import { DataError } from '../api/errors.ts'
 import { quoteJson } from '../api/json.ts'
-import { isStruct } from '../api/json-writer.ts'
+import { isStruct } from '../api/values.ts'
 
 const typeNames: Readonly<Record<SchemaType, string>> = {
   BOOLEAN: 'boolean',

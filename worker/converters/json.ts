@@ -4,8 +4,9 @@ import type { ByteWriter, Converter, ConverterRole, SchemaAndValue } from '../ap
 import type { Schema, StructView, Value } from '../api/data.ts'
 import { ConfigError, DataError } from '../api/errors.ts'
 import { parseJson, parseJsonBytes } from '../api/json.ts'
-import { isStruct, type JsonWriteOptions, JsonWriter } from '../api/json-writer.ts'
+import { type JsonWriteOptions, JsonWriter } from '../api/json-writer.ts'
 import type { Headers } from '../api/record.ts'
+import { isStruct } from '../api/values.ts'
 import { JsonReader } from './json-reader.ts'
 import { hasDecimal, schemaFromJson, schemaToJson } from './json-schema.ts'
 

@@ -2,8 +2,8 @@ import { defineConfig, oneOf } from '../api/config.ts'
 import type { Converter, SchemaAndValue } from '../api/converter.ts'
 import { Float64, type Schema, Schemas, type Value } from '../api/data.ts'
 import { DataError } from '../api/errors.ts'
-import { javaClass } from '../api/json-writer.ts'
 import type { Headers } from '../api/record.ts'
+import { javaClass } from '../api/values.ts'
 
 export const primitiveConverterConfig = defineConfig({
   'converter.type': {
