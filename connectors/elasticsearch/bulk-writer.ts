@@ -100,13 +100,13 @@ export class BulkWriter {
   }
 
   /**
-   * Takes one action, whose bytes are copied. Waits while the buffer is full.
-   * @returns false when `signal` aborted the wait: the action was not taken
-   * @throws ConnectError after `flush.timeout.ms`, or the writer's failure
+   * Takes one action, whose bytes are copied, unless the buffer is full: the usual case, without a promise.
+   * @returns false when the buffer is full
+   * @throws the writer's failure
    */
-  async add(pending: PendingAction, bytes: Uint8Array, signal: AbortSignal): Promise<boolean> {
+  tryAdd(pending: PendingAction, bytes: Uint8Array): boolean {
     this.throwIfFailed()
-    if (this.#count >= this.#config['max.buffered.records'] && !(await this.#room(signal))) return false
+    if (this.#count >= this.#config['max.buffered.records']) return false
     this.#count++
     const { orderKey } = pending.action
     if (orderKey !== null) {
@@ -119,6 +119,15 @@ export class BulkWriter {
     }
     this.#append(pending, bytes)
     return true
+  }
+
+  /**
+   * As `tryAdd`, but waits while the buffer is full.
+   * @returns false when `signal` aborted the wait: the action was not taken
+   * @throws ConnectError after `flush.timeout.ms`, or the writer's failure
+   */
+  async add(pending: PendingAction, bytes: Uint8Array, signal: AbortSignal): Promise<boolean> {
+    return this.tryAdd(pending, bytes) || ((await this.#room(signal)) && this.tryAdd(pending, bytes))
   }
 
   async #room(signal: AbortSignal): Promise<boolean> {

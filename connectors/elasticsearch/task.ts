@@ -7,7 +7,7 @@ import { BulkWriter } from './bulk-writer.ts'
 import { openConnection, type ServerConnection } from './client.ts'
 import type { ElasticsearchSinkConfig } from './config-options.ts'
 import { usesDataStreams } from './config-rules.ts'
-import { DocumentWriter } from './documents.ts'
+import { type Action, DocumentWriter } from './documents.ts'
 import { OffsetTracker } from './offset-tracker.ts'
 import { resourceNaming } from './resource-names.ts'
 import { type ResourceKind, Resources } from './resources.ts'
@@ -83,13 +83,22 @@ export class ElasticsearchSinkTask implements SinkTask<ElasticsearchSinkConfig> 
         slot.done = true
         continue
       }
-      const action = await this.#convert(record, parts)
-      if (action === null) {
+      const resource = parts.resourceOf(record.topic)
+      if (record.value !== null && !parts.resources.isReady(resource)) {
+        const ignored = parts.documents.ignoresSchema(record.topic)
+        await parts.resources.ensure(resource, ignored ? undefined : record.valueSchema)
+      }
+      // From here on no promise per record, unless the record is invalid or the buffer full.
+      const action = this.#convert(record, resource, parts)
+      if (action instanceof Error) {
+        await this.#invalid(record, parts, action)
         slot.done = true
         continue
       }
+      const pending = { record, slot, action }
+      const bytes = this.#scratch.since(0)
       // Not taken: the task is being stopped, and the slot stays pending, so nothing is lost.
-      if (!(await parts.writer.add({ record, slot, action }, this.#scratch.since(0), signal))) return
+      if (!parts.writer.tryAdd(pending, bytes) && !(await parts.writer.add(pending, bytes, signal))) return
     }
   }
 
@@ -114,20 +123,14 @@ export class ElasticsearchSinkTask implements SinkTask<ElasticsearchSinkConfig> 
     }
   }
 
-  /** Writes the record's lines into the scratch buffer. @returns null when it was invalid and may be dropped */
-  async #convert(record: SinkRecord, parts: Parts) {
-    const { documents, resources } = parts
-    const resource = parts.resourceOf(record.topic)
-    if (!resources.isReady(resource) && record.value !== null) {
-      await resources.ensure(resource, documents.ignoresSchema(record.topic) ? undefined : record.valueSchema)
-    }
+  /** Writes the record's lines into the scratch buffer. @returns the error of a record that cannot be converted */
+  #convert(record: SinkRecord, resource: string, parts: Parts): Action | Error {
     this.#scratch.reset()
     try {
-      return documents.write(record, resource, this.#scratch)
+      return parts.documents.write(record, resource, this.#scratch)
     } catch (error) {
       if (kindOf(error) !== 'record') throw error
-      await this.#invalid(record, parts, toError(error))
-      return null
+      return toError(error)
     }
   }
 
