@@ -65,11 +65,9 @@ function asMap(value: unknown): JsonMap | null {
 function asConfig(value: unknown): RawConfig | null {
   const properties = asMap(asMap(value)?.['properties'])
   if (properties === null) return null
-  const config: Record<string, string> = {}
-  for (const [name, text] of Object.entries(properties)) {
-    if (typeof text === 'string') config[name] = text
-  }
-  return config
+  for (const text of Object.values(properties)) if (text !== null && typeof text !== 'string') return null
+  // Connect accepts, stores and shows null values; only a start refuses them (see `LocalWork`).
+  return properties as RawConfig
 }
 
 function asInteger(value: unknown): number | null {

@@ -1,6 +1,6 @@
 import type { RawConfig } from '../api/connector.ts'
 import type { Clock, Logger } from '../api/context.ts'
-import { ConnectError, RequestError, toError } from '../api/errors.ts'
+import { ConfigError, ConnectError, RequestError, toError } from '../api/errors.ts'
 import type {
   ReportedState,
   TargetState,
@@ -39,6 +39,12 @@ function sameConfig(a: RawConfig, b: RawConfig | null | undefined): boolean {
   if (b === null || b === undefined) return false
   const keys = Object.keys(a)
   return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key])
+}
+
+/** The first option without a value: JSON null passes validation and the config topic, against the type. */
+function nullOption(config: RawConfig): string | null {
+  const options: Readonly<Record<string, string | null>> = config
+  return Object.keys(options).find((option) => options[option] === null) ?? null
 }
 
 /** Whether task configs must be stored again (3.5): other count or texts, or tasks made from an older connector config. */
@@ -99,6 +105,12 @@ export class LocalWork implements WorkerListener {
     if (config === null) return
     const target = state.targetState(connector)
     this.#connectors.add(connector)
+    const unset = nullOption(config)
+    if (unset !== null) {
+      const message = `Option ${unset} of connector ${connector} is null; give it a value, or leave it out`
+      this.onConnectorState(connector, 'FAILED', `ConfigError: ${message}`, null)
+      throw new ConfigError([{ option: unset, message }])
+    }
     await this.#options.worker.startConnector(connector, config, target)
     // Tasks are made only for connectors that are to run: one that is created paused has none until it is resumed.
     if (target === 'STARTED') this.reconfigure(connector)

@@ -408,3 +408,17 @@ test('cluster-wide log levels reach every worker, once it runs (statements 93, 1
   const c = await cluster.add()
   assert.equal(c.herder.loggers().get('x.y'), undefined)
 })
+
+test('a null option is stored and shown, and the connector is FAILED until it has a value', async () => {
+  await using cluster = new FakeCluster()
+  const { herder, worker } = await cluster.add()
+  const config: Record<string, string | null> = { name: 'a', file: null }
+  await herder.putConnector('a', config as Record<string, string>, { replace: false, initialState: null })
+  await eventually(async () => {
+    const { connector } = await herder.connectorStatus('a')
+    assert.deepEqual([connector.state, connector.version], ['FAILED', null])
+  })
+  assert.deepEqual(await herder.connectorConfig('a'), config)
+  await put(cluster, 'a', { file: 'x' })
+  await eventually(() => assert.ok(worker.runningTasks.has('a-0')))
+})
