@@ -12,6 +12,7 @@ import { parseConfig } from '../../../worker/config/config-def.ts'
 /** Time that tests move. */
 export class ManualClock implements Clock {
   #now: number
+  readonly #sleepers = new Set<{ readonly until: number; resolve(): void }>()
 
   constructor(now = Date.UTC(2024, 0, 1, 12)) {
     this.#now = now
@@ -25,12 +26,21 @@ export class ManualClock implements Clock {
     return this.#now
   }
 
-  async sleep(ms: number): Promise<void> {
-    this.#now += ms
+  /** Ends when `advance` has passed the time, or when the signal aborts. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      this.#sleepers.add({ until: this.#now + ms, resolve })
+      signal?.addEventListener('abort', () => resolve(), { once: true })
+    })
   }
 
   advance(ms: number): void {
     this.#now += ms
+    for (const sleeper of this.#sleepers) {
+      if (sleeper.until > this.#now) continue
+      this.#sleepers.delete(sleeper)
+      sleeper.resolve()
+    }
   }
 }
 
