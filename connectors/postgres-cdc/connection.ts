@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import pg from 'pg'
 import type { Password } from '../../worker/api/config.ts'
 import { ConfigError } from '../../worker/api/errors.ts'
+import { splitStatements } from './sql.ts'
 
 export interface ConnectionOptions {
   readonly host: string
@@ -125,22 +126,6 @@ export async function openClient(
     if (options.sslMode !== 'prefer' || !isTlsRefused(error)) throw error
     return await connect(options, applicationName, replication, false)
   }
-}
-
-/** Doubles quotes inside an identifier and puts quotes around it. */
-export function quoteIdentifier(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`
-}
-
-export function quoteLiteral(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`
-}
-
-export function splitStatements(text: string): readonly string[] {
-  return text
-    .split(/(?<!;);(?!;)/)
-    .map((statement) => statement.replaceAll(';;', ';').trim())
-    .filter((statement) => statement !== '')
 }
 
 /** An ordinary connection. Rows are objects of text. */

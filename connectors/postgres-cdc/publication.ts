@@ -2,9 +2,10 @@
 import type { Logger } from '../../worker/api/context.ts'
 import { ConnectError } from '../../worker/api/errors.ts'
 import type { CatalogTable } from './catalog.ts'
-import { type Database, quoteIdentifier } from './connection.ts'
+import type { Database } from './connection.ts'
 import { sqlStateOf } from './errors.ts'
 import { wholeMatch } from './java-regex.ts'
+import { quoteIdentifier } from './sql.ts'
 
 export type AutocreateMode = 'disabled' | 'all_tables' | 'filtered' | 'no_tables'
 

@@ -2,8 +2,8 @@
 import type { Socket } from 'node:net'
 import type pg from 'pg'
 import type { Clock, Logger } from '../../worker/api/context.ts'
-import { quoteIdentifier } from './connection.ts'
 import { formatLsn, type Lsn, lsn, maxLsn, noLsn } from './lsn.ts'
+import { quoteIdentifier } from './sql.ts'
 
 /** A run of whole protocol messages in one buffer; the buffer is not reused, so views into it stay valid. */
 export interface Segment {

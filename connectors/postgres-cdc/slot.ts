@@ -2,9 +2,10 @@
 import type pg from 'pg'
 import type { Logger } from '../../worker/api/context.ts'
 import { ConnectError } from '../../worker/api/errors.ts'
-import { type Database, quoteIdentifier, quoteLiteral } from './connection.ts'
+import type { Database } from './connection.ts'
 import { formatLsn, type Lsn, parseLsn } from './lsn.ts'
 import { type StoredOffset, startOf } from './offsets.ts'
+import { quoteIdentifier, quoteLiteral } from './sql.ts'
 
 export interface SlotState {
   /** Oldest log that the slot still needs. */

@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { suite, test } from 'node:test'
+import { promisify } from 'node:util'
+import { plugin } from '../../../../connectors/postgres-cdc/index.ts'
+import { parseConfig } from '../../../../worker/config/config-def.ts'
+
+const minimal = {
+  'database.hostname': 'localhost',
+  'database.user': 'u',
+  'database.dbname': 'd',
+  'topic.prefix': 'p',
+}
+
+suite('postgres-cdc manifest', () => {
+  test('answers to the names in existing configurations', () => {
+    assert.equal(plugin.name, 'io.debezium.connector.postgresql.PostgresConnector')
+    assert.equal(plugin.taskName, 'io.debezium.connector.postgresql.PostgresConnectorTask')
+  })
+
+  test('loads no driver', async () => {
+    const index = new URL('../../../../connectors/postgres-cdc/index.ts', import.meta.url).href
+    const script = `await import(${JSON.stringify(index)}); const { createRequire } = await import('node:module');
+      const cache = Object.keys(createRequire(${JSON.stringify(index)}).cache); console.log(cache.filter((f) => f.includes('/pg/')).length)`
+    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script])
+    assert.equal(stdout.trim(), '0')
+  })
+
+  test('the least configuration is enough, with the defaults of Debezium', () => {
+    const config = parseConfig(plugin.config, minimal)
+    assert.equal(config['slot.name'], 'debezium')
+    assert.equal(config['publication.name'], 'dbz_publication')
+    assert.equal(config['snapshot.mode'], 'initial')
+    assert.equal(config['max.batch.size'], 2048)
+  })
+
+  const refused: Readonly<Record<string, string>> = {
+    'plugin.name': 'decoderbufs',
+    'read.only': 'true',
+    'signal.data.collection': 'public.signals',
+    'signal.enabled.channels': 'source,kafka',
+    'notification.enabled.channels': 'sink',
+    'snapshot.mode': 'configuration_based',
+    'snapshot.max.threads': '4',
+    'post.processors': 'x',
+    converters: 'x',
+    'topic.naming.strategy': 'io.debezium.schema.DefaultTopicNamingStrategy',
+    'event.processing.failure.handling.mode': 'warn',
+    'max.queue.size': '2048',
+    'table.include.list': '(',
+    'message.key.columns': 'nocolon',
+    'skipped.operations': 'c,x',
+    'slot.name': 'Upper',
+    'database.hostname': 'a,b',
+  }
+  for (const [option, value] of Object.entries(refused)) {
+    test(`${option}=${value} is refused by name`, () => {
+      assert.throws(
+        () => parseConfig(plugin.config, { ...minimal, [option]: value }),
+        (error: { problems?: readonly { option: string }[] }) =>
+          error.problems?.some((p) => p.option === option) ?? false,
+      )
+    })
+  }
+
+  test('an include and an exclude list exclude each other', () => {
+    const both = { ...minimal, 'table.include.list': 'a.b', 'table.exclude.list': 'c.d' }
+    assert.throws(() => parseConfig(plugin.config, both), /"table.include.list" is already specified/)
+  })
+})
