@@ -55,7 +55,10 @@ export class BrokerNode {
   /** True when a request can be sent at once. */
   isReady(lane: Lane = 'main'): boolean {
     const connection = this.#connection(lane)
-    return connection.isConnected() && connection.isAuthenticated()
+    // Without SASL kafkajs never calls a connection authenticated; with it, not when KIP-368 asks for a new login.
+    // Not `isConnected()`: kafkajs counts a connection that is being closed as connected.
+    const open = connection.connectionStatus === 'connected'
+    return open && (this.#broker.connectionPool.sasl === null || connection.isAuthenticated())
   }
 
   /** Milliseconds until a connection may be tried again after a failure; 0 when connected or free to try. */
@@ -71,7 +74,7 @@ export class BrokerNode {
     if (this.#closed) throw new RetriableError('CONNECT_KAFKA_CLOSED', `The connection to ${this.address} was closed`)
     if (this.isReady(lane)) return
     if (lane === 'main') {
-      this.#mainReady ??= this.#open(this.#broker.connect()).finally(() => {
+      this.#mainReady ??= this.#open(this.#connectMain()).finally(() => {
         this.#mainReady = null
       })
       return this.#mainReady
@@ -82,7 +85,19 @@ export class BrokerNode {
     return this.#fetchReady
   }
 
+  async #connectMain(): Promise<void> {
+    await this.#settled('main')
+    await this.#broker.connect()
+  }
+
+  /** kafkajs ends a connection over several microtasks; a new one must not begin among them. */
+  async #settled(lane: Lane): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve))
+    forgetPartialAnswer(this.#connection(lane))
+  }
+
   async #connectFetch(): Promise<void> {
+    await this.#settled('fetch')
     // Versions come from the main connection; both are told.
     if (this.#broker.versions === null || !this.isReady('main')) await this.connect('main')
     const connection = await this.#broker.connectionPool.getConnection(1)
@@ -214,12 +229,32 @@ export class BrokerNode {
   }
 }
 
+/**
+ * At once and for good: `disconnect()` of kafkajs works on whatever socket it finds some microtasks later, which may
+ * already be that of the next connection.
+ */
 function dropConnection(connection: Connection, reason: string): void {
-  const socket = connection.socket
+  const { socket, requestQueue } = connection
   const error = Object.assign(new Error(`Connection dropped: ${reason}`), { name: 'KafkaJSConnectionError' })
-  connection.requestQueue.rejectAll(error)
-  // The queue is empty now, so this neither waits nor fails; it ends the socket's timers and the status.
-  void connection.disconnect().finally(() => socket?.destroy())
+  if (!connection.isConnected()) {
+    // Still connecting, or down already: the error ends kafkajs's attempt and its timer.
+    socket?.destroy(error)
+    return
+  }
+  connection.connectionStatus = 'disconnected'
+  requestQueue.rejectAll(error)
+  requestQueue.destroy()
+  socket?.removeAllListeners()
+  socket?.on('error', () => undefined)
+  socket?.destroy()
+}
+
+/** kafkajs keeps the bytes of a broken answer and would read the next connection's answers from their middle. */
+function forgetPartialAnswer(connection: Connection): void {
+  if (connection.isConnected()) return
+  connection.chunks = []
+  connection.bytesBuffered = 0
+  connection.bytesNeeded = 4
 }
 
 /** Size, request header (v1, or v2 for flexible messages) and client id; the body follows. */

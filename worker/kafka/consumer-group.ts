@@ -127,6 +127,8 @@ export class ConsumerGroup {
 
   /** Milliseconds until `advance` has something to do without news. */
   waitMs(): number {
+    // A join under way ends with news, whatever else has to follow it.
+    if (this.#joining !== null) return Number.POSITIVE_INFINITY
     return this.#rejoin ? Math.max(0, this.#retryAt - this.#parts.clock.monotonicMs()) : Number.POSITIVE_INFINITY
   }
 

@@ -90,9 +90,11 @@ export class KafkaConsumer implements Consumer {
       if (batches.length > 0) return batches
       const left = deadline - this.#clock.monotonicMs()
       if (left <= 0) return []
-      // Bounded: back-offs of fetches and positions end without news.
-      const rest = Math.min(left, this.#group?.waitMs() ?? left, this.#cluster.config.retryBackoffMaxMs)
-      await this.#fetcher.news.wait(Math.max(1, rest), signal)
+      // Back-offs of fetches end without news, hence the bound.
+      const groupMs = this.#group?.waitMs() ?? Number.POSITIVE_INFINITY
+      const positionMs = this.#positionRetryAt - this.#clock.monotonicMs()
+      const rest = Math.min(left, groupMs, this.#cluster.config.retryBackoffMaxMs)
+      await this.#fetcher.news.wait(Math.max(1, positionMs > 0 ? Math.min(rest, positionMs) : rest), signal)
     }
   }
 

@@ -49,6 +49,11 @@ export interface RequestQueue {
 export interface Connection {
   readonly requestQueue: RequestQueue
   readonly socket?: Socket
+  connectionStatus: 'connected' | 'disconnecting' | 'disconnected'
+  /** Bytes of an answer that is not complete yet. */
+  chunks: Buffer[]
+  bytesBuffered: number
+  bytesNeeded: number
   readonly host: string
   readonly port: number
   isConnected(): boolean
@@ -62,6 +67,7 @@ export interface Connection {
 export interface ConnectionPool {
   readonly host: string
   readonly port: number
+  readonly sasl: object | null
   /** Two: 0 for everything, 1 for Fetch. */
   readonly pool: readonly Connection[]
   getConnection(index?: number): Promise<Connection>
