@@ -24,9 +24,8 @@ export interface ConnectorHostOptions {
     onState(connector: string, state: ReportedState, trace: string | null, version: string | null): void
     onReconfigure(connector: string): void
   }
-  /** Time between pings, and time that an answer may take, in ms. */
-  readonly pingIntervalMs?: number
-  readonly pingTimeoutMs?: number
+  /** Time between pings, and time that an answer may take. */
+  readonly pings: { readonly intervalMs: number; readonly timeoutMs: number }
 }
 
 interface Instance {
@@ -41,6 +40,8 @@ export class ConnectorHost {
   readonly #instances = new Map<string, Instance>()
   readonly #closing = new AbortController()
   #host: Host | null = null
+  /** The host has loaded its plugins and answers; before, it is slow but not blocked. */
+  #ready = false
   #watch: Promise<void> | null = null
   #lastCall: { readonly connector: string; readonly method: string } | null = null
   #nextEpoch = 1
@@ -55,6 +56,7 @@ export class ConnectorHost {
   }
 
   #open(): Host {
+    this.#ready = false
     const host: Host = this.#options.hosts({
       name: 'connectors',
       init: this.#options.init(),
@@ -113,6 +115,9 @@ export class ConnectorHost {
 
   #onEvent(event: HostEvent): void {
     switch (event.event) {
+      case 'ready':
+        this.#ready = true
+        return
       case 'connector.calling':
         this.#lastCall = event
         return
@@ -134,14 +139,14 @@ export class ConnectorHost {
   }
 
   async #watchHost(): Promise<void> {
-    const { clock, pingIntervalMs = 5000, pingTimeoutMs = 10_000 } = this.#options
+    const { clock, pings } = this.#options
     const { signal } = this.#closing
     while (!signal.aborted) {
-      await clock.sleep(pingIntervalMs, signal)
+      await clock.sleep(pings.intervalMs, signal)
       const host = this.#host
-      if (signal.aborted || host === null) continue
+      if (signal.aborted || host === null || !this.#ready) continue
       try {
-        using limit = deadline(pingTimeoutMs, signal)
+        using limit = deadline(pings.timeoutMs, signal)
         await orAborted(host.channel.call('ping', null), limit.signal)
       } catch (error) {
         if (!signal.aborted && this.#host === host) await this.#replace(host, toError(error))

@@ -33,6 +33,7 @@ export class TaskHandle {
   readonly id: TaskId
   readonly #options: TaskHandleOptions
   readonly #host: Host
+  readonly #started = Promise.withResolvers<void>()
   #phase: Phase = 'open'
   #version: string | null = null
   #lastMetrics: readonly MetricSnapshot[] = []
@@ -67,13 +68,16 @@ export class TaskHandle {
     return this.#phase === 'failed'
   }
 
-  /** Resolves when the start was reported. Never rejects. */
+  /**
+   * Resolves when the start was reported. Never rejects. The report counts, not the answer to the request: a task
+   * that blocks its thread right after its start never sends the answer.
+   */
   async start(spec: TaskSpec): Promise<void> {
-    try {
-      await this.#host.channel.call('task.start', spec)
-    } catch (error) {
-      this.failed(toError(error))
-    }
+    this.#host.channel.call('task.start', spec).then(
+      () => this.#started.resolve(),
+      (error: unknown) => this.failed(toError(error)),
+    )
+    await this.#started.promise
   }
 
   #onEvent(event: HostEvent): void {
@@ -83,6 +87,7 @@ export class TaskHandle {
         if (event.state === 'FAILED') this.#phase = 'failed'
         this.#version = event.version
         this.#options.listener.onState(event.state, event.trace, event.version)
+        this.#started.resolve()
         return
       case 'task.topic':
         this.#options.listener.onTopic(event.topic)
@@ -98,6 +103,8 @@ export class TaskHandle {
 
   /** Reports FAILED once, also for a host that is gone. */
   failed(error: Error): void {
+    // Also for a start that was overtaken by a stop: nobody is to wait for it.
+    this.#started.resolve()
     if (this.#phase !== 'open') return
     this.#phase = 'failed'
     this.#options.logger.error({ ...this.id, error }, 'A task failed')

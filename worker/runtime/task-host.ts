@@ -73,6 +73,7 @@ export function inProcessHosts(runtime: HostRuntime): HostFactory {
     const { port1, port2 } = new MessageChannel()
     const channel: MainSideChannel = new HostChannel(port1 as Port, handlers, onEvent)
     const session = new HostSession(port2 as Port, init, runtime)
+    session.announce()
     return {
       channel,
       terminate: async () => {

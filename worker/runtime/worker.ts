@@ -50,6 +50,8 @@ export interface WorkerOptions {
   readonly hosts: HostFactory
   readonly loggers: Loggers
   readonly clock: Clock
+  /** How soon a blocked host of connectors is noticed; default 5 s between pings, 10 s for an answer. */
+  readonly connectorPings?: { readonly intervalMs: number; readonly timeoutMs: number }
 }
 
 const metricsTimeoutMs = 2000
@@ -85,6 +87,7 @@ export class ConnectWorker implements Worker {
       clock: options.clock,
       logger: this.#logger,
       gracefulTimeoutMs: this.#settings.gracefulTimeoutMs,
+      pings: options.connectorPings ?? { intervalMs: 5000, timeoutMs: 10_000 },
       listener: {
         onState: (connector, state, trace, version) => {
           this.#metrics.connectorState(connector, state)

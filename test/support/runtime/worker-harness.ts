@@ -38,6 +38,7 @@ export interface HarnessOptions {
   readonly settings?: RawConfig
   readonly pluginModules?: readonly string[]
   readonly kafka?: KafkaClientFactory
+  readonly connectorPings?: { readonly intervalMs: number; readonly timeoutMs: number }
 }
 
 /** Log lines of a test's worker: only what may explain a failure. */
@@ -77,6 +78,7 @@ export async function openWorker(options: HarnessOptions): Promise<WorkerHarness
     hosts,
     loggers,
     clock: systemClock,
+    ...(options.connectorPings === undefined ? {} : { connectorPings: options.connectorPings }),
   })
   if (process.env['TEST_LOG'] === undefined) worker.setLogLevel('root', 'OFF')
   const recorded = recorder()

@@ -1,0 +1,21 @@
+import { defineErrorCodes } from '../api/errors.ts'
+
+/** Codes of finding and loading plugins. */
+export const pluginErrorCodes = defineErrorCodes({
+  CONNECT_PLUGIN_DUPLICATE: {
+    meaning: 'Two plugins of one kind have the same name.',
+    remedy: 'Remove one of them from `plugin.path`.',
+  },
+  CONNECT_PLUGIN_LOAD: {
+    meaning: 'A module of `plugin.path` cannot be loaded, or exports no plugin.',
+    remedy: 'Correct the module, or take it off `plugin.path`.',
+  },
+  CONNECT_PLUGIN_PATH: {
+    meaning: 'An entry of `plugin.path` cannot be read.',
+    remedy: 'Correct the path or its permissions.',
+  },
+  CONNECT_PLUGIN_UNKNOWN: {
+    meaning: 'No plugin of this name and kind is here.',
+    remedy: 'Check the name against `GET /connector-plugins?connectorsOnly=false`; add its module to `plugin.path`.',
+  },
+})
