@@ -8,7 +8,7 @@ import { dirname, join, relative } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { type ErrorCodes, toError } from '../api/errors.ts'
 import type { Plugin } from '../api/plugin.ts'
-import { errorCodeTable, optionTables, putBetweenMarkers } from '../config/config-docs.ts'
+import { errorCodeTable, type GeneratedSection, optionTables, putSection } from '../config/config-docs.ts'
 import { sinkConnectorOptions, sourceConnectorOptions } from '../config/connector-config.ts'
 import { baseKeys } from '../config/connector-options.ts'
 import { distributedOptions, standaloneOptions } from '../config/worker-options.ts'
@@ -16,17 +16,11 @@ import { builtinPlugins } from '../plugins/builtin.ts'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
 
-/** A part of a document: the name of its markers and what belongs between them. */
-interface Section {
-  readonly name: string
-  readonly content: string
-}
-
 interface Document {
   /** From the root of the repository. */
   readonly path: string
   readonly title: string
-  readonly sections: readonly Section[]
+  readonly sections: readonly GeneratedSection[]
 }
 
 /** Every document with its generated parts, from the sources as they are. */
@@ -40,16 +34,16 @@ export async function documents(): Promise<readonly Document[]> {
     {
       path: 'transforms/README.md',
       title: 'Transforms and predicates',
-      sections: [{ name: 'options', content: pluginSections(transforms) }],
+      sections: [{ name: 'options', heading: '## Options', content: pluginSections(transforms) }],
     },
     {
       path: 'worker/config/README.md',
       title: 'Options and error codes',
       sections: [
-        { name: 'worker options', content: workerSections() },
-        { name: 'connector options', content: connectorSections() },
-        { name: 'converter options', content: `## Converters\n\n${pluginSections(converters)}` },
-        { name: 'error codes', content: `## Error codes\n\n${errorCodeTable(codes)}` },
+        { name: 'worker-options', heading: '## Worker', content: workerSections() },
+        { name: 'connector-options', heading: '## Connectors', content: connectorSections() },
+        { name: 'converter-options', heading: '## Converters', content: pluginSections(converters) },
+        { name: 'error-codes', heading: '## Error codes', content: errorCodeTable(codes) },
       ],
     },
   ]
@@ -58,7 +52,6 @@ export async function documents(): Promise<readonly Document[]> {
 function workerSections(): string {
   const standaloneOnly = without(standaloneOptions.keys, distributedOptions.keys)
   return [
-    '## Worker\n',
     'Options of `sluice distributed`; those of both modes work for `sluice standalone` too.\n',
     optionTables(distributedOptions, '###'),
     '### Standalone only\n',
@@ -68,12 +61,12 @@ function workerSections(): string {
 
 function connectorSections(): string {
   return [
-    '## Every connector\n',
-    optionTables({ keys: baseKeys }, '###'),
-    '## Every source connector\n',
-    optionTables({ keys: without(sourceConnectorOptions.keys, baseKeys) }, '###'),
-    '## Every sink connector\n',
-    optionTables({ keys: without(sinkConnectorOptions.keys, baseKeys) }, '###'),
+    '### Every connector\n',
+    optionTables({ keys: baseKeys }, '####'),
+    '### Every source connector\n',
+    optionTables({ keys: without(sourceConnectorOptions.keys, baseKeys) }, '####'),
+    '### Every sink connector\n',
+    optionTables({ keys: without(sinkConnectorOptions.keys, baseKeys) }, '####'),
   ].join('\n')
 }
 
@@ -112,8 +105,8 @@ async function connectorDocuments(): Promise<Document[]> {
       path: `connectors/${entry.name}/README.md`,
       title: entry.name,
       sections: [
-        { name: 'options', content: `## Options\n\n${pluginSections(plugins)}` },
-        { name: 'error codes', content: `## Error codes\n\n${errorCodeTable(own)}` },
+        { name: 'options', heading: '## Options', content: pluginSections(plugins) },
+        { name: 'error-codes', heading: '## Error codes', content: errorCodeTable(own) },
       ],
     })
   }
@@ -192,7 +185,7 @@ export async function updateDocuments(check: boolean): Promise<readonly string[]
     const file = join(root, path)
     const before = existsSync(file) ? await readFile(file, 'utf8') : `# ${title}\n`
     let after = before
-    for (const { name, content } of sections) after = putBetweenMarkers(after, name, content)
+    for (const section of sections) after = putSection(after, section)
     if (after === before) continue
     stale.push(relative(root, file))
     if (!check) await writeFile(file, after)

@@ -11,4 +11,8 @@ export const configErrorCodes = defineErrorCodes({
     remedy:
       'Check path and permissions; a connector file is `{"name", "config"}` JSON, a flat JSON map, or Java properties.',
   },
+  CONNECT_PACKAGE: {
+    meaning: 'The installation has no readable package.json, so the worker does not know its own version.',
+    remedy: 'Install the package anew.',
+  },
 })
