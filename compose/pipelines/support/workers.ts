@@ -66,10 +66,12 @@ export class WorkerCluster implements AsyncDisposable {
     child.once('exit', () => {
       if (this.#workers.get(port) === worker) this.#workers.delete(port)
     })
-    await waitFor(`worker on port ${port} (log: ${this.#options.folder}/worker-${port}.log)`, 60_000, async () => {
-      if (child.exitCode !== null) throw new Error(`worker on port ${port} exited with code ${child.exitCode}`)
-      return (await fetch(`http://127.0.0.1:${port}/health`)).ok ? true : null
+    const what = `worker on port ${port} (log: ${this.#options.folder}/worker-${port}.log)`
+    const answer = await waitFor(what, 60_000, async () => {
+      if (child.exitCode !== null || child.signalCode !== null) return 'gone'
+      return (await fetch(`http://127.0.0.1:${port}/health`)).ok ? 'healthy' : null
     })
+    if (answer === 'gone') throw new Error(`${what} ended with code ${child.exitCode}`)
   }
 
   /** SIGKILL: no chance to say goodbye. Resolves when the process is gone. */
