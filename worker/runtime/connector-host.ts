@@ -8,6 +8,7 @@ import type { Clock, Logger } from '../api/context.ts'
 import { ConnectError, toError } from '../api/errors.ts'
 import type { MetricSnapshot } from '../metrics/snapshot.ts'
 import { traceOf } from '../util/error-codec.ts'
+import { hostGone } from './host-channel.ts'
 import type { Handlers, HostCalls, HostEvent, HostInit, MainCalls } from './host-protocol.ts'
 import { deadline, orAborted } from './run-state.ts'
 import type { Host, HostFactory } from './task-host.ts'
@@ -51,7 +52,7 @@ export class ConnectorHost {
   }
 
   async start(): Promise<void> {
-    this.#open()
+    if (this.#host === null) this.#open()
     this.#watch ??= this.#watchHost()
   }
 
@@ -78,6 +79,7 @@ export class ConnectorHost {
 
   /** @throws ConnectError `CONNECT_HOST_GONE` when the host was replaced meanwhile */
   async call<M extends keyof HostCalls>(method: M, params: HostCalls[M]['params']): Promise<HostCalls[M]['result']> {
+    if (this.#closing.signal.aborted) throw hostGone('The host of the connectors')
     return await (this.#host ?? this.#open()).channel.call(method, params)
   }
 
@@ -163,7 +165,9 @@ export class ConnectorHost {
     this.#host = null
     this.#lastCall = null
     await host.terminate()
-    this.#open()
+    if (this.#closing.signal.aborted) return
+    // A call may have opened the next one already.
+    if (this.#host === null) this.#open()
     for (const [connector, instance] of this.#instances) {
       if (connector === culprit?.connector) {
         const message = `Connector ${connector} blocked its thread in ${culprit.method}; correct it and restart it`
@@ -189,6 +193,8 @@ export class ConnectorHost {
   }
 
   setLogLevel(namespace: string, level: string): void {
+    // A host that starts later gets the levels with its first message.
+    if (this.#host === null) return
     this.call('log.level', { namespace, level }).catch((error: unknown) => {
       this.#options.logger.debug({ error }, 'the host of the connectors was replaced before its log level changed')
     })
