@@ -73,7 +73,6 @@ export class KafkaTest implements AsyncDisposable {
   constructor(kafka: KafkaUnderTest) {
     this.#kafka = kafka
     this.admin = kafka.clients.admin(kafka.properties)
-    this.#open.use(this.admin)
   }
 
   get kafka(): KafkaUnderTest {
@@ -119,9 +118,10 @@ export class KafkaTest implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await using open = this.#open
-    await this.admin.deleteTopics(this.#topics)
-    await open.disposeAsync()
+    await using admin = this.admin
+    // Members first: their last commits need the topics.
+    await this.#open.disposeAsync()
+    await admin.deleteTopics(this.#topics)
   }
 }
 

@@ -77,6 +77,8 @@ export const kafkaGroupConformance: KafkaCases = {
     const topic = await kafka.topic(2)
     const events: string[] = []
     const flushed = Promise.withResolvers<void>()
+    // A failing test must not leave the callback waiting.
+    using _release = { [Symbol.dispose]: () => flushed.resolve() }
     const first = kafka.consumer({ 'group.id': kafka.name })
     first.subscribe(
       { kind: 'topics', topics: [topic] },

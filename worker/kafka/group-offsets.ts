@@ -35,8 +35,10 @@ export async function commitOffsets(
     if (failed === undefined) return
     const { topic, partition, error } = failed
     const failure = brokerError(error, what, { groupId, topic, partition })
-    // Not to be repeated with the same membership: the caller has to rejoin.
-    if (failure.code === 'CONNECT_KAFKA_REBALANCE') throw new NotRepeated(failure)
+    // Not to be repeated: the caller has to rejoin, or the topic was deleted (a revoke must not wait for it).
+    if (failure.code === 'CONNECT_KAFKA_REBALANCE' || failure.code === 'CONNECT_KAFKA_UNKNOWN_TOPIC') {
+      throw new NotRepeated(failure)
+    }
     throw failure
   }
   try {
