@@ -54,6 +54,10 @@ export const postgresErrorCodes = defineErrorCodes({
     meaning: 'A column value has no representation in its schema.',
     remedy: 'Choose another handling mode for the type.',
   },
+  CONNECT_POSTGRES_VALUE_REFUSED: {
+    meaning: 'A column value has no representation and event.converting.failure.handling.mode is fail.',
+    remedy: 'Choose another handling mode for the type, or let such values become null (warn).',
+  },
   CONNECT_POSTGRES_RESUME: {
     meaning: 'The stored position was not found in its transaction; the transaction is emitted again as a whole.',
     remedy: 'Nothing: events of one transaction may repeat.',

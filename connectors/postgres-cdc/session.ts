@@ -58,6 +58,8 @@ export class Session implements AsyncDisposable {
   #facts: ServerFacts = { version: 0, walSenderTimeoutMs: 60_000 }
   /** Replication connection that waits for the stream to start. */
   #client: pg.Client | null = null
+  /** Connection whose temporary slot exports the snapshot; closed once the snapshot is open. */
+  #exporter: pg.Client | null = null
   #snapshotDatabase: Database | null = null
   #snapshot: AsyncGenerator<readonly SourceRecord[], void, void> | null = null
   #pending: Promise<IteratorResult<readonly SourceRecord[], void>> | null = null
@@ -118,6 +120,7 @@ export class Session implements AsyncDisposable {
     const closing = [
       () => this.#stream?.[Symbol.asyncDispose](),
       () => this.#client?.end(),
+      () => this.#exporter?.end(),
       () => this.#snapshotDatabase?.destroy(),
       () => this.#heartbeat[Symbol.asyncDispose](),
       () => this.#database[Symbol.asyncDispose](),
@@ -247,8 +250,6 @@ export class Session implements AsyncDisposable {
     this.#exporter = client
     return { lsn: created.consistentPoint, exported: created.snapshotName }
   }
-
-  #exporter: pg.Client | null = null
 
   async #currentLsn(): Promise<Lsn> {
     const [row] = await this.#database.rows<{ at: string }>(

@@ -1,5 +1,5 @@
 import type { Clock, Counter, Logger } from '../../worker/api/context.ts'
-import { DataError, RetriableError } from '../../worker/api/errors.ts'
+import { ConnectError, DataError, RetriableError } from '../../worker/api/errors.ts'
 import type { SourceOffset, SourceRecord } from '../../worker/api/record.ts'
 import type { CommittedOffset, SourceTask, SourceTaskContext } from '../../worker/api/task.ts'
 import type { PostgresConfig } from './config.ts'
@@ -148,8 +148,12 @@ export class PostgresTask implements SourceTask<PostgresConfig> {
 }
 
 /** Retries are over: the same error, but final. */
-function exhausted(failure: RetriableError, retries: number): Error {
-  return new Error(`${failure.message} Given up after errors.max.retries=${retries}.`, { cause: failure })
+function exhausted(failure: RetriableError, retries: number): ConnectError {
+  const { message, code, context } = failure
+  return new ConnectError('fatal', code, `${message} Given up after errors.max.retries=${retries}.`, {
+    cause: failure,
+    context,
+  })
 }
 
 /** Wall clock in microseconds; within one millisecond it does not advance. */

@@ -88,7 +88,11 @@ class Fixture implements AsyncDisposable {
   async #admin(text: string): Promise<void> {
     const client = new pg.Client({ connectionString: postgres.settings.url })
     await client.connect()
-    await client.query(text).finally(() => client.end())
+    try {
+      await client.query(text)
+    } finally {
+      await client.end()
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -50,8 +50,14 @@ const database = {
     }
     if (sql.includes('pg_index')) return [{ relname: 't_pkey', indisprimary: 't', attname: columns[0]?.name ?? null }]
     return types.map(([oid, typname, typcategory]) => ({
-      ...{ oid: String(oid), typname, typcategory, typtype: 'b', typelem: '0', typbasetype: '0' },
-      ...{ typtypmod: '-1', labels: null },
+      oid: String(oid),
+      typname,
+      typcategory,
+      typtype: 'b',
+      typelem: '0',
+      typbasetype: '0',
+      typtypmod: '-1',
+      labels: null,
     }))
   },
 } as unknown as Database
@@ -62,8 +68,14 @@ const noFilters = { columnExclude: null, messagePrefixInclude: null, messagePref
 function decoder(): StreamDecoder {
   const filters = new Filters({ ...none, ...noFilters, ignoreBuiltin: true, keyColumns: null })
   const values: ValueOptions = {
-    ...{ timePrecision: 'adaptive', decimals: 'precise', hstore: 'json', intervals: 'numeric', binary: 'bytes' },
-    ...{ moneyFractionDigits: 2, includeUnknown: false, placeholder: new Uint8Array(Buffer.from('unavailable')) },
+    timePrecision: 'adaptive',
+    decimals: 'precise',
+    hstore: 'json',
+    intervals: 'numeric',
+    binary: 'bytes',
+    moneyFractionDigits: 2,
+    includeUnknown: false,
+    placeholder: new Uint8Array(Buffer.from('unavailable')),
   }
   const names = { prefix: 'p', delimiter: '.', heartbeatPrefix: 'hb', heartbeatName: null, transaction: 'tx' }
   const topics = topicNames(names)
