@@ -18,7 +18,7 @@ export async function freePort(count = 1): Promise<number> {
     const port = 20_000 + Math.floor(Math.random() * 10_000)
     const servers: (Server | null)[] = []
     for (let i = 0; i < count; i++) servers.push(await listen(port + i))
-    await Promise.all(servers.map((server) => server && new Promise((done) => server.close(done))))
+    await Promise.all(servers.map(async (server) => await server?.[Symbol.asyncDispose]()))
     if (servers.every((server) => server !== null)) return port
   }
 }
