@@ -65,7 +65,8 @@ function prepareFolders(settings: StackSettings, home: string, user: UserIds | u
   ]
   const files: Readonly<Record<string, string>> = {
     'elasticsearch.yml': yaml.join('\n'),
-    'jvm.options': jvmOptions.join('\n'),
+    // Without it the server may read all of the system's temporary folder, and refuses to start from inside of it.
+    'jvm.options': [`-Djava.io.tmpdir=${folders.tmp}`, ...jvmOptions].join('\n'),
     'log4j2.properties': readFileSync(join(home, 'config', 'log4j2.properties'), 'utf8'),
   }
   for (const [name, content] of Object.entries(files)) {
