@@ -1,16 +1,11 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, existsSync, mkdirSync, openSync, writeFileSync } from 'node:fs'
+import { mkdirSync, openSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ConnectClient } from '../../compose/pipelines/support/connect-client.ts'
 import { waitFor } from '../../compose/pipelines/support/wait.ts'
-import { requireJava } from '../../compose/stack/java.ts'
-import { fetchArtifacts } from '../../compose/stack/maven.ts'
-import { loadSettings } from '../../compose/stack/state.ts'
+import { javaConnectCommand, type WorkerCommand } from '../support/java-connect.ts'
 import { projectRoot } from '../support/project-root.ts'
-
-const kafkaVersion = '4.3.0'
-const debeziumVersion = '3.7.0.Final'
 
 export type PeerName = 'sluice' | 'java'
 
@@ -72,14 +67,8 @@ async function stop(child: ChildProcess): Promise<void> {
 
 let built = false
 
-interface Command {
-  readonly executable: string
-  readonly args: readonly string[]
-  readonly properties: Readonly<Record<string, string>>
-}
-
 /** The compiled worker, as images and packages run it; built once per run of the bench. */
-function sluiceCommand(): Command {
+function sluiceCommand(): WorkerCommand {
   if (!built)
     execFileSync(process.execPath, [join(projectRoot, 'test/build.ts')], { cwd: projectRoot, stdio: 'inherit' })
   built = true
@@ -90,50 +79,9 @@ function sluiceCommand(): Command {
   }
 }
 
-/** Kafka Connect with Debezium from Maven Central; 2 GB of heap, as its users give it. */
-async function javaCommand(folder: string): Promise<Command> {
-  const settings = loadSettings()
-  const connect = await fetchArtifacts(settings, 'kafka', {
-    label: `kafka-connect-${kafkaVersion}`,
-    mode: 'copy',
-    artifacts: [
-      ...['connect-runtime', 'connect-json', 'connect-transforms', 'connect-file'].map((artifact) => ({
-        group: 'org.apache.kafka',
-        name: artifact,
-        version: kafkaVersion,
-      })),
-      { group: 'org.apache.logging.log4j', name: 'log4j-slf4j-impl', version: '2.24.3' },
-      { group: 'org.apache.logging.log4j', name: 'log4j-core', version: '2.24.3' },
-    ],
-  })
-  const debezium = await fetchArtifacts(settings, 'kafka', {
-    label: `debezium-postgres-${debeziumVersion}`,
-    mode: 'copy',
-    artifacts: [{ group: 'io.debezium', name: 'debezium-connector-postgres', version: debeziumVersion }],
-  })
-  // A plugin path holds one folder per plugin; the connectors that come with Kafka need one too.
-  const pluginPath = join(folder, 'java-plugins')
-  if (!existsSync(join(pluginPath, 'debezium'))) {
-    mkdirSync(pluginPath, { recursive: true })
-    cpSync(debezium, join(pluginPath, 'debezium'), { recursive: true })
-  }
-  const log4j = join(folder, 'log4j2.properties')
-  writeFileSync(
-    log4j,
-    'rootLogger.level=warn\nrootLogger.appenderRef.out.ref=out\nappender.out.type=Console\nappender.out.name=out\nappender.out.layout.type=PatternLayout\nappender.out.layout.pattern=%d %p %c %m%n\n',
-  )
-  return {
-    executable: requireJava(17).java,
-    args: [
-      '-Xms256m',
-      '-Xmx2g',
-      `-Dlog4j2.configurationFile=${log4j}`,
-      '-cp',
-      join(connect, '*'),
-      'org.apache.kafka.connect.cli.ConnectDistributed',
-    ],
-    properties: { 'plugin.path': pluginPath },
-  }
+/** Kafka Connect with Debezium; 2 GB of heap, as its users give it. */
+function javaCommand(folder: string): Promise<WorkerCommand> {
+  return javaConnectCommand({ folder, jvm: ['-Xms256m', '-Xmx2g'], logLevel: 'warn', plugins: ['debezium-postgres'] })
 }
 
 function workerProperties(
