@@ -114,6 +114,20 @@ export function consumerProperties(scope: ClientScope, id: TaskId): ClientProper
   })
 }
 
+/**
+ * Reader of a connector's own offset topic. Uncommitted offsets are hidden, unless the user asked for them; with
+ * exactly-once always (KIP-618).
+ */
+export function offsetConsumerProperties(
+  scope: ClientScope,
+  connector: string,
+  exactlyOnce: boolean,
+): ClientProperties {
+  const defaults = { 'client.id': `connector-offset-consumer-${connector}`, 'isolation.level': 'read_committed' }
+  const properties = layers(scope, 'consumer', defaults)
+  return exactlyOnce ? { ...properties, 'isolation.level': 'read_committed' } : properties
+}
+
 /** Consumer group of a sink connector. */
 export function consumerGroup(scope: ClientScope, connector: string): string {
   return consumerProperties(scope, { connector, task: 0 })['group.id'] ?? `connect-${connector}`

@@ -51,8 +51,8 @@ export class ConnectorHost {
     this.#options = options
   }
 
+  /** The thread itself starts with the first connector or validation: a worker that only runs tasks needs none. */
   async start(): Promise<void> {
-    if (this.#host === null) this.#open()
     this.#watch ??= this.#watchHost()
   }
 
@@ -75,6 +75,11 @@ export class ConnectorHost {
 
   connectors(): readonly string[] {
     return [...this.#instances.keys()]
+  }
+
+  /** Options of a connector that was started here, references resolved; null for any other. */
+  configOf(connector: string): RawConfig | null {
+    return this.#instances.get(connector)?.config ?? null
   }
 
   /** @throws ConnectError `CONNECT_HOST_GONE` when the host was replaced meanwhile */

@@ -58,7 +58,8 @@ export interface TaskSpec {
 }
 
 export interface OffsetChange {
-  readonly partition: SourcePartition
+  /** Null when the request left it out: it is for the connector to refuse that. */
+  readonly partition: SourcePartition | null
   readonly offset: SourceOffset | null
 }
 

@@ -3,9 +3,10 @@ import type { RawConfig } from '../api/connector.ts'
 import { kindOf, RequestError } from '../api/errors.ts'
 import { type TopicPartition, TopicPartitionMap } from '../api/topic-partition.ts'
 import { encodeOffsetKey, encodeOffsetValue } from '../cluster/offset-format.ts'
-import type { OffsetStore } from '../cluster/offset-store.ts'
+import type { OffsetRecord } from '../cluster/offset-writer.ts'
 import type { KafkaClientFactory } from '../kafka/types.ts'
 import { adminProperties, type ClientScope, consumerGroup } from './client-properties.ts'
+import type { ConnectorOffsetReader } from './connector-offsets.ts'
 import type { OffsetChange, SinkOffsetChange } from './host-protocol.ts'
 import { parseSinkOffsets, parseSourceOffsets } from './offset-requests.ts'
 import { deadline, orAborted } from './run-state.ts'
@@ -15,7 +16,8 @@ import type { ConnectorOffsets, OffsetEntry } from './worker-types.ts'
 const budgetMs = 90_000
 
 export interface OffsetCommandOptions {
-  readonly offsets: OffsetStore
+  /** Source offsets of a connector, wherever it has them; closed by the command. */
+  readonly open: (connector: string, scope: ClientScope) => ConnectorOffsetReader
   readonly kafka: KafkaClientFactory
   /** `alterOffsets` of the plugin, in the connector host. */
   readonly askSource: (connector: string, config: RawConfig, offsets: readonly OffsetChange[]) => Promise<boolean>
@@ -30,10 +32,11 @@ export class OffsetCommands {
   }
 
   /** @throws RequestError 500 with Connect's text */
-  async sourceOffsets(connector: string): Promise<ConnectorOffsets> {
+  async sourceOffsets(connector: string, scope: ClientScope): Promise<ConnectorOffsets> {
     try {
       using limit = deadline(budgetMs)
-      const stored = await this.#options.offsets.partitions(connector, limit.signal)
+      await using offsets = this.#options.open(connector, scope)
+      const stored = await offsets.partitions(limit.signal)
       return { type: 'source', offsets: stored.filter(({ offset }) => offset !== null) }
     } catch (error) {
       throw internal(`Failed to retrieve offsets for source connector ${connector}`, error)
@@ -54,17 +57,24 @@ export class OffsetCommands {
 
   /** @param entries null resets everything. @returns Connect's message */
   async alterSource(connector: string, scope: ClientScope, entries: readonly OffsetEntry[] | null): Promise<string> {
-    const { offsets, askSource } = this.#options
+    const { open, askSource } = this.#options
     using limit = deadline(budgetMs)
+    await using offsets = open(connector, scope)
     const changes =
       entries === null
-        ? (await this.#known(connector, limit.signal)).map(({ partition }) => ({ partition, offset: null }))
+        ? (await this.#known(connector, offsets, limit.signal)).map(({ partition }) => ({ partition, offset: null }))
         : parseSourceOffsets(entries)
     const external = await this.#ask(connector, () => askSource(connector, scope.connector, changes), limit.signal)
-    const records = changes.map(({ partition, offset }) => ({
-      key: offsets.rawKey(connector, partition) ?? encodeOffsetKey(connector, partition),
-      value: encodeOffsetValue(offset),
-    }))
+    const records: OffsetRecord[] = []
+    for (const { partition, offset } of changes) {
+      if (partition === null) {
+        // There is nothing to reset under no partition; an offset there could never be read by a task.
+        if (offset === null) continue
+        throw new RequestError(400, 'CONNECT_OFFSETS_INVALID', 'The partition of a source offset cannot be null')
+      }
+      const key = (await offsets.rawKey(partition)) ?? encodeOffsetKey(connector, partition)
+      records.push({ key, value: encodeOffsetValue(offset) })
+    }
     try {
       await offsets.write(records, limit.signal)
     } catch (error) {
@@ -74,9 +84,9 @@ export class OffsetCommands {
     return message(entries === null, external)
   }
 
-  async #known(connector: string, signal: AbortSignal) {
+  async #known(connector: string, offsets: ConnectorOffsetReader, signal: AbortSignal) {
     try {
-      return await this.#options.offsets.partitions(connector, signal)
+      return await offsets.partitions(signal)
     } catch (error) {
       throw internal(
         `Timed out while trying to read to the end of the offsets topic prior to modifying offsets for source connector ${connector}`,
@@ -111,6 +121,12 @@ export class OffsetCommands {
       changes ??
       Array.from((await admin.listGroupOffsets(group, limit.signal)).keys(), (tp) => ({ ...tp, offset: null }))
     const external = await this.#ask(connector, () => askSink(connector, scope.connector, wanted), limit.signal)
+    // After the connector has had its say, as in Connect: its client refuses the number only when it is used.
+    const negative = wanted.find(({ offset }) => offset !== null && offset < 0n)
+    if (negative !== undefined) {
+      const cause = new Error(`Invalid negative offset ${negative.offset} for ${negative.topic}-${negative.partition}`)
+      throw internal(`Failed to modify offsets for sink connector ${connector}`, cause)
+    }
     const verb = changes === null ? 'reset' : 'alter'
     try {
       if (changes === null) await admin.deleteGroup(group, limit.signal)

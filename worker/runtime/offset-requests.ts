@@ -85,10 +85,10 @@ export function parseSourceOffsets(entries: readonly OffsetEntry[]): readonly Of
   const changes = new Map<string, OffsetChange>()
   for (const { partition, offset } of entries) {
     const change = {
-      partition: primitives(partition) ?? {},
+      partition: primitives(partition),
       offset: offset === null || offset === undefined ? null : primitives(offset),
     }
-    changes.set(partitionIdentity(change.partition), change)
+    changes.set(change.partition === null ? 'null' : partitionIdentity(change.partition), change)
   }
   return [...changes.values()]
 }

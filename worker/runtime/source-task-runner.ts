@@ -4,20 +4,15 @@ import type { SourceConnectorPlugin } from '../api/plugin.ts'
 import type { SourcePartition, SourceRecord } from '../api/record.ts'
 import type { CommittedOffset, SourceTask, SourceTaskContext, TransactionContext } from '../api/task.ts'
 import { partitionIdentity } from '../cluster/offset-format.ts'
-import { type OffsetSink, OffsetWriter, producerOffsetSink } from '../cluster/offset-writer.ts'
+import { OffsetWriter } from '../cluster/offset-writer.ts'
 import { parseConfig } from '../config/config-def.ts'
 import type { Admin, Producer } from '../kafka/types.ts'
-import {
-  adminProperties,
-  offsetProducerProperties,
-  producerProperties,
-  sameCluster,
-  transactionalProducerProperties,
-} from './client-properties.ts'
+import { adminProperties, producerProperties, transactionalProducerProperties } from './client-properties.ts'
 import { loadConverters, type TaskConverters } from './converters.ts'
 import { LogReporter } from './error-reporters.ts'
 import type { TaskSpec } from './host-protocol.ts'
 import { OffsetCommitter } from './offset-committer.ts'
+import type { OffsetLayout } from './offset-layout.ts'
 import { ErrorOperator, type RetryPolicy, retryDelayMs } from './retry.ts'
 import { deadline, RunState } from './run-state.ts'
 import { SourcePipeline } from './source-pipeline.ts'
@@ -25,6 +20,7 @@ import { SourceTransactions } from './source-transactions.ts'
 import { SubmittedRecords } from './submitted-records.ts'
 import { HostOffsetReader, type RunnerListener, type TaskEnvironment } from './task-environment.ts'
 import type { SourceTaskMetrics } from './task-metrics.ts'
+import { openTaskOffsets, refuseOwnOffsetTopic } from './task-offsets.ts'
 import { checkTaskCount, parseSourceOptions, type SourceOptions } from './task-options.ts'
 import { TopicCreator, topicCreationGroups } from './topic-creation.ts'
 import { LazyTopicProducer } from './topic-producer.ts'
@@ -289,16 +285,18 @@ export class SourceTaskRunner {
       onFailed: (count, error) => this.#onSendFailed(count, error, errors),
     })
     let task: SourceTask<unknown> | null = null
+    const offsets = await openTaskOffsets({ env: this.#env, producer, resources, hard: this.#state.hard })
     const writer = new OffsetWriter({
       connector: this.#spec.id.connector,
-      sink: this.#offsetSink(producer, resources),
+      sink: offsets.sink,
       rawKey: (partition) => this.#rawKeys.get(partitionIdentity(partition)) ?? null,
     })
-    const onCommitted = async (offsets: readonly CommittedOffset[]) => await task?.commit?.(offsets)
+    const onCommitted = async (committed: readonly CommittedOffset[]) => await task?.commit?.(committed)
     const commits: SourceCommits = this.#env.settings.exactlyOnceSource
       ? new SourceTransactions({
           producer,
           writer,
+          offsets,
           submitted,
           options,
           env: this.#env,
@@ -319,7 +317,10 @@ export class SourceTaskRunner {
         )
     task = await this.#startTask(producer, commits, resources)
     if (task === null) return null
-    const pipeline = this.#pipeline({ chain, converters, producer, submitted, errors }, resources)
+    const pipeline = this.#pipeline(
+      { chain, converters, producer, submitted, errors, layout: offsets.layout },
+      resources,
+    )
     return { options, task, pipeline, submitted, commits }
   }
 
@@ -414,6 +415,7 @@ export class SourceTaskRunner {
       readonly producer: Producer
       readonly submitted: SubmittedRecords
       readonly errors: ErrorOperator
+      readonly layout: OffsetLayout
     },
     resources: AsyncDisposableStack,
   ): SourcePipeline {
@@ -425,42 +427,15 @@ export class SourceTaskRunner {
       resources.defer(() => admin.close())
       creator = new TopicCreator(groups, admin)
     }
-    const maxPendingBytes = Number(producerProperties(scope, id)['buffer.memory'] ?? 32 * 1024 * 1024)
     return new SourcePipeline({
       ...parts,
-      maxPendingBytes,
       prepareTopic: async (topic, signal) => {
-        this.#refuseOwnOffsetTopic(topic)
+        refuseOwnOffsetTopic(topic, parts.layout, settings.exactlyOnceSource)
         await creator?.ensure(topic, signal)
         await parts.producer.partitionsOf(topic, this.#state.soft.aborted ? signal : this.#state.soft)
       },
       onSkipped: () => this.metrics.dropped(1),
     })
-  }
-
-  /** In a transaction, offsets and records of one topic would wait for each other (statement 125). */
-  #refuseOwnOffsetTopic(topic: string): void {
-    const { exactlyOnceSource, offsetTopic } = this.#env.settings
-    if (!exactlyOnceSource || topic !== offsetTopic) return
-    throw new ConnectError(
-      'fatal',
-      'CONNECT_OWN_OFFSET_TOPIC',
-      'Source tasks may not produce to their own offsets topics when exactly-once support is enabled',
-      { context: { topic } },
-    )
-  }
-
-  /** Where offsets go: the task's own producer when it talks to the worker's cluster, else one that does. */
-  #offsetSink(producer: Producer, resources: AsyncDisposableStack): OffsetSink {
-    const { settings, services, scope, kafka } = this.#env
-    const { id } = this.#spec
-    const topic = settings.offsetTopic
-    if (topic === null) return { write: (records) => services.writeOffsets(records) }
-    const own = offsetProducerProperties(scope, id)
-    if (sameCluster(own, producerProperties(scope, id))) return producerOffsetSink(producer, topic)
-    const separate = kafka.producer(own)
-    resources.defer(() => separate.close(this.#state.hard.aborted ? 0 : closeTimeoutMs))
-    return producerOffsetSink(separate, topic)
   }
 
   #onDelivered(count: number, topic: string): void {

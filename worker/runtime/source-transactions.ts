@@ -11,12 +11,15 @@ import type { SourceCommits } from './source-task-runner.ts'
 import type { SubmittedRecords } from './submitted-records.ts'
 import type { TaskEnvironment } from './task-environment.ts'
 import type { SourceTaskMetrics } from './task-metrics.ts'
+import type { TaskOffsets } from './task-offsets.ts'
 import { type SourceOptions, taskName } from './task-options.ts'
 
 export interface SourceTransactionsOptions {
   readonly producer: Producer
   /** Writes with the same producer. */
   readonly writer: OffsetWriter
+  /** The sink of `writer`, told how each transaction ends. */
+  readonly offsets: Pick<TaskOffsets, 'confirm' | 'discard'>
   readonly submitted: SubmittedRecords
   readonly options: SourceOptions
   readonly env: TaskEnvironment
@@ -144,12 +147,13 @@ export class SourceTransactions implements SourceCommits {
     // Outcomes first, so that the records count as dispatched and their offsets move.
     await producer.flush()
     await producer.abortTransaction()
+    this.#options.offsets.discard()
     this.#open = false
     this.#records = 0
   }
 
   async #commit(): Promise<readonly CommittedOffset[]> {
-    const { producer, writer, submitted, metrics } = this.#options
+    const { producer, writer, offsets: stored, submitted, metrics } = this.#options
     if (this.#open) await producer.flush()
     const offsets = submitted.takeCommittable()
     for (const { partition, offset } of offsets) writer.offset(partition, offset)
@@ -157,6 +161,7 @@ export class SourceTransactions implements SourceCommits {
     this.#begin()
     await writer.flush()
     await producer.commitTransaction()
+    stored.confirm()
     this.#open = false
     metrics.transaction(this.#records)
     this.#records = 0

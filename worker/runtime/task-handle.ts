@@ -24,6 +24,8 @@ export interface TaskHandleOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly listener: TaskHandleListener
+  /** Releases what the main thread holds for the task; called when its host has ended, never rejects. */
+  readonly onEnded: () => Promise<void>
 }
 
 /** `disowned`: it did not stop in time; whatever it says or commits from now on counts for nothing (I7). */
@@ -95,7 +97,7 @@ export class TaskHandle {
       case 'task.ended':
         this.#lastMetrics = event.metrics
         // A failed task needs no thread any more; its last metrics stay until it is removed.
-        if (this.#phase === 'failed') void this.#host.terminate()
+        if (this.#phase === 'failed') void this.#host.terminate().then(this.#options.onEnded)
         return
       default:
     }
@@ -161,6 +163,7 @@ export class TaskHandle {
       }
     }
     await this.#host.terminate()
+    await this.#options.onEnded()
   }
 
   /** Those of the last answer when the task does not answer in time, or has failed. */

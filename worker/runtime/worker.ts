@@ -17,6 +17,7 @@ import { traceOf } from '../util/error-codec.ts'
 import { type Loggers, parseLogLevel, rootNamespace } from '../util/log.ts'
 import { adminProperties, type ClientScope, transactionalId } from './client-properties.ts'
 import { ConnectorHost } from './connector-host.ts'
+import { ConnectorOffsetReader } from './connector-offsets.ts'
 import type { Handlers, HostInit, MainCalls, RuntimeSettings } from './host-protocol.ts'
 import { OffsetCommands } from './offset-commands.ts'
 import { TaskHandle } from './task-handle.ts'
@@ -56,6 +57,8 @@ export interface WorkerOptions {
 
 const metricsTimeoutMs = 2000
 
+type MainHandlers = Handlers<MainCalls>
+
 export class ConnectWorker implements Worker {
   readonly #options: WorkerOptions
   readonly #settings: RuntimeSettings
@@ -65,6 +68,8 @@ export class ConnectWorker implements Worker {
   readonly #tasks = new Map<string, TaskHandle>()
   readonly #connectorHost: ConnectorHost
   readonly #offsetCommands: OffsetCommands
+  /** Readers of connector instances. */
+  readonly #connectorOffsets = new Map<string, ConnectorOffsetReader>()
   /** Levels changed at run time, for hosts that start later. */
   readonly #logLevels = new Map<string, string>()
   /** Disowned tasks that are still being ended. */
@@ -83,7 +88,7 @@ export class ConnectWorker implements Worker {
     this.#connectorHost = new ConnectorHost({
       hosts: options.hosts,
       init: () => this.#hostInit(),
-      handlers: this.#mainCalls(null),
+      handlers: this.#mainCalls(null, (params) => this.#readConnectorOffsets(params)),
       clock: options.clock,
       logger: this.#logger,
       gracefulTimeoutMs: this.#settings.gracefulTimeoutMs,
@@ -97,7 +102,7 @@ export class ConnectWorker implements Worker {
       },
     })
     this.#offsetCommands = new OffsetCommands({
-      offsets: options.offsets,
+      open: (connector, scope) => this.#openOffsets(connector, scope),
       kafka: options.kafka,
       askSource: (connector, config, offsets) =>
         this.#connectorHost.call('connector.alterSourceOffsets', { connector, config, offsets }),
@@ -125,16 +130,10 @@ export class ConnectWorker implements Worker {
   }
 
   /** Answers to requests of a host. */
-  #mainCalls(start: TaskStart | null): Handlers<MainCalls> {
+  #mainCalls(start: TaskStart | null, readOffsets: MainHandlers['offsets.read']): MainHandlers {
     const { offsets } = this.#options
     return {
-      'offsets.read': async ({ connector, partitions }) => {
-        const read = await offsets.read(connector, partitions)
-        return partitions.map((partition, i) => ({
-          offset: read[i] ?? null,
-          rawKey: offsets.rawKey(connector, partition),
-        }))
-      },
+      'offsets.read': readOffsets,
       'offsets.write': async ({ records }) => {
         await offsets.write(records)
         return null
@@ -148,6 +147,35 @@ export class ConnectWorker implements Worker {
         return null
       },
     }
+  }
+
+  #openOffsets(connector: string, scope: ClientScope): ConnectorOffsetReader {
+    const { offsets: worker, kafka, clock } = this.#options
+    return new ConnectorOffsetReader(connector, scope, {
+      worker,
+      kafka,
+      settings: this.#settings,
+      clock,
+      logger: this.#logger,
+    })
+  }
+
+  /** For a connector instance: opened by its first read, closed when the connector stops. */
+  async #readConnectorOffsets({ connector, partitions }: MainCalls['offsets.read']['params']) {
+    let reader = this.#connectorOffsets.get(connector)
+    if (reader === undefined) {
+      const config = this.#connectorHost.configOf(connector)
+      if (config === null) throw new NotFoundError(`Connector ${connector} is not running on this worker`)
+      reader = this.#openOffsets(connector, this.#scopeOf(config))
+      this.#connectorOffsets.set(connector, reader)
+    }
+    return await reader.read(partitions)
+  }
+
+  async #closeConnectorOffsets(connector: string): Promise<void> {
+    const reader = this.#connectorOffsets.get(connector)
+    this.#connectorOffsets.delete(connector)
+    await reader?.close()
   }
 
   connectors(): readonly string[] {
@@ -164,6 +192,8 @@ export class ConnectWorker implements Worker {
     this.#logger.info({ connector, target }, `Creating connector ${connector}`)
     try {
       const { config: resolved } = await this.#options.providers.resolve(config)
+      // The options may name another offset topic than those of the instance before.
+      await this.#closeConnectorOffsets(connector)
       await this.#connectorHost.startConnector(connector, resolved, target)
       this.#metrics.startup('connector', true)
     } catch (error) {
@@ -182,6 +212,7 @@ export class ConnectWorker implements Worker {
 
   async stopConnectors(connectors: readonly string[]): Promise<void> {
     await this.#connectorHost.stopConnectors(connectors)
+    await Promise.all(connectors.map((connector) => this.#closeConnectorOffsets(connector)))
     for (const connector of connectors) this.#metrics.forgetConnector(connector)
   }
 
@@ -217,11 +248,17 @@ export class ConnectWorker implements Worker {
     const key = keyOf(start.id)
     const previous = this.#tasks.get(key)
     if (previous !== undefined) await this.stopTasks([start.id])
+    // Known before the task starts, so before it reads.
+    let offsets: ConnectorOffsetReader | null = null
     const handle = new TaskHandle({
       id: start.id,
       hosts: this.#options.hosts,
       init: this.#hostInit(),
-      handlers: this.#mainCalls(start),
+      handlers: this.#mainCalls(start, async ({ partitions }) => {
+        if (offsets === null) throw new Error('a task read offsets before it was started')
+        return await offsets.read(partitions)
+      }),
+      onEnded: async () => await offsets?.close(),
       clock: this.#options.clock,
       logger: this.#logger,
       listener: {
@@ -240,6 +277,9 @@ export class ConnectWorker implements Worker {
         providers.resolve(start.connectorConfig),
         providers.resolve(start.taskConfig),
       ])
+      if (this.connectorType(start.connectorConfig) === 'source') {
+        offsets = this.#openOffsets(start.id.connector, this.#scopeOf(connectorConfig.config))
+      }
       await handle.start({
         id: start.id,
         connectorConfig: connectorConfig.config,
@@ -307,7 +347,7 @@ export class ConnectWorker implements Worker {
     const scope = await this.#scope(config)
     return this.connectorType(scope.connector) === 'sink'
       ? await this.#offsetCommands.sinkOffsets(connector, scope)
-      : await this.#offsetCommands.sourceOffsets(connector)
+      : await this.#offsetCommands.sourceOffsets(connector, scope)
   }
 
   async alterOffsets(connector: string, config: RawConfig, offsets: readonly OffsetEntry[] | null): Promise<string> {
@@ -326,7 +366,11 @@ export class ConnectWorker implements Worker {
   }
 
   async #scope(config: RawConfig): Promise<ClientScope> {
-    const { config: connector } = await this.#options.providers.resolve(config)
+    const { config: resolved } = await this.#options.providers.resolve(config)
+    return this.#scopeOf(resolved)
+  }
+
+  #scopeOf(connector: RawConfig): ClientScope {
     return { worker: this.#options.config.raw, connector, clusterId: this.#options.clusterId }
   }
 

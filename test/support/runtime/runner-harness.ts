@@ -71,7 +71,7 @@ export interface RunnerHarness extends AsyncDisposable {
   committedSource(): ReadonlyMap<string, string | null>
 }
 
-const defaults: RuntimeSettings = {
+export const defaultSettings: RuntimeSettings = {
   offsetFlushIntervalMs: 20,
   offsetFlushTimeoutMs: 1000,
   gracefulTimeoutMs: 1000,
@@ -123,7 +123,7 @@ function open(type: 'source' | 'sink', options: RunnerOptions, createTask: () =>
     kafka: kafka.clients,
     clock: systemClock,
     logger,
-    settings: { ...defaults, ...options.settings },
+    settings: { ...defaultSettings, ...options.settings },
     scope: { worker, connector: connectorConfig, clusterId: 'fake' },
     services: {
       readOffsets: async (_, partitions) => partitions.map(() => ({ offset: null, rawKey: null })),
