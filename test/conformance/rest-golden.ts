@@ -6,16 +6,33 @@ import { readFileSync } from 'node:fs'
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
 
-export interface RecordedStep {
-  readonly id: string
-  readonly method: string
-  readonly path: string
+/** What a server answered. `json` is absent when the body is text of another kind. */
+export interface Answer {
   readonly status: number
-  readonly request?: string
+  /** Content-Type, Location and Allow, as far as they were sent. */
   readonly headers: Readonly<Record<string, string>>
   readonly json?: Json
   readonly text?: string
+}
+
+export interface RecordedStep extends Answer {
+  readonly id: string
+  readonly method: string
+  readonly path: string
+  /** At most 300 characters; longer ones were cut in the recording. */
+  readonly request?: string
+  /** What of the answer is compared, where not all of it: see `comparableBody`. */
   readonly hint?: Readonly<Record<string, Json>>
+}
+
+/** What is compared beyond the usual. */
+export interface CompareOptions {
+  /** Documentation texts and display names, too. */
+  readonly docs?: boolean
+  /** The absence of Content-Type where Java sends none, too. */
+  readonly headers?: boolean
+  /** No better answers: every status as Java's. */
+  readonly strict?: boolean
 }
 
 const goldenUrl = new URL('./golden/rest/golden-connect-4.3.0.json', import.meta.url)
@@ -71,7 +88,7 @@ function normalMessage(text: string): string {
 }
 
 /** The comparable form of a body. */
-export function normalBody(value: Json, key: string | null = null): Json {
+export function normalBody(value: Json, key: string | null = null, docs = false): Json {
   if (Array.isArray(value)) {
     if (key === 'recommended_values') {
       return value
@@ -80,34 +97,138 @@ export function normalBody(value: Json, key: string | null = null): Json {
         .sort()
     }
     if (key === 'errors') return value.map((v) => normalMessage(String(v))).sort()
-    return value.map((v) => normalBody(v))
+    const items = value.map((v) => normalBody(v, null, docs))
+    return key === 'offsets'
+      ? items
+          .map((v) => [JSON.stringify(v), v] as const)
+          .sort(byText)
+          .map(([, v]) => v)
+      : items
   }
   if (value === null || typeof value !== 'object') return value
   const isVersion = String(value['name'] ?? '').endsWith('plugin.version')
   const result: { [key: string]: Json } = {}
-  for (const [k, v] of Object.entries(value)) result[k] = normalField(k, v, isVersion)
+  for (const [k, v] of Object.entries(value)) result[normalName(k, value)] = normalField(k, v, { isVersion, docs })
   return result
 }
 
-function normalField(key: string, value: Json, isVersion: boolean): Json {
+const byText = (a: readonly [string, Json], b: readonly [string, Json]): number => (a[0] < b[0] ? -1 : 1)
+
+/** Until Connect 4.1 `order_in_group` was called `order`. */
+const normalName = (key: string, owner: { [key: string]: Json }): string =>
+  key === 'order' && 'importance' in owner ? 'order_in_group' : key
+
+function normalField(key: string, value: Json, { isVersion, docs }: { isVersion: boolean; docs: boolean }): Json {
   if (isVersion && (key === 'default_value' || key === 'value') && value) return '<version>'
   if (isVersion && key === 'recommended_values' && Array.isArray(value)) return value.length > 0 ? ['<version>'] : []
-  if (key === 'documentation' || key === 'display_name') return '<text>'
+  if (key === 'documentation' || key === 'display_name') return docs ? value : '<text>'
   if (key === 'worker_id' && value) return '<worker>'
-  if (key === 'version' && typeof value === 'string') return '<version>'
+  if ((key === 'version' || key === 'plugin_version') && typeof value === 'string') return '<version>'
   if (key === 'trace' && value) return '<trace>'
   if (key === 'last_modified' && value !== null) return '<time>'
   if (key === 'message' && typeof value === 'string') return normalMessage(value)
   if (key === 'configs' && Array.isArray(value)) {
-    return Object.fromEntries(value.map((entry) => [configName(entry), normalBody(entry)]))
+    return Object.fromEntries(value.map((entry) => [configName(entry), normalBody(entry, null, docs)]))
   }
-  return normalBody(value, key)
+  return normalBody(value, key, docs)
 }
 
 function configName(entry: Json): string {
   if (entry === null || typeof entry !== 'object' || Array.isArray(entry)) return '?'
   const value = entry['value'] ?? null
   return value !== null && typeof value === 'object' && !Array.isArray(value) ? String(value['name'] ?? '?') : '?'
+}
+
+/** The part of a body that is compared, by the hint of the step, in normal form. */
+export function comparableBody(step: RecordedStep, body: Json, docs = false): Json {
+  const hint = step.hint ?? {}
+  if (hint['type'] !== undefined) return Array.isArray(body) ? 'array' : typeof body
+  if (Array.isArray(body)) return normalBody(comparableList(hint, body, docs), null, docs)
+  if (body === null || typeof body !== 'object') return body
+  // Which members are set, not what they are.
+  if (hint['root'] !== undefined) return Object.fromEntries(Object.entries(body).map(([k, v]) => [k, v !== null]))
+  const pick = hint['pick']
+  const keeps = (name: string): boolean =>
+    (!Array.isArray(pick) || pick.includes(name)) && (hint['prefix'] === undefined || name.startsWith(ownPrefix))
+  if ('error_code' in body || (pick === undefined && hint['prefix'] === undefined)) {
+    return normalBody(hint['noversions'] === undefined ? body : withoutVersions(body), null, docs)
+  }
+  return normalBody(Object.fromEntries(Object.entries(body).filter(([name]) => keeps(name))), null, docs)
+}
+
+/** Begins every name that the requests make. */
+const ownPrefix = 'rd-TOKEN-'
+
+const withoutVersions = (body: Json): Json =>
+  JSON.parse(JSON.stringify(body).replaceAll(/\d+\.\d+\.\d+/gu, '1.0.0')) as Json
+
+function comparableList(hint: Readonly<Record<string, Json>>, body: Json[], docs: boolean): Json {
+  if (hint['noversions'] !== undefined) return comparableList({}, withoutVersions(body) as Json[], docs)
+  if (hint['plugins'] !== undefined) {
+    const own = body.filter((p) => kafkaClass.test(String((p as { class?: Json }).class)))
+    const texts = own.map((p) => JSON.stringify(normalBody(p, null, docs)))
+    return texts.sort().map((p) => JSON.parse(p) as Json)
+  }
+  const has = hint['has']
+  if (Array.isArray(has)) return has.filter((item) => body.includes(item))
+  if (hint['prefix'] !== undefined) return body.filter((name) => String(name).startsWith(ownPrefix)).sort()
+  if (body.length > 0 && 'importance' in Object(body[0])) {
+    return Object.fromEntries(body.map((d) => [String((d as { name: Json }).name), d]))
+  }
+  return body
+}
+
+/** Everything of an answer that is compared. */
+function comparable(step: RecordedStep, answer: Answer, docs: boolean): { [key: string]: Json } {
+  if (step.hint?.['status'] !== undefined) return { status: answer.status }
+  const { location, allow, 'content-type': type } = answer.headers
+  const result: { [key: string]: Json } = { status: answer.status }
+  result['body'] =
+    answer.text === undefined
+      ? comparableBody(step, answer.json ?? null, docs)
+      : { '<text>': answer.text.replaceAll(/\s+/gu, ' ').slice(0, 80) }
+  if (location !== undefined) result['location'] = location.replace(/^https?:\/\/[^/]+/u, '')
+  if (allow !== undefined && step.method === 'OPTIONS') {
+    result['allow'] = allow.split(',').map((m) => m.trim())
+    result['allow'].sort()
+    result['body'] = null
+  }
+  if (type !== undefined) result['content-type'] = (type.split(';')[0] ?? '').trim().toLowerCase()
+  return result
+}
+
+/** One place at which two answers differ; an absent value is undefined. */
+export interface Difference {
+  readonly path: string
+  readonly expected: Json | undefined
+  readonly actual: Json | undefined
+}
+
+function differences(expected: Json | undefined, actual: Json | undefined, path = ''): Difference[] {
+  if (expected === '<null pointer>' && typeof actual === 'string' && actual !== '') return []
+  if (Array.isArray(expected) && Array.isArray(actual) && expected.length === actual.length) {
+    return expected.flatMap((item, i) => differences(item, actual[i], `${path}[${i}]`))
+  }
+  if (isObject(expected) && isObject(actual)) {
+    const keys = [...new Set([...Object.keys(expected), ...Object.keys(actual)])].sort()
+    return keys.flatMap((key) => differences(expected[key], actual[key], path === '' ? key : `${path}.${key}`))
+  }
+  return expected === actual ? [] : [{ path, expected, actual }]
+}
+
+const isObject = (value: Json | undefined): value is { [key: string]: Json } =>
+  value !== null && typeof value === 'object' && !Array.isArray(value)
+
+export type Verdict = 'equal' | 'better' | readonly Difference[]
+
+/** Compares an answer with the recorded one. */
+export function compareAnswer(step: RecordedStep, answer: Answer, options: CompareOptions = {}): Verdict {
+  const expected = comparable(step, step, options.docs === true)
+  const actual = comparable(step, answer, options.docs === true)
+  if (!('content-type' in expected) && options.headers !== true) delete actual['content-type']
+  const found = differences(expected, actual)
+  if (found.length === 0) return 'equal'
+  return options.strict !== true && isBetter(step, answer.status, answer.json ?? null) ? 'better' : found
 }
 
 /**

@@ -1,0 +1,69 @@
+// npm run parity <what> [options]: a recorded corpus played against our own worker, with what differs.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { down, environment, up, withFreePorts } from '../../compose/stack/lifecycle.ts'
+import type { ServiceName } from '../../compose/stack/settings.ts'
+import { loadSettings } from '../../compose/stack/state.ts'
+import { projectRoot } from '../support/project-root.ts'
+import { serviceVariables, type TestService } from '../support/services.ts'
+
+interface Corpus {
+  /** Program that prints the comparison; its exit status is 0 when nothing is left over. */
+  readonly program: string
+  readonly needs: readonly (TestService & ServiceName)[]
+  readonly about: string
+}
+
+const corpora: Readonly<Record<string, Corpus>> = {
+  rest: {
+    program: 'test/parity/rest/main.ts',
+    needs: ['kafka'],
+    about: 'REST answers of Connect 4.3; [--docs] [--headers] [--strict] [-v] [prefix of request ids …]',
+  },
+  postgres: {
+    program: 'test/conformance/postgres/run.ts',
+    needs: ['postgres'],
+    about: 'change events of the Postgres source; [--lines N] [case …]',
+  },
+}
+
+const usage = `usage: npm run parity <what> [option …]
+
+${Object.entries(corpora)
+  .map(([name, { about }]) => `  ${name.padEnd(10)} ${about}`)
+  .join('\n')}`
+
+/** Addresses of the servers: those of the environment, else of the local stack, started where it is not running. */
+async function withServices(needs: Corpus['needs'], body: () => Promise<number>): Promise<number> {
+  const isGiven = (name: TestService): boolean => serviceVariables[name].every((v) => (process.env[v] ?? '') !== '')
+  if (needs.every(isGiven)) return body()
+  const settings = withFreePorts(loadSettings())
+  const started = await up(settings, needs)
+  Object.assign(process.env, environment(settings))
+  try {
+    return await body()
+  } finally {
+    if (started.length > 0) await down(settings, started)
+  }
+}
+
+async function main([name = '', ...options]: readonly string[]): Promise<number> {
+  const corpus = Object.hasOwn(corpora, name) ? corpora[name] : undefined
+  if (corpus === undefined) {
+    console.error(name === '' ? usage : `no corpus "${name}"\n\n${usage}`)
+    return 2
+  }
+  return withServices(corpus.needs, async () => {
+    const child = spawn(process.execPath, [join(projectRoot, corpus.program), ...options], { stdio: 'inherit' })
+    const [code] = (await once(child, 'exit')) as [number | null]
+    return code ?? 1
+  })
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2))
+} catch (error) {
+  console.error(error instanceof Error ? `parity: ${error.message}` : error)
+  process.exitCode = 1
+}
