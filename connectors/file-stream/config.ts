@@ -1,4 +1,4 @@
-import { atLeast, type ConfigOf, defineConfig, nonEmptyString } from '../../worker/api/config.ts'
+import { type ConfigOf, defineConfig, nonEmptyString } from '../../worker/api/config.ts'
 
 /** Options of Kafka's FileStreamSource, name for name. */
 export const fileStreamSourceConfig = defineConfig({
@@ -12,7 +12,6 @@ export const fileStreamSourceConfig = defineConfig({
   'batch.size': {
     type: 'INT',
     default: 2000,
-    valid: atLeast(1),
     importance: 'LOW',
     doc: 'The maximum number of records the source task can read from the file each time it is polled',
   },

@@ -43,7 +43,7 @@ export class FileStreamSourceConnector implements SourceConnector<FileStreamSour
    */
   async alterOffsets(
     { file }: FileStreamSourceConfig,
-    offsets: readonly (readonly [SourcePartition, SourceOffset | null])[],
+    offsets: readonly (readonly [SourcePartition | null, SourceOffset | null])[],
   ): Promise<boolean> {
     if (!hasFile(file)) {
       throw offsetError(

@@ -1,16 +1,21 @@
 import { write } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { promisify } from 'node:util'
+import { javaText } from '../../worker/api/java-text.ts'
 import type { SinkRecord } from '../../worker/api/record.ts'
 import type { SinkTask } from '../../worker/api/task.ts'
 import type { Offsets } from '../../worker/api/topic-partition.ts'
 import type { FileStreamSinkConfig } from './config.ts'
 import { hasFile } from './connector.ts'
 import { classify, errnoOf } from './errors.ts'
-import { textOf } from './value-text.ts'
 
 const standardOutput = 1
 const writeFd = promisify(write)
+
+/** Java would print the identity of the array, which is of no use to anyone. */
+function utf8(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8')
+}
 
 /** Appends each value as a line to a file, which is created when absent, or to the standard output. */
 export class FileStreamSinkTask implements SinkTask<FileStreamSinkConfig> {
@@ -32,7 +37,7 @@ export class FileStreamSinkTask implements SinkTask<FileStreamSinkConfig> {
   async put(records: readonly SinkRecord[]): Promise<void> {
     if (records.length === 0) return
     let text = ''
-    for (const record of records) text += `${textOf(record.value)}\n`
+    for (const record of records) text += `${javaText(record.valueSchema, record.value, utf8)}\n`
     try {
       await this.#write(Buffer.from(text, 'utf8'))
     } catch (error) {

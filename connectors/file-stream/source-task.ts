@@ -57,6 +57,11 @@ export class FileStreamSourceTask implements SourceTask<FileStreamSourceConfig> 
     await input?.close()
   }
 
+  /** As Kafka's connector, which knows no lower bound, at least a line per poll. */
+  get #batchSize(): number {
+    return Math.max(1, this.#config?.['batch.size'] ?? 1)
+  }
+
   #started(): { readonly config: FileStreamSourceConfig; readonly context: SourceTaskContext } {
     if (this.#config === null || this.#context === null) throw new Error('poll before start')
     return { config: this.#config, context: this.#context }
@@ -64,8 +69,8 @@ export class FileStreamSourceTask implements SourceTask<FileStreamSourceConfig> 
 
   /** @returns whether the input had no more bytes */
   async #readLines(input: Input, config: FileStreamSourceConfig, lines: Line[], signal: AbortSignal): Promise<boolean> {
-    this.#splitter.take(config['batch.size'], lines)
-    while (lines.length < config['batch.size'] && !signal.aborted) {
+    this.#splitter.take(this.#batchSize, lines)
+    while (lines.length < this.#batchSize && !signal.aborted) {
       let count: number
       try {
         count = await input.read(this.#chunk, signal)
@@ -74,7 +79,7 @@ export class FileStreamSourceTask implements SourceTask<FileStreamSourceConfig> 
       }
       if (count === 0) return true
       this.#splitter.push(this.#chunk.subarray(0, count))
-      this.#splitter.take(config['batch.size'], lines)
+      this.#splitter.take(this.#batchSize, lines)
     }
     return false
   }

@@ -47,11 +47,15 @@ export interface SourceConnector<C> extends Connector<C, SourceConnectorContext>
   /** Whether the connector defines its own transaction boundaries; absent: no. */
   canDefineTransactionBoundaries?(config: C): boolean
   /**
-   * Called before offsets are altered over REST (KIP-875). `null` offset means reset.
+   * Called before offsets are altered over REST (KIP-875). `null` offset means reset; a `null` partition stands for
+   * one that the request left out, and has to be refused.
    * @returns whether the change is also carried out outside the offset topic
    * @throws RequestError when an offset cannot be right
    */
-  alterOffsets?(config: C, offsets: readonly (readonly [SourcePartition, SourceOffset | null])[]): Promise<boolean>
+  alterOffsets?(
+    config: C,
+    offsets: readonly (readonly [SourcePartition | null, SourceOffset | null])[],
+  ): Promise<boolean>
 }
 
 export interface SinkConnector<C> extends Connector<C, ConnectorContext> {

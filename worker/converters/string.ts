@@ -2,8 +2,8 @@ import { type ConfigOf, defineConfig, oneOf } from '../api/config.ts'
 import type { Converter, ConverterRole, SchemaAndValue } from '../api/converter.ts'
 import { type Schema, Schemas, type Value } from '../api/data.ts'
 import { ConfigError, DataError } from '../api/errors.ts'
+import { javaText } from '../api/java-text.ts'
 import type { Headers } from '../api/record.ts'
-import { javaText } from './java-text.ts'
 
 export const stringConverterConfig = defineConfig({
   'converter.encoding': {

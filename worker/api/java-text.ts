@@ -1,12 +1,23 @@
-import { Decimal, Float64, type Schema, type Struct, type Value } from '../api/data.ts'
-import { DataError } from '../api/errors.ts'
-import { bigDecimalText, javaDouble, javaFloat } from '../api/json.ts'
+import { Decimal, Float64, type Schema, type Struct, type Value } from './data.ts'
+import { DataError } from './errors.ts'
+import { bigDecimalText, javaDouble, javaFloat } from './json.ts'
+
+/** Text of bytes within a value. */
+export type BytesText = (bytes: Uint8Array) => string
+
+function refuseBytes(): never {
+  throw new DataError(
+    'CONNECT_DATA_SERIALIZATION',
+    'Bytes have no text form: use ByteArrayConverter, or a transform that decodes them',
+  )
+}
 
 /**
  * What Java's `toString` gives for a value: `Struct{a=1,b=x}` (nulls left out), `{a=1, b=null}`, `[1, 2]`, `1.0`.
- * @throws DataError for bytes, whose Java text is an object id
+ * @param bytesText what stands for bytes, whose Java text is an object id; by default they are refused
+ * @throws DataError for bytes, unless `bytesText` takes them
  */
-export function javaText(schema: Schema | null, value: Value): string {
+export function javaText(schema: Schema | null, value: Value, bytesText: BytesText = refuseBytes): string {
   switch (typeof value) {
     case 'string':
       return value
@@ -21,22 +32,18 @@ export function javaText(schema: Schema | null, value: Value): string {
   if (value instanceof Float64) return javaDouble(value.value)
   if (value instanceof Decimal) return bigDecimalText(value)
   if (value instanceof Date) return javaDate(value)
-  if (value instanceof Uint8Array) {
-    throw new DataError(
-      'CONNECT_DATA_SERIALIZATION',
-      'Bytes have no text form: use ByteArrayConverter, or a transform that decodes them',
-    )
-  }
+  if (value instanceof Uint8Array) return bytesText(value)
   if (Array.isArray(value)) {
-    return `[${(value as readonly Value[]).map((v) => javaText(schema?.valueSchema ?? null, v)).join(', ')}]`
+    return `[${(value as readonly Value[]).map((v) => javaText(schema?.valueSchema ?? null, v, bytesText)).join(', ')}]`
   }
   if (value instanceof Map) {
     const entries = [...(value as ReadonlyMap<Value, Value>)].map(
-      ([k, v]) => `${javaText(schema?.keySchema ?? null, k)}=${javaText(schema?.valueSchema ?? null, v)}`,
+      ([k, v]) =>
+        `${javaText(schema?.keySchema ?? null, k, bytesText)}=${javaText(schema?.valueSchema ?? null, v, bytesText)}`,
     )
     return `{${entries.join(', ')}}`
   }
-  return structText(schema, value as Struct)
+  return structText(schema, value as Struct, bytesText)
 }
 
 function numberText(schema: Schema | null, value: number): string {
@@ -45,15 +52,15 @@ function numberText(schema: Schema | null, value: number): string {
   return String(value)
 }
 
-function structText(schema: Schema | null, struct: Struct): string {
+function structText(schema: Schema | null, struct: Struct, bytesText: BytesText): string {
   if (schema === null) {
-    const entries = Object.entries(struct).map(([k, v]) => `${k}=${javaText(null, v)}`)
+    const entries = Object.entries(struct).map(([k, v]) => `${k}=${javaText(null, v, bytesText)}`)
     return `{${entries.join(', ')}}`
   }
   const fields: string[] = []
   for (const field of schema.fields) {
     const value = struct[field.name] ?? null
-    if (value !== null) fields.push(`${field.name}=${javaText(field.schema, value)}`)
+    if (value !== null) fields.push(`${field.name}=${javaText(field.schema, value, bytesText)}`)
   }
   return `Struct{${fields.join(',')}}`
 }
