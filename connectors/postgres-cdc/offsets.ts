@@ -107,6 +107,8 @@ export class StreamPosition {
   lsn: Lsn
   lsnProc: Lsn
   lsnCommit: Lsn | null
+  /** Last commit that was decoded, which `source.sequence` names; an idle advance is none. */
+  lastCommit: Lsn | null
   txId: number | null
   tsUs: bigint
   messageType: MessageType | null = null
@@ -121,6 +123,7 @@ export class StreamPosition {
     this.lsn = stored?.lsn ?? start
     this.lsnProc = stored?.lsnProc ?? start
     this.lsnCommit = stored?.lsnCommit ?? null
+    this.lastCommit = this.lsnCommit
     this.txId = stored?.txId ?? null
     this.tsUs = stored?.tsUs ?? 0n
     // Within the transaction that was cut, counting goes on: a second cut must not repeat what the first one passed.
@@ -154,6 +157,7 @@ export class StreamPosition {
     this.lsn = end
     this.lsnProc = end
     this.lsnCommit = end
+    this.lastCommit = end
     this.messageType = 'COMMIT'
     this.eventsProcessed = 0
   }
@@ -173,8 +177,9 @@ export class StreamPosition {
 
   /** Everything up to here was seen while nothing was open: an idle slot moves on. */
   idle(walEnd: Lsn): void {
-    const at = maxLsn(walEnd, this.lsnCommit ?? walEnd)
-    this.commit(at)
+    const { lastCommit } = this
+    this.commit(maxLsn(walEnd, this.lsnCommit ?? walEnd))
+    this.lastCommit = lastCommit
   }
 
   /** A new object per call: records keep it. */

@@ -171,7 +171,7 @@ export class StreamDecoder {
       time: this.#time,
       snapshot: null,
       txId,
-      sequencePrefix: position.lsnCommit === null ? '[null,' : `["${position.lsnCommit}",`,
+      sequencePrefix: position.lastCommit === null ? '[null,' : `["${position.lastCommit}",`,
       xmin: this.#options.xmin(),
       origin: null,
       originLsn: null,
