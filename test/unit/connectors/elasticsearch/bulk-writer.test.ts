@@ -324,14 +324,17 @@ describe('BulkWriter', () => {
         assert.equal(await subject.drain(), true)
         assert.equal(subject.committable(), BigInt(records.length))
         const reported = new Set(subject.context.reports.map((r) => r.record.offset))
-        const expected = new Map<string, string>()
+        // A record that was reported may have been applied all the same, when the answer that said so was lost.
+        const possible = new Map<string, (string | null)[]>()
         for (const r of records) {
-          if (reported.has(r.offset)) continue
-          if (r.value === null) expected.delete(String(r.key))
-          else expected.set(String(r.key), JSON.stringify(r.value))
+          const id = String(r.key)
+          const state = r.value === null ? null : JSON.stringify(r.value)
+          possible.set(id, reported.has(r.offset) ? [...(possible.get(id) ?? [null]), state] : [state])
         }
-        const actual = new Map([...subject.server.documents].map(([id, d]) => [id, d.source]))
-        assert.deepEqual([...actual].sort(), [...expected].sort())
+        for (const [id, states] of possible) {
+          const actual = subject.server.documents.get(id)?.source ?? null
+          assert.ok(states.includes(actual), `${id} is ${actual} instead of ${states.join(' or ')}`)
+        }
       },
     )
     await fc.assert(property, { numRuns: 60 })
