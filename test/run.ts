@@ -86,6 +86,11 @@ class RunCounts {
   }
 }
 
+/** The test file of the process that ran a test; an exported suite is defined in another. */
+function entryFileOf(event: { readonly file?: string; readonly entryFile?: string }): string | undefined {
+  return event.entryFile ?? event.file
+}
+
 async function runTests(files: readonly string[], useFolder: string, signal: AbortSignal): Promise<boolean> {
   const preload = new URL('support/service-use.ts', import.meta.url).href
   process.env['SLUICE_SERVICE_USE'] = useFolder
@@ -102,10 +107,10 @@ async function runTests(files: readonly string[], useFolder: string, signal: Abo
   let failures = 0
   events.on('test:fail', (event) => {
     if (event.todo === undefined) failures += 1
-    if (event.details.type !== 'suite') counts.add(event.file)
+    if (event.details.type !== 'suite') counts.add(entryFileOf(event))
   })
   events.on('test:pass', (event) => {
-    if (event.details.type !== 'suite' && event.skip === undefined) counts.add(event.file)
+    if (event.details.type !== 'suite' && event.skip === undefined) counts.add(entryFileOf(event))
   })
   // The runner's totals are held back so that they are the last lines, behind the list of failures.
   async function* withoutTotals() {
