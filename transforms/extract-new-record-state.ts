@@ -13,6 +13,7 @@ import { defineTransformation } from '../worker/api/plugin.ts'
 import { type ConnectRecord, type Header, lastHeader } from '../worker/api/record.ts'
 import type { Transformation } from '../worker/api/transform.ts'
 import { isStruct } from '../worker/api/values.ts'
+import { debeziumVersion, isEnvelope, rawMember as member } from './change-event.ts'
 import { fieldValue, requireStruct, SchemaCache, setMember, structLike } from './record-part.ts'
 
 const config = defineConfig({
@@ -146,7 +147,7 @@ class ExtractNewRecordState implements Transformation<Options> {
     const { valueSchema } = record
     // A delete event came before this tombstone and became what the mode says.
     if (record.value === null) return this.#mode === 'rewrite-with-tombstone' ? this.#passTombstone(record) : null
-    if (valueSchema === null || !isEnvelope(valueSchema)) return record
+    if (!isEnvelope(valueSchema)) return record
     const envelope = requireStruct(record.value, purpose)
     if (envelope['op'] === 't') return null
     return envelope['op'] === 'd'
@@ -226,7 +227,7 @@ class ExtractNewRecordState implements Transformation<Options> {
     const deleted = this.#mode.startsWith('rewrite') ? [{ name: deletedField, schema: Schemas.optionalString }] : []
     const added = this.#fields.map((reference) => ({
       name: reference.name,
-      schema: copySchema(referencedSchema(envelope, reference), { optional: true }),
+      schema: referencedSchema(envelope, reference),
     }))
     const schema = structLike(rowSchema, [...rowSchema.fields, ...deleted, ...added])
     return { fields: rowSchema.fields, added: this.#fields, schema }
@@ -269,21 +270,13 @@ class ExtractNewRecordState implements Transformation<Options> {
   }
 }
 
-/** Debezium's test for a change event. */
-function isEnvelope(schema: Schema): boolean {
-  return schema.type === 'STRUCT' && schema.name !== null && schema.name.endsWith('.Envelope')
-}
-
-function member(struct: Struct, name: string): Value {
-  return Object.hasOwn(struct, name) ? (struct[name] ?? null) : null
-}
-
 function referenced(envelope: Struct, { struct, field }: Reference): Value {
   if (struct === null) return member(envelope, field)
   const holder = member(envelope, struct)
   return isStruct(holder) ? member(holder, field) : null
 }
 
+/** Schema of an added field or header: optional, and without the default of the original. */
 function referencedSchema(envelope: Schema, { struct, field }: Reference): Schema {
   const holder = struct === null ? envelope : envelope.fieldsByName.get(struct)?.schema
   const schema = holder?.fieldsByName.get(field)?.schema
@@ -291,13 +284,13 @@ function referencedSchema(envelope: Schema, { struct, field }: Reference): Schem
     const name = struct === null ? field : `${struct}.${field}`
     throw new DataError('CONNECT_TRANSFORM_FIELD', `Unexpected field name: ${name}: the change event has none`)
   }
-  return schema
+  return copySchema(schema, { optional: true, defaultValue: null })
 }
 
 export const extractNewRecordState = defineTransformation({
   name: 'io.debezium.transforms.ExtractNewRecordState',
   aliases: [],
-  version: '3.7.0',
+  version: debeziumVersion,
   config,
   create: async () => new ExtractNewRecordState(),
 })

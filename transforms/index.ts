@@ -1,12 +1,17 @@
 import { defineErrorCodes } from '../worker/api/errors.ts'
 import type { PredicatePlugin, TransformationPlugin } from '../worker/api/plugin.ts'
+import { extractChangedRecordState } from './extract-changed-record-state.ts'
 import { extractField } from './extract-field.ts'
 import { extractNewRecordState } from './extract-new-record-state.ts'
 import { filter } from './filter.ts'
+import { headerToValue } from './header-to-value.ts'
 import { hoistField } from './hoist-field.ts'
 import { insertField } from './insert-field.ts'
+import { logicalTableRouter } from './logical-table-router.ts'
 import { maskField } from './mask-field.ts'
 import { maybeTombstone } from './maybe-tombstone.ts'
+import { outboxEventRouter } from './outbox-event-router.ts'
+import { partitionRouting } from './partition-routing.ts'
 import { hasHeaderKey } from './predicates/has-header-key.ts'
 import { recordIsTombstone } from './predicates/record-is-tombstone.ts'
 import { topicNameMatches } from './predicates/topic-name-matches.ts'
@@ -31,14 +36,19 @@ export const transformErrorCodes = defineErrorCodes({
 })
 
 const shipped: readonly (TransformationPlugin | PredicatePlugin)[] = [
+  extractChangedRecordState,
   extractNewRecordState,
   filter,
+  headerToValue,
   maybeTombstone,
+  outboxEventRouter,
+  partitionRouting,
   regexRouter,
   valueToKey,
   hasHeaderKey,
   recordIsTombstone,
   topicNameMatches,
+  ...logicalTableRouter,
   ...[extractField, hoistField, insertField, maskField, replaceField].flat(),
 ]
 

@@ -129,6 +129,8 @@ export class TaskPlayer {
   readonly #key = new JsonConverter()
   readonly #value = new JsonConverter()
   readonly #headers = new SimpleHeaderConverter()
+  /** Set when the case has headers as JSON. */
+  #jsonHeaders: JsonConverter | null = null
   readonly #out = new GrowingByteWriter()
   #config: Readonly<Record<string, string>> = {}
   #chain = new TransformationChain([])
@@ -177,7 +179,8 @@ export class TaskPlayer {
         value: this.#convert(this.#value, record, 'value'),
         headers: record.headers.map((h) => [
           h.key,
-          this.#headers.fromConnectHeader(record.topic, h.key, h.schema, h.value),
+          this.#jsonHeaders?.fromConnectData(record.topic, [], h.schema, h.value) ??
+            this.#headers.fromConnectHeader(record.topic, h.key, h.schema, h.value),
         ]),
         timestamp: record.timestamp ?? 0,
       })
@@ -267,7 +270,7 @@ export class TaskPlayer {
     const merged = Object.entries({ ...own, ...extra }).filter((entry): entry is [string, string] => entry[1] !== null)
     this.#config = Object.fromEntries(merged.map(([name, value]) => [name, this.#fill(value)]))
     this.#chain = await createTransformationChain(this.#config, new PluginRegistry(builtinTransforms))
-    const role = (name: 'key' | 'value') => {
+    const role = (name: 'key' | 'value' | 'header') => {
       const prefix = `${name}.converter.`
       const raw = Object.entries(this.#config).filter(([option]) => option.startsWith(prefix))
       const options = Object.fromEntries(raw.map(([option, value]) => [option.slice(prefix.length), value]))
@@ -275,6 +278,10 @@ export class TaskPlayer {
     }
     this.#key.configure(role('key'), 'key')
     this.#value.configure(role('value'), 'value')
+    if (this.#config['header.converter']?.endsWith('.JsonConverter')) {
+      this.#jsonHeaders = new JsonConverter()
+      this.#jsonHeaders.configure(role('header'), 'header')
+    }
   }
 
   async #start(): Promise<void> {
