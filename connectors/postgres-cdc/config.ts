@@ -1,5 +1,6 @@
 import { type ConfigOf, defineConfig } from '../../worker/api/config.ts'
 import type { ConfigProblem } from '../../worker/api/errors.ts'
+import { namingStrategyOf } from './names.ts'
 import { connectionOptions, replicationOptions } from './options/connection.ts'
 import { filterOptions, valueOptions } from './options/events.ts'
 import { engineOptions, snapshotOptions, topicOptions } from './options/runtime.ts'
@@ -41,11 +42,6 @@ const notYet: readonly {
     supported: (v) => v === 'disabled',
     instead: 'order the tables by table.include.list',
   },
-  {
-    option: 'topic.naming.strategy',
-    supported: (v) => v === 'io.debezium.schema.SchemaTopicNamingStrategy',
-    instead: 'use a RegexRouter transform',
-  },
   { option: 'event.processing.failure.handling.mode', supported: (v) => v === 'fail', instead: 'use errors.tolerance' },
 ]
 
@@ -68,6 +64,12 @@ function validate(config: Rules & Readonly<Record<string, unknown>>): readonly C
   }
   for (const { option, supported, instead } of notYet) {
     if (!supported(config[option])) invalid(option, `${String(config[option])} is not supported: ${instead}`)
+  }
+  if (namingStrategyOf(String(config['topic.naming.strategy'])) === 'DefaultRegexTopicNamingStrategy') {
+    for (const option of ['topic.regex', 'topic.replacement'])
+      if (config[option] === null) invalid(option, 'A value is required')
+    if ((config['topic.key.field.regex'] === null) !== (config['topic.key.field.replacement'] === null))
+      invalid('topic.key.field.replacement', 'It must be set exactly when topic.key.field.regex is')
   }
   if (config['max.queue.size'] <= config['max.batch.size'])
     invalid('max.queue.size', 'Must be larger than max.batch.size')

@@ -69,6 +69,21 @@ export function wholeMatch(pattern: string, options: { readonly ignoreCase: bool
   return new RegExp(`^(?:${source})$`, ignoreCase || options.ignoreCase ? 'i' : '')
 }
 
+/**
+ * Replaces in texts that match as a whole, as Java's `matches()` and `replaceFirst()`; others stay.
+ * @throws SyntaxError when the pattern is not one
+ */
+export function wholeReplacer(pattern: string, replacement: string): (text: string) => string {
+  const { source, ignoreCase } = translate(pattern)
+  const whole = wholeMatch(pattern, { ignoreCase })
+  const first = new RegExp(source, ignoreCase ? 'i' : '')
+  // Java writes groups as $1 and ${name}, and \$ for the character.
+  const target = replacement.replace(/\\(.)|\$\{(\w+)\}/g, (_, escaped: string | undefined, name: string) =>
+    escaped === undefined ? `$<${name}>` : escaped === '$' ? '$$' : escaped,
+  )
+  return (text) => (whole.test(text) ? text.replace(first, target) : text)
+}
+
 /** Items of a list option: split at commas (`\,` is a comma), trimmed, without empty ones. */
 export function splitList(text: string): readonly string[] {
   return text

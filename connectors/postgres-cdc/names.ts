@@ -1,4 +1,5 @@
-/** Topic and schema names (Debezium's SchemaTopicNamingStrategy and name adjusters). */
+/** Topic and schema names: Debezium's topic naming strategies and name adjusters. */
+import { wholeReplacer } from './java-regex.ts'
 
 export type NameAdjustment = 'none' | 'avro' | 'avro_unicode'
 
@@ -24,18 +25,61 @@ export function adjustFieldName(name: string, mode: NameAdjustment): string {
 
 const maxTopicLength = 249
 
-/** A legal Kafka topic name: other characters become `_`, at most 249 of them. */
-export function sanitizeTopic(name: string): string {
+function legalLength(name: string): string {
   if (name === '.') return '_'
   if (name === '..') return '__'
-  return name.replace(/[^A-Za-z0-9._-]/g, '_').slice(0, maxTopicLength)
+  return name.slice(0, maxTopicLength)
+}
+
+/** A legal Kafka topic name: other characters become `_`, at most 249 of them. */
+export function sanitizeTopic(name: string): string {
+  return legalLength(name.replace(/[^A-Za-z0-9._-]/g, '_'))
+}
+
+/** The same without collisions: `_` and what is not allowed become `_u` and four hexadecimal digits per UTF-16 unit. */
+function sanitizeUnicode(name: string): string {
+  return legalLength(name.replace(/[^A-Za-z0-9.-]/g, unicode))
+}
+
+const strategies = [
+  'SchemaTopicNamingStrategy',
+  'SchemaUnicodeTopicNamingStrategy',
+  'DefaultTopicNamingStrategy',
+  'DefaultUnicodeTopicNamingStrategy',
+  'DefaultRegexTopicNamingStrategy',
+] as const
+export type NamingStrategy = (typeof strategies)[number]
+
+/** The strategy of a class name of Debezium's; null for another class. */
+export function namingStrategyOf(className: string): NamingStrategy | null {
+  return strategies.find((name) => className === `io.debezium.schema.${name}` || className === name) ?? null
+}
+
+/** A field that tells tables apart in the key of the topic they share. */
+export interface OriginField {
+  readonly name: string
+  value(schema: string, table: string): string
 }
 
 export interface TopicNames {
   readonly heartbeat: string
   readonly transaction: string
   readonly message: string
+  /** Added to every key; null adds nothing. */
+  readonly origin: OriginField | null
   table(schema: string, table: string): string
+}
+
+/** Options of DefaultRegexTopicNamingStrategy. */
+export interface TopicRouting {
+  readonly regex: string
+  readonly replacement: string
+  /** Whether keys get a field with the origin of the row. */
+  readonly unique: boolean
+  readonly keyField: string
+  /** Expression and replacement that make the origin out of the topic; null takes the topic itself. */
+  readonly keyRegex: string | null
+  readonly keyReplacement: string | null
 }
 
 export interface TopicNameOptions {
@@ -45,16 +89,35 @@ export interface TopicNameOptions {
   /** Whole name of the heartbeat topic; null builds it from the prefix. */
   readonly heartbeatName: string | null
   readonly transaction: string
+  /** Absent: SchemaTopicNamingStrategy. */
+  readonly strategy?: NamingStrategy
+  /** Needed by DefaultRegexTopicNamingStrategy. */
+  readonly routing?: TopicRouting | null
 }
 
+/** @throws SyntaxError for a regular expression that is none */
 export function topicNames(options: TopicNameOptions): TopicNames {
-  const { prefix, delimiter } = options
-  const join = (...parts: readonly string[]) =>
-    sanitizeTopic(parts.filter((part) => part.trim() !== '').join(delimiter))
-  return {
+  const { prefix, delimiter, strategy = 'SchemaTopicNamingStrategy', routing = null } = options
+  const sanitize = strategy.includes('Unicode') ? sanitizeUnicode : sanitizeTopic
+  const join = (...parts: readonly string[]) => sanitize(parts.filter((part) => part.trim() !== '').join(delimiter))
+  // The other strategies know databases and tables only: the schema is left out.
+  const plain = strategy.startsWith('Schema')
+    ? (schema: string, table: string) => join(prefix, schema, table)
+    : (_schema: string, table: string) => join(prefix, table)
+  const fixed = {
     heartbeat: options.heartbeatName ?? join(options.heartbeatPrefix, prefix),
     transaction: join(prefix, options.transaction),
-    message: sanitizeTopic(`${prefix}.message`),
-    table: (schema, table) => join(prefix, schema, table),
+    message: sanitize(`${prefix}.message`),
+  }
+  if (strategy !== 'DefaultRegexTopicNamingStrategy' || routing === null)
+    return { ...fixed, origin: null, table: plain }
+  const reroute = wholeReplacer(routing.regex, routing.replacement)
+  const originOf =
+    routing.keyRegex === null ? (topic: string) => topic : wholeReplacer(routing.keyRegex, routing.keyReplacement ?? '')
+  const origin = { name: routing.keyField, value: (schema: string, table: string) => originOf(plain(schema, table)) }
+  return {
+    ...fixed,
+    origin: routing.unique ? origin : null,
+    table: (schema, table) => sanitize(reroute(plain(schema, table))),
   }
 }

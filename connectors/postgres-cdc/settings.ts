@@ -9,7 +9,7 @@ import type { PostgresConfig } from './config.ts'
 import type { ConnectionOptions, SslMode } from './connection.ts'
 import { Filters } from './filters.ts'
 import type { NameAdjustment } from './names.ts'
-import { topicNames } from './names.ts'
+import { namingStrategyOf, topicNames } from './names.ts'
 import type { AutocreateMode } from './publication.ts'
 import type { MismatchStrategy } from './slot.ts'
 import type { IsolationMode } from './snapshot.ts'
@@ -153,6 +153,15 @@ export function settingsOf(config: PostgresConfig, raw: RawConfig, task: number,
     heartbeatPrefix: config['topic.heartbeat.prefix'],
     heartbeatName: config['topic.heartbeat.name'],
     transaction: config['topic.transaction'],
+    strategy: namingStrategyOf(config['topic.naming.strategy']) ?? 'SchemaTopicNamingStrategy',
+    routing: {
+      regex: config['topic.regex'] ?? '.*',
+      replacement: config['topic.replacement'] ?? '$0',
+      unique: config['topic.key.enforce.uniqueness'],
+      keyField: config['topic.key.field.name'],
+      keyRegex: config['topic.key.field.regex'],
+      keyReplacement: config['topic.key.field.replacement'],
+    },
   })
   const tableOptions: TableSchemaOptions = {
     values: valueOptions(config),

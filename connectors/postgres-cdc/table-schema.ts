@@ -1,5 +1,5 @@
 /** Relation → key, value and envelope schemas with the plan by which rows are written. */
-import { makeSchema, type Schema } from '../../worker/api/data.ts'
+import { makeSchema, type Schema, Schemas } from '../../worker/api/data.ts'
 import { ConnectError } from '../../worker/api/errors.ts'
 import type { CatalogColumn, CatalogDetails } from './catalog.ts'
 import type { ColumnMappers } from './column-mappers.ts'
@@ -8,7 +8,7 @@ import type { Filters } from './filters.ts'
 import { adjustFieldName, adjustSchemaName, type NameAdjustment, type TopicNames } from './names.ts'
 import type { FieldPlan, RowPlan } from './row-plan.ts'
 import { columnCodec, type PgType, resolveType, type TypeLookup } from './types.ts'
-import type { ReadFrom, ValueOptions } from './values/codec.ts'
+import { type ReadFrom, stringCodec, type ValueOptions } from './values/codec.ts'
 import { schemaDefault } from './values/defaults.ts'
 
 export interface EnumColumn {
@@ -164,6 +164,8 @@ export class TableSchemas {
       const field = this.#field(input, inTuple, index, excluded && from === 'stream' ? undefined : known)
       if (field !== null) fields.push(excluded && from === 'snapshot' ? { ...field, column: -1 } : field)
     }
+    const { origin } = this.#options.topics
+    if (origin !== null) fields.push(constantField(origin.name, origin.value(schema, table)))
     return fields.length === 0 ? null : { schema: structOf(name, fields, false), fields }
   }
 
@@ -174,6 +176,11 @@ export class TableSchemas {
       return [{ column: index, typeOid: type.oid, labels: new Set(type.labels) }]
     })
   }
+}
+
+/** A field that no column has. */
+function constantField(name: string, value: string): FieldPlan {
+  return { column: -1, name, schema: Schemas.string, codec: stringCodec({}, new Uint8Array()), onNull: value }
 }
 
 function structOf(name: string, fields: readonly FieldPlan[], optional: boolean): Schema {

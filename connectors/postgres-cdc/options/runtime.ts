@@ -1,4 +1,6 @@
 import { atLeast, type ConfigKeys, nonEmptyString, oneOf, type Validator } from '../../../worker/api/config.ts'
+import { wholeReplacer } from '../java-regex.ts'
+import { namingStrategyOf } from '../names.ts'
 
 const prefix: Validator = {
   description: 'letters, digits, `_`, `.`, `-`',
@@ -6,6 +8,26 @@ const prefix: Validator = {
     value === null || /^[a-zA-Z0-9_.-]+$/.test(String(value))
       ? null
       : 'must consist of letters, digits, `_`, `.` and `-`',
+}
+
+const strategy: Validator = {
+  description: "a class of Debezium's topic naming strategies",
+  check: (_, value) =>
+    namingStrategyOf(String(value)) === null
+      ? 'is no topic naming strategy of Debezium; custom ones cannot be loaded'
+      : null,
+}
+
+const expression: Validator = {
+  description: 'regular expression',
+  check: (_, value) => {
+    try {
+      if (value !== null) wholeReplacer(String(value), '')
+      return null
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error)
+    }
+  },
 }
 
 const snapshot = 'Snapshot'
@@ -131,7 +153,52 @@ export const topicOptions = {
     default: 'io.debezium.schema.SchemaTopicNamingStrategy',
     importance: 'MEDIUM',
     group: topics,
-    doc: 'How topics are named: `<prefix>.<schema>.<table>`.',
+    valid: strategy,
+    doc: 'How topics are named: `<prefix>.<schema>.<table>` (Schema…), `<prefix>.<table>` (Default…), that replaced by topic.regex (DefaultRegex…), or with other characters coded as _uXXXX (…Unicode…).',
+  },
+  'topic.regex': {
+    type: 'STRING',
+    default: null,
+    importance: 'LOW',
+    group: topics,
+    valid: expression,
+    doc: 'For DefaultRegexTopicNamingStrategy: regular expression that a whole topic name must match to be replaced.',
+  },
+  'topic.replacement': {
+    type: 'STRING',
+    default: null,
+    importance: 'LOW',
+    group: topics,
+    doc: 'For DefaultRegexTopicNamingStrategy: the replacement; $1 stands for the first group.',
+  },
+  'topic.key.enforce.uniqueness': {
+    type: 'BOOLEAN',
+    default: true,
+    importance: 'LOW',
+    group: topics,
+    doc: 'For DefaultRegexTopicNamingStrategy: adds a field to keys that tells tables of one topic apart.',
+  },
+  'topic.key.field.name': {
+    type: 'STRING',
+    default: '__dbz__physicalTableIdentifier',
+    importance: 'LOW',
+    group: topics,
+    doc: 'Name of that field.',
+  },
+  'topic.key.field.regex': {
+    type: 'STRING',
+    default: null,
+    importance: 'LOW',
+    group: topics,
+    valid: expression,
+    doc: 'Regular expression by which the value of that field is made of the topic `<prefix>.<table>`; unset: that topic.',
+  },
+  'topic.key.field.replacement': {
+    type: 'STRING',
+    default: null,
+    importance: 'LOW',
+    group: topics,
+    doc: 'The replacement; $1 stands for the first group.',
   },
   'topic.delimiter': {
     type: 'STRING',

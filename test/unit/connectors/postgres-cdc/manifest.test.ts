@@ -44,7 +44,7 @@ suite('postgres-cdc manifest', () => {
     'snapshot.max.threads': '4',
     'post.processors': 'x',
     converters: 'x',
-    'topic.naming.strategy': 'io.debezium.schema.DefaultTopicNamingStrategy',
+    'topic.naming.strategy': 'com.example.Strategy',
     'event.processing.failure.handling.mode': 'warn',
     'max.queue.size': '2048',
     'table.include.list': '(',
