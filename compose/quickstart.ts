@@ -1,13 +1,15 @@
 /**
  * `npm run quickstart`: local stack, two workers, the pipelines *search* and *warehouse*, and what came of them.
  *
- *   --check   exits with a verdict instead of leaving the workers running
+ *   --check   exits with a verdict instead of leaving the workers running; a stack that it started is stopped again
  *   --kill    kills the worker that runs the source task, half way (SIGKILL)
  *   --scale F size of the data, 1 by default (20,000 conversations, 200,000 event logs)
  */
 import { parseArgs } from 'node:util'
 import { pipelines } from './pipelines/pipelines.ts'
 import { runPipelines } from './pipelines/support/session.ts'
+import { down } from './stack/lifecycle.ts'
+import { loadSettings, runningServices } from './stack/state.ts'
 
 const { values } = parseArgs({
   options: {
@@ -18,6 +20,7 @@ const { values } = parseArgs({
   },
 })
 
+const before = runningServices(loadSettings())
 const { differences, workers } = await runPipelines({
   pipelines: Object.values(pipelines).map((create) => create('')),
   kill: values.kill,
@@ -27,6 +30,11 @@ const { differences, workers } = await runPipelines({
 
 if (values.check) {
   await workers.stopAll()
+  const settings = loadSettings()
+  await down(
+    settings,
+    runningServices(settings).filter((name) => !before.includes(name)),
+  )
   console.log(differences === 0 ? '\nquickstart: both ends are equal' : `\nquickstart: ${differences} differences`)
 } else {
   const [url] = workers.urls

@@ -10,7 +10,7 @@ import { spec } from 'node:test/reporters'
 import { down, environment, up, withFreePorts } from '../compose/stack/lifecycle.ts'
 import { step } from '../compose/stack/progress.ts'
 import { defaultServices, type ServiceName } from '../compose/stack/settings.ts'
-import { loadSettings } from '../compose/stack/state.ts'
+import { loadSettings, runningServices } from '../compose/stack/state.ts'
 import type { ServiceUse } from './support/service-use.ts'
 import { serviceVariables, type TestService } from './support/services.ts'
 
@@ -55,9 +55,17 @@ async function prepareServices(): Promise<readonly ServiceName[]> {
   }
   // Another checkout's stack may hold the default ports; this run must not use it, nor fail because of it.
   const settings = withFreePorts(loadSettings())
-  const started = await up(settings, defaultServices)
-  Object.assign(process.env, environment(settings))
-  return started
+  const running = runningServices(settings)
+  try {
+    const started = await up(settings, defaultServices)
+    Object.assign(process.env, environment(settings))
+    return started
+  } catch (error) {
+    // A service that failed leaves the others up; they are this run's to stop.
+    const left = runningServices(settings).filter((name) => !running.includes(name))
+    await down(settings, left)
+    throw error
+  }
 }
 
 /** Counts of the run that the runner itself does not give. */

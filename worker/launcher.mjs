@@ -94,7 +94,8 @@ async function install() {
 /** Runs the script, passes signals on and ends as it ended. */
 function run(script, args) {
   const node = process.env.SLUICE_NODE || projectNode
-  const child = spawn(node, [script, ...args], { stdio: 'inherit' })
+  // kafkajs arms timers with negative delays, which Node remarks upon once per process; our own client does not.
+  const child = spawn(node, ['--disable-warning=TimeoutNegativeWarning', script, ...args], { stdio: 'inherit' })
   // A terminal sends Ctrl-C to the whole process group, so the child has it already.
   const forwarded = process.stdin.isTTY ? ['SIGTERM', 'SIGHUP'] : ['SIGINT', 'SIGTERM', 'SIGHUP']
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { readRecord } from './processes.ts'
-import { type StackSettings, serviceNames, settingsFrom } from './settings.ts'
+import { type ServiceName, type StackSettings, serviceNames, settingsFrom } from './settings.ts'
 
 type Remembered = Pick<StackSettings, 'ports' | 's3AccessKey' | 's3SecretKey'>
 
@@ -13,9 +13,14 @@ function dockerMarker(settings: StackSettings): string {
   return join(settings.home, 'docker')
 }
 
+/** Servers that this checkout started as processes and that are running. */
+export function runningServices(settings: StackSettings): readonly ServiceName[] {
+  return serviceNames.filter((name) => readRecord(settings, name) !== null)
+}
+
 /** True while at least one server that this checkout started as a process is running. */
 export function hasProcesses(settings: StackSettings): boolean {
-  return serviceNames.some((name) => readRecord(settings, name) !== null)
+  return runningServices(settings).length > 0
 }
 
 /** True when the last start in this checkout was `up --docker` and it was not stopped since. */
