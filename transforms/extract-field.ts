@@ -14,7 +14,7 @@ import {
 } from './record-part.ts'
 
 const config = defineConfig({
-  field: { type: 'STRING', importance: 'MEDIUM', doc: 'Name of the field to extract.' },
+  field: { type: 'STRING', importance: 'MEDIUM', doc: 'Field name to extract.' },
   'field.syntax.version': fieldSyntaxOption,
   'replace.null.with.default': replaceNullOption,
 })

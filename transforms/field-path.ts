@@ -10,7 +10,7 @@ export const fieldSyntaxOption = {
   default: 'V1',
   importance: 'HIGH',
   valid: oneOf('V1', 'V2'),
-  doc: 'Syntax of field names: V1 takes a name as it is, V2 takes dots as steps into nested fields and backticks around names that hold dots.',
+  doc: 'Defines the version of the syntax to access fields. If set to <code>V1</code>, then the field paths are limited to access the elements at the root level of the struct or map. If set to <code>V2</code>, the syntax will support accessing nested elements. To access nested elements, dotted notation is used. If dots are already included in the field name, then backtick pairs can be used to wrap field names containing dots. E.g. to access the subfield <code>baz</code> from a field named "foo.bar" in a struct/map the following format can be used to access its elements: "<code>foo.bar</code>.baz".',
 } as const
 
 /**

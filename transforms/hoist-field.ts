@@ -5,7 +5,11 @@ import type { Transformation } from '../worker/api/transform.ts'
 import { keyAndValue, type RecordPart, SchemaCache, setMember } from './record-part.ts'
 
 const config = defineConfig({
-  field: { type: 'STRING', importance: 'MEDIUM', doc: 'Name of the one field that will hold the data.' },
+  field: {
+    type: 'STRING',
+    importance: 'MEDIUM',
+    doc: 'Field name for the single field that will be created in the resulting Struct or Map.',
+  },
 })
 
 /** Wraps a key or value into a struct, or an object, of one field. */

@@ -1,12 +1,17 @@
 import { defineErrorCodes } from '../worker/api/errors.ts'
 import type { PredicatePlugin, TransformationPlugin } from '../worker/api/plugin.ts'
+import { cast } from './cast.ts'
+import { dropHeaders } from './drop-headers.ts'
 import { extractChangedRecordState } from './extract-changed-record-state.ts'
 import { extractField } from './extract-field.ts'
 import { extractNewRecordState } from './extract-new-record-state.ts'
 import { filter } from './filter.ts'
+import { flatten } from './flatten.ts'
+import { headerFrom } from './header-from.ts'
 import { headerToValue } from './header-to-value.ts'
 import { hoistField } from './hoist-field.ts'
 import { insertField } from './insert-field.ts'
+import { insertHeader } from './insert-header.ts'
 import { logicalTableRouter } from './logical-table-router.ts'
 import { maskField } from './mask-field.ts'
 import { maybeTombstone } from './maybe-tombstone.ts'
@@ -17,6 +22,9 @@ import { recordIsTombstone } from './predicates/record-is-tombstone.ts'
 import { topicNameMatches } from './predicates/topic-name-matches.ts'
 import { regexRouter } from './regex-router.ts'
 import { replaceField } from './replace-field.ts'
+import { setSchemaMetadata } from './set-schema-metadata.ts'
+import { timestampConverter } from './timestamp-converter.ts'
+import { timestampRouter } from './timestamp-router.ts'
 import { valueToKey } from './value-to-key.ts'
 
 /** Codes of the data errors that transforms raise. */
@@ -33,23 +41,45 @@ export const transformErrorCodes = defineErrorCodes({
     meaning: 'A transform needs what only the records of a sink have.',
     remedy: 'Move the transform to the sink connector.',
   },
+  CONNECT_TRANSFORM_TIMESTAMP: {
+    meaning: 'A value is no time, or not in the format that the transform was told; or the record has no timestamp.',
+    remedy: 'Correct format or unix.precision, or let a predicate keep other records away from the transform.',
+  },
+  CONNECT_TRANSFORM_TYPE: {
+    meaning: 'A value has a type that the transform cannot cast or flatten, or its text is no such number.',
+    remedy: 'Correct the spec, or leave the field out with ReplaceField.',
+  },
 })
 
 const shipped: readonly (TransformationPlugin | PredicatePlugin)[] = [
+  dropHeaders,
   extractChangedRecordState,
   extractNewRecordState,
   filter,
+  insertHeader,
   headerToValue,
   maybeTombstone,
   outboxEventRouter,
   partitionRouting,
   regexRouter,
+  timestampRouter,
   valueToKey,
   hasHeaderKey,
   recordIsTombstone,
   topicNameMatches,
   ...logicalTableRouter,
-  ...[extractField, hoistField, insertField, maskField, replaceField].flat(),
+  ...[
+    cast,
+    extractField,
+    flatten,
+    headerFrom,
+    hoistField,
+    insertField,
+    maskField,
+    replaceField,
+    setSchemaMetadata,
+    timestampConverter,
+  ].flat(),
 ]
 
 /** The transformations and predicates that come with the worker. */

@@ -23,35 +23,46 @@ import {
   structLike,
 } from './record-part.ts'
 
-const suffixes = 'Suffix ! makes the field required, ? optional (the default).'
+const suffixes =
+  'Suffix with <code>!</code> to make this a required field, or <code>?</code> to keep it optional (the default).'
 const config = defineConfig(
   {
     'topic.field': {
       type: 'STRING',
       default: null,
       importance: 'MEDIUM',
-      doc: `Field for the topic name. ${suffixes}`,
+      doc: `Field name for Kafka topic. ${suffixes}`,
     },
     'partition.field': {
       type: 'STRING',
       default: null,
       importance: 'MEDIUM',
-      doc: `Field for the Kafka partition. ${suffixes}`,
+      doc: `Field name for Kafka partition. ${suffixes}`,
     },
     'offset.field': {
       type: 'STRING',
       default: null,
       importance: 'MEDIUM',
-      doc: `Field for the Kafka offset; only in sinks. ${suffixes}`,
+      doc: `Field name for Kafka offset - only applicable to sink connectors.<br/>${suffixes}`,
     },
     'timestamp.field': {
       type: 'STRING',
       default: null,
       importance: 'MEDIUM',
-      doc: `Field for the record's timestamp. ${suffixes}`,
+      doc: `Field name for record timestamp. ${suffixes}`,
     },
-    'static.field': { type: 'STRING', default: null, importance: 'MEDIUM', doc: `Field for a fixed text. ${suffixes}` },
-    'static.value': { type: 'STRING', default: null, importance: 'MEDIUM', doc: 'The fixed text.' },
+    'static.field': {
+      type: 'STRING',
+      default: null,
+      importance: 'MEDIUM',
+      doc: `Field name for static data field. ${suffixes}`,
+    },
+    'static.value': {
+      type: 'STRING',
+      default: null,
+      importance: 'MEDIUM',
+      doc: 'Static field value, if field name configured.',
+    },
     'replace.null.with.default': replaceNullOption,
   },
   {

@@ -17,12 +17,12 @@ import {
 } from './record-part.ts'
 
 const config = defineConfig({
-  fields: { type: 'LIST', importance: 'HIGH', valid: nonEmptyList, doc: 'Names of the fields to mask.' },
+  fields: { type: 'LIST', importance: 'HIGH', valid: nonEmptyList, doc: 'Names of fields to mask.' },
   replacement: {
     type: 'STRING',
     default: null,
     importance: 'LOW',
-    doc: 'Value to put in place of numbers and strings; without it the zero value of the type (0, "", false, [], {}).',
+    doc: "Custom value replacement, that will be applied to all 'fields' values (numeric or non-empty string values only).",
   },
   'replace.null.with.default': replaceNullOption,
 })

@@ -137,5 +137,5 @@ export const replaceNullOption = {
   type: 'BOOLEAN',
   default: true,
   importance: 'MEDIUM',
-  doc: 'Whether a null field that has a default value in its schema is replaced by that value.',
+  doc: 'Whether to replace fields that have a default value and that are null to the default value. When set to true, the default value is used, otherwise null is used.',
 } as const

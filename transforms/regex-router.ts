@@ -10,12 +10,12 @@ const config = defineConfig({
     type: 'STRING',
     importance: 'HIGH',
     valid: javaRegex,
-    doc: 'Regular expression that the whole topic name must match.',
+    doc: 'Regular expression to use for matching.',
   },
   replacement: {
     type: 'STRING',
     importance: 'HIGH',
-    doc: 'Replacement of the match; $1 stands for the first group.',
+    doc: 'Replacement string.',
   },
 })
 

@@ -25,14 +25,19 @@ const renameList: Validator = {
 }
 
 const config = defineConfig({
-  exclude: { type: 'LIST', default: [], importance: 'MEDIUM', doc: 'Fields to leave out; wins over include.' },
+  exclude: {
+    type: 'LIST',
+    default: [],
+    importance: 'MEDIUM',
+    doc: 'Fields to exclude. This takes precedence over the fields to include.',
+  },
   include: {
     type: 'LIST',
     default: [],
     importance: 'MEDIUM',
-    doc: 'Fields to keep, all others are left out; empty keeps all.',
+    doc: 'Fields to include. If specified, only these fields will be used.',
   },
-  renames: { type: 'LIST', default: [], importance: 'MEDIUM', valid: renameList, doc: 'Pairs old:new of names.' },
+  renames: { type: 'LIST', default: [], importance: 'MEDIUM', valid: renameList, doc: 'Field rename mappings.' },
   'replace.null.with.default': replaceNullOption,
 })
 

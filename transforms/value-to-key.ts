@@ -16,7 +16,12 @@ import {
 } from './record-part.ts'
 
 const config = defineConfig({
-  fields: { type: 'LIST', importance: 'HIGH', valid: nonEmptyList, doc: 'Fields of the value that make up the key.' },
+  fields: {
+    type: 'LIST',
+    importance: 'HIGH',
+    valid: nonEmptyList,
+    doc: 'Field names on the record value to extract as the record key.',
+  },
   'replace.null.with.default': replaceNullOption,
 })
 

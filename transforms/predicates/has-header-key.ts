@@ -5,7 +5,7 @@ import type { Predicate } from '../../worker/api/transform.ts'
 import { transformsVersion } from '../record-part.ts'
 
 const config = defineConfig({
-  name: { type: 'STRING', importance: 'MEDIUM', valid: nonEmptyString, doc: 'Name of the header.' },
+  name: { type: 'STRING', importance: 'MEDIUM', valid: nonEmptyString, doc: 'The header name.' },
 })
 
 class HasHeaderKey implements Predicate<ConfigOf<typeof config>> {

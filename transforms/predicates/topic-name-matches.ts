@@ -10,7 +10,7 @@ const config = defineConfig({
     type: 'STRING',
     importance: 'MEDIUM',
     valid: allOf(nonEmptyString, javaRegex),
-    doc: 'Regular expression that the whole topic name must match.',
+    doc: "A Java regular expression for matching against the name of a record's topic.",
   },
 })
 

@@ -1,5 +1,5 @@
 import { GrowingByteWriter } from '../api/byte-writer.ts'
-import { atLeast, type ConfigOf, defineConfig, oneOf, oneOfIgnoringCase } from '../api/config.ts'
+import { atLeast, type ConfigOf, defineConfig, oneOfIgnoringCase } from '../api/config.ts'
 import type { ByteWriter, Converter, ConverterRole, SchemaAndValue } from '../api/converter.ts'
 import type { Schema, StructView, Value } from '../api/data.ts'
 import { ConfigError, DataError } from '../api/errors.ts'
@@ -7,6 +7,7 @@ import { parseJson, parseJsonBytes } from '../api/json.ts'
 import { type JsonWriteOptions, JsonWriter } from '../api/json-writer.ts'
 import type { Headers } from '../api/record.ts'
 import { isStruct } from '../api/values.ts'
+import { converterTypeOption } from './converter-type.ts'
 import { JsonReader } from './json-reader.ts'
 import { hasDecimal, schemaFromJson, schemaToJson } from './json-schema.ts'
 
@@ -15,41 +16,55 @@ export const jsonConverterConfig = defineConfig({
     type: 'BOOLEAN',
     default: true,
     importance: 'HIGH',
-    doc: 'Whether messages are envelopes {"schema":…,"payload":…}; false reads and writes the payload alone.',
+    group: 'Schemas',
+    order: 0,
+    width: 'MEDIUM',
+    displayName: 'Enable Schemas',
+    doc: 'Include schemas within each of the serialized values and keys.',
   },
   'schemas.cache.size': {
     type: 'INT',
     default: 1000,
-    importance: 'LOW',
+    importance: 'HIGH',
     valid: atLeast(0),
-    doc: 'Most schemas remembered of messages that were read (count).',
+    group: 'Schemas',
+    order: 1,
+    width: 'MEDIUM',
+    displayName: 'Schema Cache Size',
+    doc: 'The maximum number of schemas that can be cached in this converter instance.',
+  },
+  'schema.content': {
+    type: 'STRING',
+    default: null,
+    importance: 'HIGH',
+    group: 'Schemas',
+    order: 2,
+    width: 'MEDIUM',
+    displayName: 'Schema Content',
+    doc: "When set, this is used as the schema for all messages, and the schemas within each of the message will be ignored.Otherwise, the schema will be included in the content of each message. This configuration applies only 'schemas.enable' is true, and it exclusively affects the sink connector.",
   },
   'decimal.format': {
     type: 'STRING',
     default: 'BASE64',
     importance: 'LOW',
     valid: oneOfIgnoringCase('BASE64', 'NUMERIC'),
-    doc: 'How Decimal values are written: BASE64 (unscaled value as bytes) or NUMERIC (an exact JSON number). Both are read.',
+    group: 'Serialization',
+    order: 0,
+    width: 'MEDIUM',
+    displayName: 'Decimal Format',
+    doc: "Controls which format this converter will serialize decimals in. This value is case insensitive and can be either 'BASE64' (default) or 'NUMERIC'",
   },
   'replace.null.with.default': {
     type: 'BOOLEAN',
     default: true,
     importance: 'LOW',
-    doc: 'Whether a null field that has a default value in its schema becomes that value.',
+    group: 'Serialization',
+    order: 1,
+    width: 'MEDIUM',
+    displayName: 'Replace null with default',
+    doc: 'Whether to replace fields that have a default value and that are null to the default value. When set to true, the default value is used, otherwise null is used.',
   },
-  'schema.content': {
-    type: 'STRING',
-    default: null,
-    importance: 'HIGH',
-    doc: 'Schema (JSON, in the form of the envelope) of all messages that are read; they then hold the payload alone. Only with schemas.enable=true.',
-  },
-  'converter.type': {
-    type: 'STRING',
-    default: 'value',
-    importance: 'LOW',
-    valid: oneOf('key', 'value', 'header'),
-    doc: 'What is converted; the worker sets it.',
-  },
+  'converter.type': converterTypeOption,
 })
 
 export type JsonConverterConfig = ConfigOf<typeof jsonConverterConfig>

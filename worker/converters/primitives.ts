@@ -1,18 +1,13 @@
-import { defineConfig, oneOf } from '../api/config.ts'
+import { defineConfig } from '../api/config.ts'
 import type { Converter, SchemaAndValue } from '../api/converter.ts'
 import { Float64, type Schema, Schemas, type Value } from '../api/data.ts'
 import { DataError } from '../api/errors.ts'
 import type { Headers } from '../api/record.ts'
 import { javaClass } from '../api/values.ts'
+import { converterTypeOption } from './converter-type.ts'
 
 export const primitiveConverterConfig = defineConfig({
-  'converter.type': {
-    type: 'STRING',
-    default: 'value',
-    importance: 'LOW',
-    valid: oneOf('key', 'value', 'header'),
-    doc: 'What is converted; the worker sets it.',
-  },
+  'converter.type': converterTypeOption,
 })
 
 /** Passes bytes through untouched, without copying. */

@@ -1,8 +1,8 @@
 import { defineConfig } from '../api/config.ts'
 import type { HeaderConverter, SchemaAndValue } from '../api/converter.ts'
 import { Decimal, Float64, type Schema, Schemas, type Struct, type Value } from '../api/data.ts'
+import { parseHeaderText, temporalText } from '../api/header-text.ts'
 import { bigDecimalText, javaDouble, javaFloat } from '../api/json.ts'
-import { parseHeaderText } from './header-text.ts'
 
 export const simpleHeaderConverterConfig = defineConfig({})
 
@@ -73,14 +73,4 @@ export function headerText(schema: Schema | null, value: Value, nested: boolean)
     }
   }
   return `{${entries.join(',')}}`
-}
-
-const dayMs = 86_400_000
-
-/** Below one day a time, whole days a date, anything else a timestamp; in UTC. */
-function temporalText(date: Date): string {
-  const ms = date.getTime()
-  const iso = date.toISOString()
-  if (ms >= 0 && ms < dayMs) return iso.slice(11)
-  return ms % dayMs === 0 ? iso.slice(0, iso.indexOf('T')) : iso
 }

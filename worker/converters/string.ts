@@ -1,9 +1,10 @@
-import { type ConfigOf, defineConfig, oneOf } from '../api/config.ts'
+import { type ConfigOf, defineConfig } from '../api/config.ts'
 import type { Converter, ConverterRole, SchemaAndValue } from '../api/converter.ts'
 import { type Schema, Schemas, type Value } from '../api/data.ts'
 import { ConfigError, DataError } from '../api/errors.ts'
 import { javaText } from '../api/java-text.ts'
 import type { Headers } from '../api/record.ts'
+import { converterTypeOption } from './converter-type.ts'
 
 export const stringConverterConfig = defineConfig({
   'converter.encoding': {
@@ -11,15 +12,11 @@ export const stringConverterConfig = defineConfig({
     default: 'UTF-8',
     importance: 'HIGH',
     alternatives: ['serializer.encoding', 'deserializer.encoding'],
-    doc: 'Character encoding: UTF-8, ISO-8859-1, US-ASCII, UTF-16LE or UTF-16BE.',
+    width: 'MEDIUM',
+    displayName: 'Encoding',
+    doc: 'The name of the Java character set to use for encoding strings as byte arrays.',
   },
-  'converter.type': {
-    type: 'STRING',
-    default: 'value',
-    importance: 'LOW',
-    valid: oneOf('key', 'value', 'header'),
-    doc: 'What is converted; the worker sets it.',
-  },
+  'converter.type': converterTypeOption,
 })
 
 type Charset = 'utf8' | 'latin1' | 'ascii' | 'utf16le' | 'utf16be'

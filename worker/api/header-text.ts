@@ -1,6 +1,6 @@
-import type { SchemaAndValue } from '../api/converter.ts'
-import { type Decimal, decimalSchema, LogicalName, makeSchema, type Schema, Schemas, type Value } from '../api/data.ts'
-import { parseDecimal } from '../api/json.ts'
+import type { SchemaAndValue } from './converter.ts'
+import { type Decimal, decimalSchema, LogicalName, makeSchema, type Schema, Schemas, type Value } from './data.ts'
+import { parseDecimal } from './json.ts'
 
 /**
  * The value that a header's text stands for, with the narrowest schema, as Connect's `Values.parseString`; text that
@@ -225,4 +225,14 @@ function widen(item: SchemaAndValue, schema: Schema | null): Value {
   if (schema?.type === 'INT64' && schema.name === null && typeof value === 'number') return BigInt(value)
   const floating = schema?.type === 'FLOAT32' || schema?.type === 'FLOAT64'
   return floating && typeof value === 'bigint' ? Number(value) : value
+}
+
+const dayMs = 86_400_000
+
+/** Text of a date as in headers: below one day a time, whole days a date, anything else a timestamp; in UTC. */
+export function temporalText(date: Date): string {
+  const ms = date.getTime()
+  const iso = date.toISOString()
+  if (ms >= 0 && ms < dayMs) return iso.slice(11)
+  return ms % dayMs === 0 ? iso.slice(0, iso.indexOf('T')) : iso
 }
