@@ -102,8 +102,10 @@ export function loggerLevels(loggers: Loggers): ReadonlyMap<string, LoggerLevel>
 export function applyLogLevel(loggers: Loggers, worker: Worker, namespace: string, level: string): readonly string[] {
   const parsed = parseLogLevel(level)
   if (parsed === null) throw new NotFoundError(`invalid log level '${level}'.`)
+  // Here first: the worker may share these loggers, and then nothing would be left to change.
+  const changed = loggers.setLevel(namespace, parsed)
   worker.setLogLevel(namespace, parsed)
-  return loggers.setLevel(namespace, parsed)
+  return changed
 }
 
 export const offsetsNeedStop = (connector: string): RequestError =>
