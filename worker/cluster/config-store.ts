@@ -6,6 +6,7 @@ import type { TargetState } from '../runtime/worker-types.ts'
 import type { ClusterState, SessionKey } from './cluster-state.ts'
 import { type ConfigEvent, ConfigLog, configKeys, configValues } from './config-log.ts'
 import type { RestartRequest } from './herder.ts'
+import { javaJson } from './java-json.ts'
 import { producerOffsetSink } from './offset-writer.ts'
 
 /** Budget of one write sequence, in ms (Connect's `READ_WRITE_TOTAL_TIMEOUT_MS`). */
@@ -214,6 +215,6 @@ export class ConfigStore implements AsyncDisposable {
 function encode(record: ConfigRecord): { readonly key: Uint8Array; readonly value: Uint8Array | null } {
   return {
     key: Buffer.from(record.key),
-    value: record.value === null ? null : Buffer.from(JSON.stringify(record.value)),
+    value: record.value === null ? null : Buffer.from(javaJson(record.value)),
   }
 }

@@ -475,9 +475,9 @@ export class DistributedHerder extends HerderBase implements Herder {
 
   async setLoggerLevel(namespace: string, level: string, scope: 'worker' | 'cluster'): Promise<readonly string[]> {
     if (scope === 'worker') return applyLogLevel(this.loggersOfProcess, this.worker, namespace, level)
-    const parsed = parseLogLevel(level)
-    if (parsed === null) throw new NotFoundError(`invalid log level '${level}'.`)
-    await this.#configs.putLoggerLevel(namespace, parsed)
+    if (parseLogLevel(level) === null) throw new NotFoundError(`invalid log level '${level}'.`)
+    // As it was asked for, like Connect: readers fold the case.
+    await this.#configs.putLoggerLevel(namespace, level)
     return []
   }
 }

@@ -4,6 +4,7 @@
  */
 import { DataError } from '../api/errors.ts'
 import type { SourceOffset, SourceOffsetValue, SourcePartition } from '../api/record.ts'
+import { javaJson } from './java-json.ts'
 
 export interface OffsetKey {
   readonly connector: string
@@ -53,18 +54,18 @@ function checkPrimitives(map: SourcePartition | SourceOffset): void {
 }
 
 function jsonValue(value: SourceOffsetValue): string {
-  return typeof value === 'bigint' ? value.toString() : JSON.stringify(value)
+  return typeof value === 'bigint' ? value.toString() : javaJson(value)
 }
 
 function jsonObject(map: SourcePartition | SourceOffset, keys: readonly string[]): string {
-  return `{${keys.map((key) => `${JSON.stringify(key)}:${jsonValue(map[key] ?? null)}`).join(',')}}`
+  return `{${keys.map((key) => `${javaJson(key)}:${jsonValue(map[key] ?? null)}`).join(',')}}`
 }
 
 /** @throws DataError */
 export function encodeOffsetKey(connector: string, partition: SourcePartition): Uint8Array {
   checkPrimitives(partition)
   const fields = jsonObject(partition, javaMapOrder(Object.keys(partition)))
-  return Buffer.from(`[${JSON.stringify(connector)},${fields}]`)
+  return Buffer.from(`[${javaJson(connector)},${fields}]`)
 }
 
 /** Null is a tombstone: the partition has no offset any more. @throws DataError */

@@ -1,5 +1,6 @@
 /** Records of the status topic in Connect's formats, and the table that they make. Pure. */
 import type { ReportedState, TaskId } from '../runtime/worker-types.ts'
+import { javaJson } from './java-json.ts'
 
 export interface Status {
   readonly state: ReportedState
@@ -35,12 +36,11 @@ export const statusKeys = {
 
 export function encodeStatus(status: Status): Uint8Array {
   const { state, trace, workerId, generation, version } = status
-  const record = { state, trace, worker_id: workerId, generation, ...(version === null ? {} : { version }) }
-  return Buffer.from(JSON.stringify(record))
+  return Buffer.from(javaJson({ state, trace, worker_id: workerId, generation, version }))
 }
 
 export function encodeTopic({ topic, connector, task, discoveredMs }: ActiveTopic): Uint8Array {
-  return Buffer.from(JSON.stringify({ topic: { name: topic, connector, task, discoverTimestamp: discoveredMs } }))
+  return Buffer.from(javaJson({ topic: { name: topic, connector, task, discoverTimestamp: discoveredMs } }))
 }
 
 const states: ReadonlySet<string> = new Set<ReportedState>([
