@@ -76,7 +76,11 @@ export async function javaConnectCommand(options: JavaConnectOptions): Promise<W
       join(connect, '*'),
       'org.apache.kafka.connect.cli.ConnectDistributed',
     ],
-    properties: { 'plugin.path': plugins.map((folder) => pluginPath(settings.home, folder)).join(',') },
+    // Connect refuses an empty path.
+    properties:
+      plugins.length === 0
+        ? {}
+        : { 'plugin.path': plugins.map((folder) => pluginPath(settings.home, folder)).join(',') },
   }
 }
 
