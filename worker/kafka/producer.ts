@@ -48,6 +48,10 @@ export class KafkaProducer implements Producer {
     return this.#accumulator.pendingBytes
   }
 
+  get isFull(): boolean {
+    return this.#sender.isPressed
+  }
+
   async partitionsOf(topic: string, signal?: AbortSignal): Promise<number> {
     this.#mustBeUsable()
     const known = this.#cluster.topic(topic)
@@ -69,7 +73,7 @@ export class KafkaProducer implements Producer {
   }
 
   async ready(signal?: AbortSignal): Promise<void> {
-    while (this.#accumulator.pendingBytes >= this.#config.bufferBytes && this.#closing === null) {
+    while (this.isFull && this.#closing === null) {
       if (signal?.aborted) return
       this.#sender.wake()
       await withAbort(
@@ -178,7 +182,7 @@ export class KafkaProducer implements Producer {
 
   #tellWaiters(): void {
     if (this.#waiters.length === 0) return
-    if (this.#accumulator.pendingBytes >= this.#config.bufferBytes && this.#closing === null) return
+    if (this.isFull && this.#closing === null) return
     const waiters = this.#waiters
     this.#waiters = []
     for (const resolve of waiters) resolve()

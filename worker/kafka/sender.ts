@@ -20,6 +20,10 @@ import { PRODUCE, type ProduceAnswer, type ProducePartition, produceRequest } fr
 import { NO_PRODUCER, type ProducerState } from './record-batch-builder.ts'
 import type { TransactionManager } from './transaction-manager.ts'
 
+/** Batches of `batch.size` that may wait while hardly anything is under way, and the bytes that may in any case. */
+const IDLE_BATCHES = 4
+const IDLE_BYTES = 4 * 1024 * 1024
+
 export interface SenderParts {
   readonly cluster: Cluster
   readonly config: ProducerConfig
@@ -33,8 +37,11 @@ export interface SenderParts {
 
 export class Sender {
   readonly #parts: SenderParts
+  readonly #idleBytes: number
   readonly #inFlightRequests = new Map<BrokerNode, number>()
   #inFlightBatches = 0
+  /** Before compression, as all bounds count. */
+  #inFlightBytes = 0
   /** Above 0: batches go without waiting for their linger. */
   #urgent = 0
   #woken = false
@@ -52,11 +59,25 @@ export class Sender {
 
   constructor(parts: SenderParts) {
     this.#parts = parts
+    const { batchBytes, bufferBytes } = parts.config
+    this.#idleBytes = Math.min(bufferBytes, Math.max(IDLE_BYTES, IDLE_BATCHES * batchBytes))
   }
 
   /** Why the producer cannot send any more; null while it can. */
   get death(): ConnectError | null {
     return this.#death
+  }
+
+  /**
+   * More waits than the connections need to stay busy. What a broker can have under way is bounded by
+   * `max.in.flight.requests.per.connection`, so beyond as much again as is under way, waiting bytes only take memory;
+   * where acknowledgements take long, more is under way, and up to `buffer.memory` may wait.
+   */
+  get isPressed(): boolean {
+    const { accumulator, config } = this.#parts
+    const { pendingBytes } = accumulator
+    if (pendingBytes < this.#idleBytes) return false
+    return pendingBytes >= config.bufferBytes || pendingBytes >= Math.max(this.#idleBytes, 2 * this.#inFlightBytes)
   }
 
   /** Looks for work soon; many calls make one look. */
@@ -220,7 +241,7 @@ export class Sender {
       return null
     }
     const full = batch.closed || queue.waiting.length > 1 || batch.byteLength >= config.batchBytes
-    const pressed = this.#urgent > 0 || this.#parts.accumulator.pendingBytes >= config.bufferBytes
+    const pressed = this.#urgent > 0 || this.isPressed
     const lingersUntil = batch.createdAt + config.lingerMs
     if (full || pressed || lingersUntil <= now) return batch
     this.#wakeAt(lingersUntil)
@@ -232,6 +253,9 @@ export class Sender {
     const { config, cluster } = this.#parts
     this.#inFlightRequests.set(leader, (this.#inFlightRequests.get(leader) ?? 0) + 1)
     this.#inFlightBatches += batches.length
+    let bytes = 0
+    for (const batch of batches) bytes += batch.byteLength
+    this.#inFlightBytes += bytes
     try {
       const partitions: ProducePartition[] = []
       for (const batch of batches) partitions.push(this.#seal(batch))
@@ -256,6 +280,7 @@ export class Sender {
       this.#inFlightRequests.set(leader, Math.max(0, (this.#inFlightRequests.get(leader) ?? 0) - 1))
       if (this.#inFlightRequests.get(leader) === 0) this.#inFlightRequests.delete(leader)
       this.#inFlightBatches -= batches.length
+      this.#inFlightBytes -= bytes
       this.#tellIdle()
       this.wake()
     }

@@ -64,7 +64,12 @@ export interface Producer extends AsyncDisposable {
   append(record: ProducerRecord, delivery: Delivery): void
   /** Bytes appended and not yet acknowledged or failed. */
   readonly pendingBytes: number
-  /** Resolves when `pendingBytes` is below `buffer.memory`: await it before the next `append`s. */
+  /**
+   * `pendingBytes` has reached `buffer.memory`, or as much as the connections can make use of, which is less on a fast
+   * network. `append` still takes records; to stay within bounds, await `ready` first.
+   */
+  readonly isFull: boolean
+  /** Resolves when the producer is not full: await it before the next `append`s. */
   ready(signal?: AbortSignal): Promise<void>
   /** Resolves when everything appended before the call has an outcome (also a failed one). */
   flush(signal?: AbortSignal): Promise<void>
@@ -199,6 +204,11 @@ export interface GroupMemberOptions {
   readonly sessionTimeoutMs: number
   readonly rebalanceTimeoutMs: number
   readonly heartbeatIntervalMs: number
+  /**
+   * No other living member has this one's `client.id`: whoever has it is a dead predecessor, which the first join
+   * removes, so that the group does not wait for `session.timeout.ms` of a process that was killed. Default false.
+   */
+  readonly soleClientId?: boolean
 }
 
 export interface JoinedGroup {

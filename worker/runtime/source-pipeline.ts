@@ -24,8 +24,6 @@ export interface SourcePipelineOptions {
   readonly chain: TransformationChain
   readonly converters: TaskConverters
   readonly producer: Producer
-  /** `buffer.memory` of the producer: bytes in flight above which the batch waits. */
-  readonly maxPendingBytes: number
   readonly submitted: SubmittedRecords
   readonly errors: ErrorOperator
   /** Sees to it that the topic exists and that the producer knows it; waits as long as it takes. */
@@ -85,12 +83,12 @@ export class SourcePipeline {
    * @throws ConnectError when a record fails and is not tolerated: those before it are on their way
    */
   async send(batch: readonly SourceRecord[], signal: AbortSignal): Promise<number> {
-    const { producer, maxPendingBytes, submitted } = this.#options
+    const { producer, submitted } = this.#options
     let i = 0
     this.#decided = 0
     try {
       while (i < batch.length && !signal.aborted) {
-        if (producer.pendingBytes >= maxPendingBytes) {
+        if (producer.isFull) {
           // What is acknowledged while this waits belongs to a closed run, so it can be committed.
           submitted.seal()
           await producer.ready(signal)
@@ -114,14 +112,14 @@ export class SourcePipeline {
 
   /** The hot loop: until the end, until the producer is full, or until something must be waited for. */
   #sendWhilePossible(batch: readonly SourceRecord[], from: number): Halt {
-    const { producer, maxPendingBytes } = this.#options
+    const { producer } = this.#options
     const end = batch.length
     let i = from
     try {
       for (; i < end; i++) {
         const step = this.#attempt(batch[i] as SourceRecord)
         if (step === 'appended') {
-          if (producer.pendingBytes >= maxPendingBytes) return { kind: 'progress', index: i + 1 }
+          if (producer.isFull) return { kind: 'progress', index: i + 1 }
         } else if (step === 'filtered') this.#options.onSkipped()
         else return { kind: step, index: i }
       }

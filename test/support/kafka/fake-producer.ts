@@ -82,8 +82,12 @@ export class FakeProducer implements Producer {
     this.#writing ??= this.#write()
   }
 
+  get isFull(): boolean {
+    return this.#pendingBytes >= this.#config.bufferBytes
+  }
+
   async ready(signal?: AbortSignal): Promise<void> {
-    while (this.#pendingBytes >= this.#config.bufferBytes && !this.#closed && !signal?.aborted) {
+    while (this.isFull && !this.#closed && !signal?.aborted) {
       await withAbort(new Promise<void>((resolve) => this.#waiters.push(resolve)), signal, 'wait').catch(
         () => undefined,
       )
