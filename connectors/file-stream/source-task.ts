@@ -37,6 +37,7 @@ export class FileStreamSourceTask implements SourceTask<FileStreamSourceConfig> 
 
   async poll(signal: AbortSignal): Promise<readonly SourceRecord[]> {
     const { config, context } = this.#started()
+    if (signal.aborted) return []
     this.#input ??= await this.#openFile(config.file ?? '', context)
     if (this.#input === null) {
       await context.clock.sleep(idleMs, signal)
@@ -54,6 +55,8 @@ export class FileStreamSourceTask implements SourceTask<FileStreamSourceConfig> 
   async stop(): Promise<void> {
     const input = this.#input
     this.#input = null
+    // A poll from now on must not open the file again.
+    this.#config = null
     await input?.close()
   }
 
@@ -63,7 +66,7 @@ export class FileStreamSourceTask implements SourceTask<FileStreamSourceConfig> 
   }
 
   #started(): { readonly config: FileStreamSourceConfig; readonly context: SourceTaskContext } {
-    if (this.#config === null || this.#context === null) throw new Error('poll before start')
+    if (this.#config === null || this.#context === null) throw new Error('poll before start, or after stop')
     return { config: this.#config, context: this.#context }
   }
 
