@@ -120,7 +120,7 @@ const producer = {
     type: 'STRING',
     default: 'all',
     importance: 'LOW',
-    doc: 'Replicas that must hold a batch before it counts as written: all, 1, 0.',
+    doc: "The number of acknowledgments the producer requires the leader to have received before considering a request complete. This controls the  durability of records that are sent. The following settings are allowed:  <ul> <li><code>acks=0</code> If set to zero then the producer will not wait for any acknowledgment from the server at all. The record will be immediately added to the socket buffer and considered sent. No guarantee can be made that the server has received the record in this case, and the <code>retries</code> configuration will not take effect (as the client won't generally know of any failures). The offset given back for each record will always be set to <code>-1</code>. <li><code>acks=1</code> This will mean the leader will write the record to its local log but will respond without awaiting full acknowledgement from all followers. In this case should the leader fail immediately after acknowledging the record but before the followers have replicated it then the record will be lost. <li><code>acks=all</code> This means the leader will wait for the full set of in-sync replicas to acknowledge the record. This guarantees that the record will not be lost as long as at least one in-sync replica remains alive. This is the strongest available guarantee. This is equivalent to the acks=-1 setting.</ul><p>Note that enabling idempotence requires this config value to be 'all'. If conflicting configurations are set and idempotence is not explicitly enabled, idempotence is disabled.",
   },
   'buffer.memory': {
     type: 'LONG',
@@ -135,7 +135,12 @@ const producer = {
     doc: 'Compression of batches: none, gzip, snappy, lz4, zstd.',
   },
   'batch.size': { type: 'INT', default: 16384, importance: 'MEDIUM', doc: 'Bytes of one batch of a partition.' },
-  'linger.ms': { type: 'LONG', default: 5, importance: 'MEDIUM', doc: 'Time in ms to wait for a batch to fill.' },
+  'linger.ms': {
+    type: 'LONG',
+    default: 5,
+    importance: 'MEDIUM',
+    doc: "The producer groups together any records that arrive in between request transmissions into a single batched request. Normally this occurs only under load when records arrive faster than they can be sent out. However in some circumstances the client may want to reduce the number of requests even under moderate load. This setting accomplishes this by adding a small amount of artificial delay&mdash;that is, rather than immediately sending out a record, the producer will wait for up to the given delay to allow other records to be sent so that the sends can be batched together. This can be thought of as analogous to Nagle's algorithm in TCP. This setting gives the upper bound on the delay for batching: once we get <code>batch.size</code> worth of records for a partition it will be sent immediately regardless of this setting, however if we have fewer than this many bytes accumulated for this partition we will 'linger' for the specified time waiting for more records to show up. This setting defaults to 5 (i.e. 5ms delay). Increasing <code>linger.ms=50</code>, for example, would have the effect of reducing the number of requests sent but would add up to 50ms of latency to records sent in the absence of load.The default changed from 0 to 5 in Apache Kafka 4.0 as the efficiency gains from larger batches typically result in similar or lower producer latency despite the increased linger.",
+  },
   'delivery.timeout.ms': {
     type: 'INT',
     default: 120000,
@@ -186,7 +191,7 @@ const consumer = {
     type: 'STRING',
     default: null,
     importance: 'HIGH',
-    doc: "Consumer group; a sink's default is `connect-` and its name.",
+    doc: 'A unique string that identifies the consumer group this consumer belongs to. This property is required if the consumer uses either the group management functionality by using <code>subscribe(topic)</code> or the Kafka-based offset management strategy.',
   },
   'group.instance.id': { type: 'STRING', default: null, importance: 'MEDIUM', doc: 'Static member identity.' },
   'auto.offset.reset': {

@@ -1,5 +1,5 @@
 import { GrowingByteWriter } from '../api/byte-writer.ts'
-import { atLeast, type ConfigOf, defineConfig, oneOfIgnoringCase } from '../api/config.ts'
+import { type ConfigOf, defineConfig, oneOfIgnoringCase, type Validator } from '../api/config.ts'
 import type { ByteWriter, Converter, ConverterRole, SchemaAndValue } from '../api/converter.ts'
 import type { Schema, StructView, Value } from '../api/data.ts'
 import { ConfigError, DataError } from '../api/errors.ts'
@@ -10,6 +10,12 @@ import { isStruct } from '../api/values.ts'
 import { converterTypeOption } from './converter-type.ts'
 import { JsonReader } from './json-reader.ts'
 import { hasDecimal, schemaFromJson, schemaToJson } from './json-schema.ts'
+
+/** Silent about what is no number at all: Connect answers with one error for that. */
+const cacheSize: Validator = {
+  description: '[0,...]',
+  check: (_, value) => (typeof value === 'number' && value < 0 ? 'Value must be at least 0' : null),
+}
 
 export const jsonConverterConfig = defineConfig({
   'schemas.enable': {
@@ -26,7 +32,7 @@ export const jsonConverterConfig = defineConfig({
     type: 'INT',
     default: 1000,
     importance: 'HIGH',
-    valid: atLeast(0),
+    valid: cacheSize,
     group: 'Schemas',
     order: 1,
     width: 'MEDIUM',

@@ -85,6 +85,7 @@ export function requestHeaders(step: RecordedStep): Record<string, string> {
 /** States that a worker reaches in its own time: statuses, active topics, lists, committed positions. */
 const laterStates: readonly RegExp[] = [
   /^(create|config|restart)\..*-status$/u,
+  /^create\.source-running$/u,
   /^names\..*-status$/u,
   /^list\.(plain|status)$/u,
   /^read\.(info|tasks|sink-info|sink-tasks|topics|sink-topics|topics-after)$/u,

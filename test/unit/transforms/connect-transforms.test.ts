@@ -285,6 +285,10 @@ describe('all transforms', () => {
       transform('ValueToKey', { fields: 'a,b' }),
       transform('HoistField$Value', { field: 'a' }),
       transform('sluice.transforms.MaybeTombstone', { field: 'a' }),
+      transform('Cast$Value', { spec: 'a:string,b:int32' }),
+      transform('Flatten$Value', { delimiter: '_' }),
+      transform('HeaderFrom$Value', { fields: 'a,b', headers: 'x,y', operation: 'move' }),
+      transform('TimestampConverter$Value', { 'target.type': 'unix', field: 'a', format: 'yyyy' }),
     ])
     const json = fc.dictionary(fc.constantFrom('a', 'b', 'c', '__proto__'), fc.jsonValue({ maxDepth: 2 }))
     fc.assert(
