@@ -29,15 +29,18 @@ class Running implements AsyncDisposable {
   }
 }
 
-function memberOf(kafka: KafkaTest, sessionTimeoutMs = 10_000): GroupMember {
+/** @param soleClientId a client id that no other living member has; null for one that says nothing */
+function memberOf(kafka: KafkaTest, soleClientId: string | null = null): GroupMember {
   const options = {
     groupId: kafka.name,
     protocolType: 'connect',
-    sessionTimeoutMs,
+    sessionTimeoutMs: 10_000,
     rebalanceTimeoutMs: 15_000,
     heartbeatIntervalMs: 50,
+    soleClientId: soleClientId !== null,
   }
-  return kafka.use(kafka.kafka.clients.groupMember(kafka.kafka.properties, options))
+  const properties = { ...kafka.kafka.properties, ...(soleClientId === null ? {} : { 'client.id': soleClientId }) }
+  return kafka.use(kafka.kafka.clients.groupMember(properties, options))
 }
 
 const protocols = (name: string): { readonly name: string; readonly metadata: Uint8Array }[] => [
@@ -259,6 +262,34 @@ export const kafkaGroupConformance: KafkaCases = {
     await assert.rejects(member.commit(new TopicPartitionMap<bigint>().set('t', 0, 1n)), { kind: 'fenced' })
     const again = await member.join(protocols('only'))
     assert.equal(again.leaderId, again.memberId)
+  },
+
+  'workers: a new member takes the place of one with the same client id, which is told so': async (open) => {
+    await using kafka = new KafkaTest(open())
+    const other = memberOf(kafka, 'other')
+    await other.join(protocols('other'))
+    await other.sync(new Map())
+    const events: GroupEvent[] = []
+    other.onEvent((event) => events.push(event))
+    // Stands for a killed process: its session goes on, but it will not join again.
+    const dead = memberOf(kafka, 'same')
+    const joining = dead.join(protocols('dead'))
+    await until('the rebalance is told', () => events.length === 1)
+    const joined = await Promise.all([other.join(protocols('other')), joining])
+    await Promise.all([other.sync(new Map()), dead.sync(new Map())])
+    const lost: GroupEvent[] = []
+    dead.onEvent((event) => event.kind === 'lost' && lost.push(event))
+    const startedAt = Date.now()
+    const successor = memberOf(kafka, 'same')
+    const successorJoining = successor.join(protocols('successor'))
+    await until('the next rebalance is told', () => events.length === 2)
+    const [, next] = await Promise.all([other.join(protocols('other')), successorJoining])
+    assert.ok(Date.now() - startedAt < 5_000, 'no waiting for the session of the dead member')
+    assert.ok(next.generation > joined[1].generation)
+    assert.notEqual(next.memberId, joined[1].memberId)
+    assert.equal(await kafka.admin.groupMembers(kafka.name), 2)
+    await until('the replaced member is told', () => lost.length === 1)
+    await assert.rejects(dead.commit(new TopicPartitionMap<bigint>().set('t', 0, 1n)), { kind: 'fenced' })
   },
 
   'workers: a join can be given up': async (open) => {

@@ -178,6 +178,8 @@ export function createDistributedHerder(config: DistributedConfig, parts: Distri
         sessionTimeoutMs: options['session.timeout.ms'],
         rebalanceTimeoutMs: options['rebalance.timeout.ms'],
         heartbeatIntervalMs: options['heartbeat.interval.ms'],
+        // Named after the advertised address, which this process has bound: its last owner is dead.
+        soleClientId: clientId === '',
       },
     ),
     statuses: new KafkaStatusStore({

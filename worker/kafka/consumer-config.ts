@@ -4,12 +4,17 @@ import { kafkaError } from './errors.ts'
 import type { FetchConfig } from './fetcher.ts'
 import { assignorNamed, type PartitionAssignor } from './partition-assignors.ts'
 
+/** Our own property, not one of Java's: no other living consumer of the group has this `client.id`. */
+export const soleClientIdProperty = 'sluice.client.id.sole'
+
 export interface ConsumerConfig {
   readonly groupId: string | null
   readonly maxPollRecords: number
   readonly maxPollIntervalMs: number
   readonly sessionTimeoutMs: number
   readonly heartbeatIntervalMs: number
+  /** See `GroupMemberOptions.soleClientId`. */
+  readonly soleClientId: boolean
   readonly offsetReset: 'earliest' | 'latest' | 'none'
   readonly assignors: readonly PartitionAssignor[]
   readonly excludeInternalTopics: boolean
@@ -38,6 +43,7 @@ export function readConsumerConfig(reader: PropertyReader): ConsumerConfig {
     maxPollIntervalMs: reader.integer('max.poll.interval.ms', 300_000, 1),
     sessionTimeoutMs: reader.integer('session.timeout.ms', 45_000, 1),
     heartbeatIntervalMs: reader.integer('heartbeat.interval.ms', 3000, 1),
+    soleClientId: reader.boolean(soleClientIdProperty, false),
     offsetReset: reader.choice('auto.offset.reset', ['earliest', 'latest', 'none'], 'latest'),
     assignors,
     excludeInternalTopics: reader.boolean('exclude.internal.topics', true),

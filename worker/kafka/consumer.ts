@@ -167,6 +167,7 @@ export class KafkaConsumer implements Consumer {
         sessionTimeoutMs: this.#config.sessionTimeoutMs,
         rebalanceTimeoutMs: this.#config.maxPollIntervalMs,
         heartbeatIntervalMs: this.#config.heartbeatIntervalMs,
+        soleClientId: this.#config.soleClientId,
       },
       clock: this.#clock,
       log: this.#log,

@@ -12,6 +12,7 @@ import { PropertyReader, readConnectionConfig } from './client-config.ts'
 import { Cluster } from './cluster.ts'
 import { BrokerCode, brokerCodeOf, brokerError, kafkaError } from './errors.ts'
 import { commitOffsets, fetchCommitted, isFenced } from './group-offsets.ts'
+import { removePredecessors } from './group-predecessors.ts'
 import { joinGroupRequest } from './protocol/join-group.ts'
 import type {
   ClientProperties,
@@ -48,6 +49,7 @@ export class KafkaGroupMember implements GroupMember {
   #generation = NO_GENERATION
   #heartbeats: { readonly stop: AbortController; readonly done: Promise<void> } | null = null
   #unavailableSince: number | null = null
+  #predecessorsRemain: boolean
   #closed = false
 
   constructor(parts: GroupMemberParts) {
@@ -57,6 +59,7 @@ export class KafkaGroupMember implements GroupMember {
     this.#clock = parts.clock
     this.#log = parts.log
     this.#isAlive = parts.isAlive ?? (() => true)
+    this.#predecessorsRemain = parts.options.soleClientId === true
     this.#cluster = new Cluster({ ...config, autoCreateTopics: false }, parts.clock, parts.log)
   }
 
@@ -73,6 +76,11 @@ export class KafkaGroupMember implements GroupMember {
     await this.#stopHeartbeats()
     const what = `join group ${this.#options.groupId}`
     return this.#withCoordinator(what, signal, async (node) => {
+      if (this.#predecessorsRemain) {
+        await removePredecessors(node, this.#options.groupId, this.#cluster.config.clientId, this.#log, signal)
+        // Once only: two members that do share a client id must not go on removing each other.
+        this.#predecessorsRemain = false
+      }
       for (;;) {
         const sent = node.send(joinGroupRequest(this.#options, this.#memberId, protocols))
         const answer = await withAbort(sent, signal, what).catch((error: unknown) => {

@@ -110,7 +110,7 @@ export interface Broker {
     readonly groups: readonly {
       readonly groupId: string
       readonly state: string
-      readonly members: readonly unknown[]
+      readonly members: readonly { readonly memberId: string; readonly clientId: string }[]
     }[]
   }>
   deleteTopics(request: { topics: readonly string[]; timeout?: number }): Promise<unknown>

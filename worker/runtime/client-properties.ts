@@ -6,6 +6,7 @@ import type { RawConfig } from '../api/connector.ts'
 import { ConfigError } from '../api/errors.ts'
 import { type ClientKind, evaluateOverrides, overridePolicy, overridePrefix } from '../config/client-overrides.ts'
 import { withPrefixCut } from '../config/config-provider.ts'
+import { soleClientIdProperty } from '../kafka/consumer-config.ts'
 import type { ClientProperties } from '../kafka/types.ts'
 import { parseList } from './transformation-chain.ts'
 import type { TaskId } from './worker-types.ts'
@@ -105,13 +106,19 @@ export function deadLetterProducerProperties(scope: ClientScope, id: TaskId): Cl
   return producerLayers(scope, `connector-dlq-producer-${id.connector}-${id.task}`)
 }
 
+/**
+ * Consumer of a sink task. Its client id is the task's own unless somebody chose another, so a member of the group
+ * that has it already is what a killed process left behind: the new consumer need not wait for its session to end.
+ */
 export function consumerProperties(scope: ClientScope, id: TaskId): ClientProperties {
-  return layers(scope, 'consumer', {
+  const clientId = `connector-consumer-${id.connector}-${id.task}`
+  const properties = layers(scope, 'consumer', {
     'group.id': `connect-${id.connector}`,
-    'client.id': `connector-consumer-${id.connector}-${id.task}`,
+    'client.id': clientId,
     'enable.auto.commit': 'false',
     'auto.offset.reset': 'earliest',
   })
+  return { ...properties, [soleClientIdProperty]: String(properties['client.id'] === clientId) }
 }
 
 /**

@@ -37,8 +37,10 @@ export class FakeConsumer implements Consumer {
   #polling = 0
   #polledAt: number
   #closed = false
+  readonly #clientId: string
 
   constructor(kafka: FakeKafka, properties: ClientProperties, clock: Clock) {
+    this.#clientId = properties['client.id'] ?? 'sluice'
     this.#kafka = kafka
     this.#config = readConsumerConfig(new PropertyReader(properties))
     this.#clock = clock
@@ -187,16 +189,17 @@ export class FakeConsumer implements Consumer {
   }
 
   #openGroup(groupId: string): ConsumerGroup {
-    const { maxPollIntervalMs, sessionTimeoutMs, heartbeatIntervalMs, assignors } = this.#config
+    const { maxPollIntervalMs, sessionTimeoutMs, heartbeatIntervalMs, soleClientId, assignors } = this.#config
     const options = {
       groupId,
       protocolType: 'consumer',
       sessionTimeoutMs,
       rebalanceTimeoutMs: maxPollIntervalMs,
       heartbeatIntervalMs,
+      soleClientId,
     }
     const isAlive = (): boolean => this.#polling > 0 || this.#clock.monotonicMs() - this.#polledAt < maxPollIntervalMs
-    const member = new FakeGroupMember(this.#kafka, options, this.#clock, isAlive)
+    const member = new FakeGroupMember(this.#kafka, { options, clientId: this.#clientId, clock: this.#clock, isAlive })
     this.#member = member
     return new ConsumerGroup({
       member,

@@ -17,17 +17,29 @@ export class FakeGroupMember implements GroupMember {
   readonly #options: GroupMemberOptions
   readonly #clock: Clock
   readonly #isAlive: () => boolean
+  readonly #clientId: string
+  #predecessorsRemain: boolean
   readonly #listeners: ((event: GroupEvent) => void)[] = []
   #memberId = ''
   #generation = -1
   #heartbeats: { readonly stop: AbortController; readonly done: Promise<void> } | null = null
   #closed = false
 
-  constructor(kafka: FakeKafka, options: GroupMemberOptions, clock: Clock, isAlive: () => boolean = () => true) {
+  constructor(
+    kafka: FakeKafka,
+    parts: {
+      readonly options: GroupMemberOptions
+      readonly clientId: string
+      readonly clock: Clock
+      readonly isAlive?: () => boolean
+    },
+  ) {
     this.#kafka = kafka
-    this.#options = options
-    this.#clock = clock
-    this.#isAlive = isAlive
+    this.#options = parts.options
+    this.#clock = parts.clock
+    this.#isAlive = parts.isAlive ?? (() => true)
+    this.#clientId = parts.clientId
+    this.#predecessorsRemain = parts.options.soleClientId === true
   }
 
   onEvent(listener: (event: GroupEvent) => void): void {
@@ -40,7 +52,9 @@ export class FakeGroupMember implements GroupMember {
     const what = `join group ${this.#options.groupId}`
     if (signal?.aborted) throw abortedError(what)
     await this.#kafka.pass('join')
-    if (this.#memberId === '') this.#memberId = this.#group.newMemberId()
+    if (this.#predecessorsRemain) this.#group.removeClient(this.#clientId)
+    this.#predecessorsRemain = false
+    if (this.#memberId === '') this.#memberId = this.#group.newMemberId(this.#clientId)
     try {
       const joined = await withAbort(this.#group.join(this.#memberId, this.#options, protocols), signal, what)
       this.#memberId = joined.memberId

@@ -29,6 +29,8 @@ export class FakeGroup {
   #deadline: NodeJS.Timeout | null = null
   #nextMember = 1
   readonly #announced = new Set<string>()
+  /** Of every member id that was given out. */
+  readonly #clientIds = new Map<string, string>()
   readonly offsets = new TopicPartitionMap<bigint>()
 
   constructor(id: string) {
@@ -40,10 +42,15 @@ export class FakeGroup {
   }
 
   /** Told before the first join, as with KIP-394: a join that is given up can still be undone by a leave. */
-  newMemberId(): string {
-    const id = `member-${this.#id}-${this.#nextMember++}`
+  newMemberId(clientId: string): string {
+    const id = `${clientId}-${this.#id}-${this.#nextMember++}`
     this.#announced.add(id)
+    this.#clientIds.set(id, clientId)
     return id
+  }
+
+  removeClient(clientId: string): void {
+    for (const member of this.#members.values()) if (this.#clientIds.get(member.id) === clientId) this.#remove(member)
   }
 
   async join(memberId: string, options: GroupMemberOptions, protocols: readonly GroupProtocol[]): Promise<JoinedGroup> {

@@ -53,7 +53,8 @@ export class FakeKafka {
     producer: (properties) => new FakeProducer(this, properties, systemClock),
     consumer: (properties) => new FakeConsumer(this, properties, systemClock),
     admin: () => new FakeAdmin(this),
-    groupMember: (_properties, options) => new FakeGroupMember(this, options, systemClock),
+    groupMember: (properties, options) =>
+      new FakeGroupMember(this, { options, clientId: properties['client.id'] ?? 'sluice', clock: systemClock }),
   }
 
   group(id: string): FakeGroup {

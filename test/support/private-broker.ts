@@ -1,0 +1,57 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { logTail, type RunRecord, stopProcess } from '../../compose/stack/processes.ts'
+import { kafka } from '../../compose/stack/services/kafka.ts'
+import { portSpan, portsFor, type StackSettings, settingsFrom } from '../../compose/stack/settings.ts'
+import { freePort } from './free-port.ts'
+
+/** A Kafka broker of a test's own, for what must not happen to the stack's: it is stopped, killed and restarted. */
+export class PrivateBroker implements AsyncDisposable {
+  readonly #settings: StackSettings
+  #running: RunRecord | null = null
+
+  private constructor(settings: StackSettings) {
+    this.#settings = settings
+  }
+
+  /** Uses the programs that the stack has fetched; ports, data and logs are its own. */
+  static async open(): Promise<PrivateBroker> {
+    const ports = portsFor(await freePort(portSpan), {})
+    const home = await mkdtemp(join(tmpdir(), 'sluice-broker-'))
+    const broker = new PrivateBroker({ ...settingsFrom(process.env), home, ports })
+    try {
+      await broker.start()
+    } catch (error) {
+      await broker[Symbol.asyncDispose]()
+      throw error
+    }
+    return broker
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.#settings.ports.kafka}`
+  }
+
+  /** Starts it on the data that it had, and waits until it answers. */
+  async start(): Promise<void> {
+    this.#running = await kafka.start(this.#settings)
+    const deadline = performance.now() + kafka.readyTimeoutMs
+    while (!(await kafka.probe(this.#settings).catch(() => false))) {
+      if (performance.now() > deadline) throw new Error(`the broker is not ready:\n${logTail(this.#settings, 'kafka')}`)
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+  }
+
+  /** By its own signal, which lets it flush and say goodbye, or by SIGKILL. */
+  async stop(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    const record = this.#running
+    this.#running = null
+    if (record !== null) await stopProcess(this.#settings, { ...record, stopSignal: signal })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop('SIGKILL')
+    await rm(this.#settings.home, { recursive: true, force: true })
+  }
+}
