@@ -25,7 +25,6 @@ import { RecordingLogger } from '../contexts.ts'
 import { FakeKafka } from '../kafka/fake-kafka.ts'
 
 const noOptions = defineConfig({})
-const id = { connector: 'c', task: 0 } as const
 export const offsetTopic = 'offsets'
 
 /** `type: Hook`: does what the test says. */
@@ -44,6 +43,8 @@ function hookTransform(apply: (record: ConnectRecord) => ConnectRecord | null): 
 
 export interface RunnerOptions {
   readonly kafka?: FakeKafka
+  /** Number of the task, 0 by default; no two that live have the same. */
+  readonly task?: number
   readonly config?: RawConfig
   readonly worker?: RawConfig
   readonly settings?: Partial<RuntimeSettings>
@@ -85,6 +86,7 @@ export const defaultSettings: RuntimeSettings = {
 
 function open(type: 'source' | 'sink', options: RunnerOptions, createTask: () => unknown): RunnerHarness {
   const kafka = options.kafka ?? new FakeKafka()
+  const id = { connector: 'c', task: options.task ?? 0 }
   kafka.topics.create(offsetTopic, 1, {})
   const logger = new RecordingLogger()
   const manifest = { name: 'test.Connector', aliases: [], taskName: 'test.Task', version: '1', config: noOptions }
@@ -139,7 +141,7 @@ function open(type: 'source' | 'sink', options: RunnerOptions, createTask: () =>
     connectorConfig,
     taskConfig: connectorConfig,
     target: options.target ?? 'STARTED',
-    taskCount: 1,
+    taskCount: id.task + 1,
     preflight: true,
   }
   const states: string[] = []

@@ -324,7 +324,7 @@ test('statement 129: a second member takes a partition over without a record del
   await using first = runSink(one, { kafka })
   await produce(kafka, ['a', 'b'])
   await eventually(() => assert.deepEqual(one.received, ['a', 'b']))
-  await using second = runSink(two, { kafka })
+  await using second = runSink(two, { kafka, task: 1 })
   await eventually(() => assert.ok(two.calls.some((call) => call.startsWith('open'))))
   await produce(kafka, ['c'])
   await eventually(() => assert.deepEqual([...one.received, ...two.received].sort(), ['a', 'b', 'c']))
