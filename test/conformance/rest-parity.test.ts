@@ -4,6 +4,9 @@ import test from 'node:test'
 import { describeOutcome, restParity, summary } from '../parity/rest/parity.ts'
 import { requireService } from '../support/services.ts'
 
+/** A client would have given up by then; Connect answers each of these requests within seconds. */
+const patienceMs = 20_000
+
 const kafka = requireService('kafka')
 
 test('a worker answers the recorded requests as Connect 4.3 does, or better', { skip: kafka.skip }, async (t) => {
@@ -14,4 +17,6 @@ test('a worker answers the recorded requests as Connect 4.3 does, or better', { 
   for (const line of summary(result)) t.diagnostic(line)
   assert.equal(different.join('\n'), '')
   assert.equal(result.equal + result.better, result.total)
+  const slow = result.outcomes.filter(({ durationMs }) => durationMs > patienceMs).map(({ step }) => step.id)
+  assert.deepEqual(slow, [], `answered after more than ${patienceMs} ms`)
 })

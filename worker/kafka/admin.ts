@@ -1,6 +1,6 @@
 /** Topics, offsets and groups; every call retries what may pass until `default.api.timeout.ms`. */
 import type { Clock, Logger } from '../api/context.ts'
-import { type ConnectError, RequestError } from '../api/errors.ts'
+import { ConnectError, RequestError } from '../api/errors.ts'
 import { type Offsets, type TopicPartition, TopicPartitionMap } from '../api/topic-partition.ts'
 import type { ApiRequest, BrokerNode } from './broker-node.ts'
 import { PropertyReader, readConnectionConfig } from './client-config.ts'
@@ -135,6 +135,10 @@ export class KafkaAdmin implements Admin {
       if (failed === undefined) return
       const context = { groupId, topic: failed.topic, partition: failed.partition }
       const error = brokerError(failed.error, what, context)
+      // Whoever names positions by hand mistyped: waiting for the topic would only keep them waiting.
+      if (failed.error === BrokerCode.unknownTopic) {
+        throw new ConnectError('fatal', error.code, error.message, { context, cause: error })
+      }
       // A group with members refuses a commit from outside as one from an unknown member.
       throw error.kind === 'fenced' || error.code === 'CONNECT_KAFKA_REBALANCE' ? groupActive(error, context) : error
     })
