@@ -9,6 +9,7 @@ import type { ConfigStore } from './config-store.ts'
 import type { RestartRequest } from './herder.ts'
 import type { LocalWork } from './local-work.ts'
 import { type Membership, WorkerGroup } from './membership.ts'
+import { PollWatchdog } from './poll-watchdog.ts'
 import { generateSessionKey, needsNewKey, type SessionKeySettings } from './session-keys.ts'
 import type { Stages } from './stages.ts'
 import type { StatusStore } from './status-store.ts'
@@ -32,6 +33,8 @@ export interface ClusterLoopOptions {
   /** `worker.unsync.backoff.ms` */
   readonly unsyncBackoffMs: number
   readonly heartbeatIntervalMs: number
+  /** `rebalance.timeout.ms`: how long the loop may work on something before it gives up its membership. */
+  readonly rebalanceTimeoutMs: number
   readonly sessionKeys: SessionKeySettings
   /** Carries out one restart request (KIP-745), on every worker. */
   restart(request: RestartRequest): Promise<void>
@@ -54,12 +57,14 @@ export class ClusterLoop {
   readonly #group: WorkerGroup
   readonly #changes = new ConfigChanges()
   readonly #stopping = new AbortController()
+  readonly #watchdog: PollWatchdog
   readonly commands: CommandQueue
   #membership: Membership | null = null
   #needsRejoin = true
   /** The last assignment has been acted on. */
   #isSettled = false
-  #coordinatorLost = false
+  /** Others may own what runs here: it has to stop before this worker joins again (I7). */
+  #mustDropWork = false
   #joining: AbortController | null = null
   #syncAttemptsLeft = syncAttempts
   #hasNews = false
@@ -70,6 +75,11 @@ export class ClusterLoop {
   constructor(options: ClusterLoopOptions) {
     this.#options = options
     this.commands = new CommandQueue(() => this.wake())
+    this.#watchdog = new PollWatchdog({
+      clock: options.clock,
+      timeoutMs: options.rebalanceTimeoutMs,
+      expired: () => this.#giveUpMembership(),
+    })
     this.#group = new WorkerGroup({
       ...options,
       snapshot: () => options.configs.snapshot(),
@@ -117,10 +127,16 @@ export class ClusterLoop {
 
   /** Runs until `stop`. @throws what makes going on impossible (not authorised, a foreign group, …) */
   async run(): Promise<void> {
-    while (!this.#stopping.signal.aborted) {
-      this.#hasNews = false
-      await this.#turn()
-      await this.#idle()
+    try {
+      while (!this.#stopping.signal.aborted) {
+        this.#hasNews = false
+        this.#watchdog.busy()
+        await this.#turn()
+        this.#watchdog.polling()
+        await this.#idle()
+      }
+    } finally {
+      await this.#watchdog.close()
     }
   }
 
@@ -200,10 +216,11 @@ export class ClusterLoop {
 
   async #ensureMembership(): Promise<boolean> {
     const { local, clock, logger, stages } = this.#options
-    if (this.#coordinatorLost) {
+    await this.#watchdog.settled()
+    if (this.#mustDropWork) {
       await local.stopAll()
       this.#group.dropHeld()
-      this.#coordinatorLost = false
+      this.#mustDropWork = false
       this.#needsRejoin = true
     }
     if (!this.#needsRejoin) return true
@@ -215,6 +232,7 @@ export class ClusterLoop {
     try {
       this.#needsRejoin = false
       const signal = joining.signal
+      this.#watchdog.polling()
       this.#membership = await stages.during('ensuring membership in the cluster', () =>
         this.#group.rebalance(false, signal),
       )
@@ -229,6 +247,7 @@ export class ClusterLoop {
       this.#retryAtMs = clock.now() + rejoinBackoffMs
       return false
     } finally {
+      this.#watchdog.busy()
       this.#joining = null
     }
     await local.stop(this.#membership.revoked)
@@ -245,6 +264,8 @@ export class ClusterLoop {
     const isBehind = configs.snapshot().offset < membership.offset
     if (isBehind || (membership.error !== 'none' && membership.isLeader)) {
       if (!(await this.#catchUp())) return false
+      // The membership may have been given up meanwhile (poll timeout).
+      if (this.#membership !== membership) return false
     }
     if (membership.error !== 'none' || configs.snapshot().offset !== membership.offset) {
       // Behind, or already past: nothing may start from configs that others do not have yet.
@@ -360,15 +381,40 @@ export class ClusterLoop {
         this.#needsRejoin = true
         break
       case 'coordinator-unavailable':
-        if (event.sinceMs < heartbeatIntervalMs || this.#coordinatorLost) return
+        if (event.sinceMs < heartbeatIntervalMs || this.#mustDropWork) return
         if (this.#options.local.running().size === 0 && this.#group.held.size === 0) return
         logger.warn({ sinceMs: event.sinceMs }, 'the group coordinator cannot be reached: all work here is stopped')
         // The session may end any moment and the work start elsewhere (I7).
-        this.#coordinatorLost = true
+        this.#mustDropWork = true
         this.#joining?.abort(new RetriableError('CONNECT_KAFKA_COORDINATOR', 'the group coordinator cannot be reached'))
         break
       case 'coordinator-found':
         break
+    }
+    this.wake()
+  }
+
+  /**
+   * The loop has not come back to the group within `rebalance.timeout.ms`: the others need not wait for this worker,
+   * nor may it keep its work (I7). Runs beside whatever holds the loop up; once free, the loop drops what it may have
+   * started meanwhile and joins again.
+   */
+  async #giveUpMembership(): Promise<void> {
+    const { local, member, logger, stages, rebalanceTimeoutMs } = this.#options
+    const stage = stages.lastAction()
+    logger.warn(
+      { stage, rebalanceTimeoutMs },
+      `worker poll timeout has expired. The last known action being performed by the worker is : ${stage} and may ` +
+        `contribute to the timeout. Raise rebalance.timeout.ms if it needs that long`,
+    )
+    this.#mustDropWork = true
+    this.#needsRejoin = true
+    try {
+      await local.stopAll()
+      this.#membership = null
+      await member.leave('worker poll timeout has expired.', AbortSignal.timeout(farewellTimeoutMs))
+    } catch (error) {
+      logger.warn({ error: toError(error) }, 'leaving the group after the poll timeout failed')
     }
     this.wake()
   }

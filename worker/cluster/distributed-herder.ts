@@ -40,7 +40,13 @@ export interface DistributedHerderOptions
   extends HerderBaseOptions,
     Pick<
       ClusterLoopOptions,
-      'url' | 'connectProtocol' | 'maxDelayMs' | 'syncTimeoutMs' | 'unsyncBackoffMs' | 'heartbeatIntervalMs'
+      | 'url'
+      | 'connectProtocol'
+      | 'maxDelayMs'
+      | 'syncTimeoutMs'
+      | 'unsyncBackoffMs'
+      | 'heartbeatIntervalMs'
+      | 'rebalanceTimeoutMs'
     > {
   readonly member: GroupMember
   readonly clock: Clock

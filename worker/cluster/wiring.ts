@@ -162,6 +162,7 @@ export function createDistributedHerder(config: DistributedConfig, parts: Distri
     maxDelayMs: options['scheduled.rebalance.max.delay.ms'],
     syncTimeoutMs: options['worker.sync.timeout.ms'],
     unsyncBackoffMs: options['worker.unsync.backoff.ms'],
+    rebalanceTimeoutMs: options['rebalance.timeout.ms'],
     heartbeatIntervalMs: options['heartbeat.interval.ms'],
     sessionKeys: {
       generationAlgorithm: options['inter.worker.key.generation.algorithm'],

@@ -162,6 +162,7 @@ export class FakeGroup {
 export class FakeMember implements GroupMember {
   readonly #group: FakeGroup
   readonly #listeners: ((event: GroupEvent) => void)[] = []
+  readonly leaveReasons: string[] = []
   id = ''
 
   constructor(group: FakeGroup) {
@@ -194,7 +195,8 @@ export class FakeMember implements GroupMember {
     throw new Error('workers commit nothing')
   }
 
-  async leave(): Promise<void> {
+  async leave(reason: string): Promise<void> {
+    this.leaveReasons.push(reason)
     this.#group.remove(this)
   }
 
