@@ -141,7 +141,7 @@ function open(type: 'source' | 'sink', options: RunnerOptions, createTask: () =>
     connectorConfig,
     taskConfig: connectorConfig,
     target: options.target ?? 'STARTED',
-    taskCount: id.task + 1,
+    taskCount: 1,
     preflight: true,
   }
   const states: string[] = []
