@@ -9,20 +9,28 @@ const required = ['database.hostname', 'database.user', 'database.dbname', 'topi
 
 const exclusive = ['schema', 'table', 'column', 'message.prefix'] as const
 
+/** A comma-separated list of nothing but these; null is one. */
+const only =
+  (...names: readonly string[]) =>
+  (value: unknown) =>
+    value === null ||
+    String(value)
+      .split(',')
+      .every((item) => names.includes(item.trim()))
+
 /** Values that Debezium knows and this connector does not have yet: refused, so that nothing is silently ignored. */
 const notYet: readonly {
   readonly option: string
   readonly supported: (value: unknown) => boolean
   readonly instead: string
 }[] = [
-  { option: 'read.only', supported: (v) => v === false, instead: 'incremental snapshots are not supported yet' },
-  { option: 'signal.data.collection', supported: (v) => v === null, instead: 'signals are not supported yet' },
-  { option: 'signal.enabled.channels', supported: (v) => v === 'source', instead: 'signals are not supported yet' },
   {
-    option: 'notification.enabled.channels',
-    supported: (v) => v === null,
-    instead: 'notifications are not supported yet',
+    option: 'read.only',
+    supported: (v) => v === false,
+    instead: 'incremental snapshots write to signal.data.collection',
   },
+  { option: 'signal.enabled.channels', supported: only('source', 'file'), instead: 'use source, file or both' },
+  { option: 'notification.enabled.channels', supported: only('sink', 'log'), instead: 'use sink, log or both' },
   { option: 'converters', supported: (v) => v === null, instead: 'custom converters are not supported yet' },
   { option: 'post.processors', supported: (v) => v === null, instead: 'post processors are not supported yet' },
   { option: 'snapshot.max.threads', supported: (v) => v === 1, instead: 'snapshots are read by one connection' },
@@ -71,6 +79,14 @@ function validate(config: Rules & Readonly<Record<string, unknown>>): readonly C
     if ((config['topic.key.field.regex'] === null) !== (config['topic.key.field.replacement'] === null))
       invalid('topic.key.field.replacement', 'It must be set exactly when topic.key.field.regex is')
   }
+  if (
+    String(config['notification.enabled.channels'] ?? '').includes('sink') &&
+    config['notification.sink.topic.name'] === null
+  )
+    invalid('notification.sink.topic.name', 'The channel sink of notification.enabled.channels needs a topic')
+  const signals = config['signal.data.collection']
+  if (signals !== null && !/^[^.]+\.[^.]+/.test(String(signals)))
+    invalid('signal.data.collection', 'Must be schema.table')
   if (config['max.queue.size'] <= config['max.batch.size'])
     invalid('max.queue.size', 'Must be larger than max.batch.size')
   return problems

@@ -23,10 +23,11 @@ export class EventTime {
   readonly us: number
   readonly nsText: Buffer
 
-  constructor(us: number) {
+  /** @param belowUs nanoseconds below the microsecond, of a clock that has them */
+  constructor(us: number, belowUs = 0) {
     this.ms = Math.floor(us / 1000)
     this.us = us
-    this.nsText = Buffer.from(`${us}000`, 'latin1')
+    this.nsText = Buffer.from(`${us}${String(belowUs).padStart(3, '0')}`, 'latin1')
   }
 }
 
@@ -185,7 +186,9 @@ export function writeSource(context: SourceContext, at: EventPosition, out: Valu
   out.string(at.schema)
   out.string(at.table)
   writeNumber(context.txId, out)
-  writeInt64(at.lsn, out)
+  // A row of an incremental snapshot was read, not logged.
+  if (context.snapshot === 'incremental') out.null()
+  else writeInt64(at.lsn, out)
   writeNumber(context.xmin, out)
   writeText(context.origin, out)
   if (context.originLsn === null) out.null()

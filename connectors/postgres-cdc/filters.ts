@@ -14,6 +14,8 @@ export interface FilterOptions {
   readonly ignoreBuiltin: boolean
   /** `regex:col,col;regex:col` */
   readonly keyColumns: string | null
+  /** `schema.table` that is captured whatever the lists say. */
+  readonly signalTable?: string | null
 }
 
 type Choice = (identifier: string) => boolean
@@ -93,6 +95,7 @@ export class Filters {
   }
 
   capturesTable(schema: string, table: string): boolean {
+    if (`${schema}.${table}` === this.#options.signalTable) return true
     if (this.#options.ignoreBuiltin && isBuiltin(schema, table)) return false
     return this.#schema(schema) && this.#table(`${schema}.${table}`)
   }

@@ -31,6 +31,9 @@ export interface StoredOffset {
 
 const changeTypes = new Set(['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'])
 
+/** Snapshots within the stream: one that was interrupted leaves the stream where it was. */
+const streamed = new Set(['INCREMENTAL', 'BLOCKING'])
+
 const countPrefix = 'transaction_data_collection_order_'
 
 function integer(value: SourceOffsetValue | undefined): bigint | null {
@@ -64,7 +67,7 @@ export function readOffset(offset: SourceOffset): StoredOffset | null {
     tsUs: integer(offset['ts_usec']) ?? 0n,
     messageType: typeof messageType === 'string' ? messageType : null,
     eventsProcessed: Math.max(1, Number(integer(offset['lsn_events_processed']) ?? 1n)),
-    snapshotUnfinished: snapshot !== null && snapshot !== false && snapshot !== 'INCREMENTAL' && !finished,
+    snapshotUnfinished: snapshot !== null && snapshot !== false && !streamed.has(String(snapshot)) && !finished,
     transactionId: typeof transactionId === 'string' ? transactionId : null,
     transactionCounts: counts,
   }
@@ -117,6 +120,8 @@ export class StreamPosition {
   /** Set while transaction metadata is provided and a transaction is open. */
   transactionId: string | null = null
   readonly transactionCounts = new Map<string, number>()
+  /** Members that let an incremental snapshot go on; null while none runs. */
+  incremental: Readonly<Record<string, string>> | null = null
 
   /** @param stored null for a stream without any offset, which then starts at `start` */
   constructor(stored: StoredOffset | null, start: Lsn) {
@@ -195,6 +200,7 @@ export class StreamPosition {
       offset['transaction_id'] = this.transactionId
       for (const [collection, count] of this.transactionCounts) offset[countPrefix + collection] = count
     }
+    if (this.incremental !== null) Object.assign(offset, this.incremental)
     return offset
   }
 }

@@ -26,6 +26,8 @@ export interface SessionOptions {
   readonly constants: EventConstants
   /** Where to go on; null at the very first start. */
   readonly stored: StoredOffset | null
+  /** The offset that `stored` was read from. */
+  readonly offset: SourceOffset | null
   /** The first session of a task: `snapshot.mode=always` reads the tables again. */
   readonly first: boolean
   /** Transaction that is to be emitted whole, see `ResumeFilter`. */
@@ -279,7 +281,11 @@ export class Session implements AsyncDisposable {
       txId: row?.xid == null ? null : Number(row.xid),
       overrides: settings.snapshot.overrides,
       lock: settings.snapshot.lock,
-      signalTable: null,
+      signalTable:
+        settings.signals.table === null ? null : `${settings.signals.table.schema}.${settings.signals.table.table}`,
+      only: null,
+      sequencePrefix: '[null,',
+      offsetOf: null,
       skipReads: settings.skipped.has('r'),
       limits: { rows: settings.batchRecords, blockBytes: 256 * 1024, maxBytes: settings.queueBytes },
       logger,
@@ -318,7 +324,7 @@ export class Session implements AsyncDisposable {
   }
 
   async #openStream(stored: StoredOffset | null, start: Lsn): Promise<void> {
-    const { settings, constants, clock, logger, distrustXid } = this.#options
+    const { settings, constants, clock, logger, distrustXid, life } = this.#options
     const stream = await this.#startReplication(start)
     this.#stream = openStreamPhase({
       settings,
@@ -330,6 +336,9 @@ export class Session implements AsyncDisposable {
       start,
       distrustXid,
       heartbeat: this.#heartbeat,
+      offset: stored === null ? null : this.#options.offset,
+      snapshotSkipped: this.#snapshotEnd === null,
+      life,
       database: this.#database,
       catalog: this.#catalog,
       schemas: this.#schemas,

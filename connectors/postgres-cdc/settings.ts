@@ -49,6 +49,10 @@ export function connectionOptions(config: PostgresConfig, connectTimeoutMs = 60_
   }
 }
 
+function listOf(text: string | null): ReadonlySet<string> {
+  return new Set((text ?? '').split(',').map((item) => item.trim()))
+}
+
 function placeholderBytes(text: string): Uint8Array {
   return new Uint8Array(text.startsWith('hex:') ? Buffer.from(text.slice(4), 'hex') : Buffer.from(text, 'utf8'))
 }
@@ -79,7 +83,30 @@ export function filtersOf(config: PostgresConfig): Filters {
     snapshotTables: config['snapshot.include.collection.list'],
     ignoreBuiltin: config['table.ignore.builtin'],
     keyColumns: config['message.key.columns'],
+    signalTable: config['signal.data.collection'],
   })
+}
+
+/** Where signals come from, and how the incremental snapshots that they ask for are taken. */
+function signalSettings(config: PostgresConfig) {
+  const [, schema, table] = /^([^.]+)\.(.+)$/.exec(config['signal.data.collection'] ?? '') ?? []
+  const channels = listOf(config['signal.enabled.channels'])
+  const signalTable = schema === undefined || table === undefined ? null : { schema, table }
+  return {
+    table: signalTable,
+    fromTable: channels.has('source'),
+    file: channels.has('file') ? config['signal.file'] : null,
+    pollMs: config['signal.poll.interval.ms'],
+    chunkRows: config['incremental.snapshot.chunk.size'],
+    deletesMarker: config['incremental.snapshot.watermarking.strategy'].toUpperCase() === 'INSERT_DELETE',
+    /** Whether anything can come of signals or notifications. */
+    wanted: signalTable !== null || channels.has('file') || config['notification.enabled.channels'] !== null,
+  }
+}
+
+function notificationSettings(config: PostgresConfig) {
+  const channels = listOf(config['notification.enabled.channels'])
+  return { topic: channels.has('sink') ? config['notification.sink.topic.name'] : null, logs: channels.has('log') }
 }
 
 const overridePrefix = 'snapshot.select.statement.overrides.'
@@ -214,6 +241,8 @@ export function settingsOf(config: PostgresConfig, raw: RawConfig, task: number,
       delayMs: config['snapshot.delay.ms'],
       streamingDelayMs: config['streaming.delay.ms'],
     },
+    signals: signalSettings(config),
+    notifications: notificationSettings(config),
     heartbeatMs: driver && heartbeatMs === 0 && !metadata ? driverHeartbeatMs : heartbeatMs,
     heartbeatQuery: config['heartbeat.action.query'],
     batchRecords: config['max.batch.size'],

@@ -1,6 +1,6 @@
 /** The first read of the tables: one consistent transaction, COPY per table, markers and offsets as Debezium writes them. */
 import type { Logger } from '../../worker/api/context.ts'
-import { type Headers, type SourcePartition, SourceRecord } from '../../worker/api/record.ts'
+import { type Headers, type SourceOffset, type SourcePartition, SourceRecord } from '../../worker/api/record.ts'
 import type { Catalog, CatalogTable } from './catalog.ts'
 import type { Database } from './connection.ts'
 import { type CopyLimits, CopyQuery } from './copy-query.ts'
@@ -35,6 +35,12 @@ export interface SnapshotOptions {
   /** Table of signals: captured, but its rows are not data. */
   readonly signalTable: string | null
   readonly skipReads: boolean
+  /** Names (`schema.table`) of the tables to read; null reads all that the filters select. */
+  readonly only: ReadonlySet<string> | null
+  /** `["<last commit>",` of a snapshot within the stream, or `[null,` */
+  readonly sequencePrefix: string
+  /** Offset of a record; null makes that of an initial snapshot. */
+  readonly offsetOf: ((last: boolean) => SourceOffset) | null
   readonly limits: CopyLimits
   readonly logger: Logger
   nowUs(): number
@@ -100,7 +106,10 @@ export class Snapshot {
     try {
       const captured = (await catalog.tables()).filter((t) => filters.capturesTable(t.schema, t.table))
       const wanted = captured.filter(
-        (t) => filters.snapshotsTable(t.schema, t.table) && `${t.schema}.${t.table}` !== this.#options.signalTable,
+        (t) =>
+          (this.#options.only?.has(`${t.schema}.${t.table}`) ?? true) &&
+          filters.snapshotsTable(t.schema, t.table) &&
+          `${t.schema}.${t.table}` !== this.#options.signalTable,
       )
       const tables = filters.snapshotOrder(wanted)
       await this.#lockTables(tables)
@@ -135,7 +144,7 @@ export class Snapshot {
           time,
           snapshot,
           txId: this.#options.txId,
-          sequencePrefix: '[null,',
+          sequencePrefix: this.#options.sequencePrefix,
           xmin: null,
           origin: null,
           originLsn: null,
@@ -216,7 +225,7 @@ export class Snapshot {
   }
 
   #emit(row: PendingRow, marker: SnapshotMarker): void {
-    const { constants, partition, headers, lsn, txId } = this.#options
+    const { constants, partition, headers, lsn, txId, offsetOf } = this.#options
     const context = this.#contexts.get(marker)
     if (context === undefined) throw new RangeError(`No snapshot context for ${marker}`)
     const { table, bytes, tuple } = row
@@ -224,7 +233,8 @@ export class Snapshot {
     this.#batch.push(
       new SourceRecord({
         sourcePartition: partition,
-        sourceOffset: snapshotOffset({ lsn, txId, tsUs: this.#tsUs, last: marker === 'last' }),
+        sourceOffset:
+          offsetOf?.(marker === 'last') ?? snapshotOffset({ lsn, txId, tsUs: this.#tsUs, last: marker === 'last' }),
         topic: table.topic,
         keySchema: table.key?.schema ?? null,
         key: table.key === null ? null : new RowView(table.key, source),

@@ -32,6 +32,7 @@ import {
   type Relation,
   RowChange,
   Tag,
+  TupleIndex,
 } from './pgoutput.ts'
 import type { Segment } from './replication-stream.ts'
 import type { ResumeFilter } from './resume.ts'
@@ -60,6 +61,29 @@ export interface DecoderOptions {
   nowUs(): number
   /** `catalog_xmin` of the slot, or null when it is not followed. */
   xmin(): number | null
+  /** Null when no signals are expected. */
+  readonly signals: StreamSignals | null
+}
+
+/** What the stream tells the part that answers signals. */
+export interface StreamSignals {
+  /** `schema.table` of the signal table. */
+  readonly table: string
+  /** Whether this row ends a chunk: it is emitted before it is handled, others are handled first. */
+  endsChunk(row: SignalRow): boolean
+  handle(row: SignalRow): Promise<void>
+  /** An event of a captured table, with its old and new tuple (−1: none). */
+  changed(table: TableSchema, bytes: Buffer, oldTuple: number, newTuple: number): void
+  /** Whether the stream is to stop before the next transaction. */
+  readonly wantsPause: boolean
+}
+
+/** An inserted or deleted row of the signal table, whose columns count by position. */
+export interface SignalRow {
+  readonly id: string
+  readonly type: string
+  readonly data: string | null
+  readonly deleted: boolean
 }
 
 const copyData = 0x64
@@ -105,6 +129,18 @@ export class StreamDecoder {
     return this.#segment !== null
   }
 
+  /** Adds a record at the present position. */
+  push(record: SourceRecord): void {
+    this.#records.push(record)
+  }
+
+  /** What `push` has added since the last call of `decode` or of this. */
+  takePushed(): readonly SourceRecord[] {
+    const records = this.#records
+    this.#records = []
+    return records
+  }
+
   /** Continues with the next segment; the one before must be finished. */
   feed(segment: Segment): void {
     this.#segment = segment
@@ -117,6 +153,7 @@ export class StreamDecoder {
     const segment = this.#segment
     if (segment === null) return []
     const { bytes, end } = segment
+    const { signals } = this.#options
     while (this.#at < end && this.#records.length < most) {
       const at = this.#at
       // Row changes, the bulk, run without a promise in between.
@@ -125,6 +162,7 @@ export class StreamDecoder {
         if (later !== null) await later
       }
       this.#at = at + 1 + bytes.readUInt32BE(at + 1)
+      if (signals !== null && signals.wantsPause && !this.#inTransaction) break
     }
     if (this.#at >= end) this.#segment = null
     const records = this.#records
@@ -239,8 +277,25 @@ export class StreamDecoder {
       const unknown = unknownLabel(table, bytes, change.newTuple)
       if (unknown !== null) return this.#refreshThenEmit(bytes, at, position, unknown)
     }
+    if (table !== null && table.id === this.#options.signals?.table) return this.#signal(table, bytes, at, position)
     this.#apply(table, bytes, at, position)
     return null
+  }
+
+  /**
+   * A row of the signal table. A request is handled before its row is emitted, so that no offset passes it without the
+   * state that it leads to; the end of a chunk after its row, since the rows of the chunk stand behind it.
+   */
+  async #signal(table: TableSchema, bytes: Buffer, at: number, position: Lsn): Promise<void> {
+    const { signals, resume } = this.#options
+    if (signals === null || !resume.admitsChange(position)) return
+    const row = signalRow(bytes, this.#change, bytes[at] as number)
+    if (row === null || signals.endsChunk(row)) this.#applyAdmitted(table, bytes, at, position)
+    if (row === null) return
+    await signals.handle(row)
+    if (signals.endsChunk(row)) return
+    decodeRowChange(bytes, at, this.#change)
+    this.#applyAdmitted(table, bytes, at, position)
   }
 
   /** A label that the schema does not list: ALTER TYPE … ADD VALUE sends no relation message. */
@@ -252,12 +307,16 @@ export class StreamDecoder {
   }
 
   #apply(table: TableSchema | null, bytes: Buffer, at: number, position: Lsn): void {
-    if (!this.#options.resume.admitsChange(position)) return
+    if (this.#options.resume.admitsChange(position)) this.#applyAdmitted(table, bytes, at, position)
+  }
+
+  #applyAdmitted(table: TableSchema | null, bytes: Buffer, at: number, position: Lsn): void {
     const tag = bytes[at]
     const type: MessageType = tag === Tag.insert ? 'INSERT' : tag === Tag.update ? 'UPDATE' : 'DELETE'
     this.#options.position.change(position, type)
     if (table === null) return
     const { newTuple, oldTuple } = this.#change
+    this.#options.signals?.changed(table, bytes, oldTuple, newTuple)
     if (tag === Tag.insert)
       this.#emit({ table, operation: 'c', bytes, position, before: -1, after: newTuple, keyFrom: newTuple })
     else if (tag === Tag.delete) this.#delete(table, bytes, position, oldTuple, [])
@@ -417,6 +476,21 @@ interface EmittedEvent {
   readonly keyFrom: number
   readonly lender?: number
   readonly headers?: Headers
+}
+
+const signalIndex = new TupleIndex()
+
+/** Null for an update, and for a row that is no signal. */
+function signalRow(bytes: Buffer, change: RowChange, tag: number): SignalRow | null {
+  const tuple = tag === Tag.insert ? change.newTuple : tag === Tag.delete ? change.oldTuple : -1
+  if (tuple < 0) return null
+  signalIndex.load(bytes, tuple)
+  const text = (column: number) => {
+    const start = signalIndex.start(column)
+    return start < 0 ? null : bytes.toString('utf8', start, signalIndex.end(column))
+  }
+  const id = text(0)
+  return id === null ? null : { id, type: text(1) ?? '', data: text(2), deleted: tag === Tag.delete }
 }
 
 /** The offset's position did not come in its transaction: the session starts over and emits the transaction whole. */

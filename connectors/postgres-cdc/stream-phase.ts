@@ -1,6 +1,6 @@
 /** The streaming part of a session: stream → decoder → batches, heartbeats, confirmation. */
 import type { Clock, Logger } from '../../worker/api/context.ts'
-import type { SourceRecord } from '../../worker/api/record.ts'
+import type { SourceOffset, SourceRecord } from '../../worker/api/record.ts'
 import type { Catalog } from './catalog.ts'
 import type { Database } from './connection.ts'
 import type { EventConstants } from './envelope.ts'
@@ -10,6 +10,7 @@ import { type StoredOffset, StreamPosition } from './offsets.ts'
 import type { ReplicationStream } from './replication-stream.ts'
 import { ResumeFilter } from './resume.ts'
 import type { Settings } from './settings.ts'
+import { SignalHandler } from './signal-handler.ts'
 import { StreamDecoder } from './stream-decoder.ts'
 import type { TableSchemas } from './table-schema.ts'
 import { TransactionMetadata } from './transaction-metadata.ts'
@@ -27,6 +28,12 @@ export interface StreamPhaseOptions {
   readonly database: Database
   readonly catalog: Catalog
   readonly schemas: TableSchemas
+  /** The offset that `stored` was read from; null without one. */
+  readonly offset: SourceOffset | null
+  /** No initial snapshot came before, in this session. */
+  readonly snapshotSkipped: boolean
+  /** Aborts when the task stops. */
+  readonly life: AbortSignal
   nowUs(): number
 }
 
@@ -34,6 +41,9 @@ export class StreamPhase implements AsyncDisposable {
   readonly #options: StreamPhaseOptions
   readonly #decoder: StreamDecoder
   readonly #position: StreamPosition
+  readonly #signals: SignalHandler | null
+  #blocking: AsyncGenerator<readonly SourceRecord[], void, void> | null = null
+  #resumed = false
   #xmin: number | null = null
   #xminReadMs = Number.NEGATIVE_INFINITY
 
@@ -44,6 +54,8 @@ export class StreamPhase implements AsyncDisposable {
     const transactions = settings.transactionMetadata
       ? new TransactionMetadata({ topic: settings.topics.transaction, partition: settings.partition }, this.#position)
       : null
+    const push = (record: SourceRecord) => this.#decoder.push(record)
+    this.#signals = settings.signals.wanted ? new SignalHandler({ ...options, position: this.#position, push }) : null
     this.#decoder = new StreamDecoder({
       catalog: options.catalog,
       schemas: options.schemas,
@@ -62,6 +74,7 @@ export class StreamPhase implements AsyncDisposable {
       logger: options.logger,
       nowUs: options.nowUs,
       xmin: () => this.#xmin,
+      signals: this.#signals,
     })
   }
 
@@ -69,6 +82,8 @@ export class StreamPhase implements AsyncDisposable {
     const { stream, settings, heartbeat } = this.#options
     for (;;) {
       await this.#followXmin()
+      const answered = await this.#answerSignals()
+      if (answered.length > 0) return answered
       if (!this.#decoder.hasMore) {
         const segment = stream.take()
         if (segment !== null) this.#decoder.feed(segment)
@@ -85,7 +100,8 @@ export class StreamPhase implements AsyncDisposable {
         if (beat.length > 0) return beat
       }
       if (signal.aborted) return []
-      await stream.wait(Math.max(1, Math.min(settings.pollIntervalMs, heartbeat.dueInMs)), signal)
+      const waitMs = Math.min(settings.pollIntervalMs, heartbeat.dueInMs, this.#signals?.dueInMs ?? heartbeat.dueInMs)
+      await stream.wait(Math.max(1, waitMs), signal)
       if (stream.isEmpty && signal.aborted) return []
     }
   }
@@ -96,7 +112,29 @@ export class StreamPhase implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#blocking?.return()
+    await this.#signals?.[Symbol.asyncDispose]()
     await this.#options.stream[Symbol.asyncDispose]()
+  }
+
+  /** What signals lead to apart from the stream: the snapshot of a stored offset, a blocking one, notifications. */
+  async #answerSignals(): Promise<readonly SourceRecord[]> {
+    const signals = this.#signals
+    if (signals === null) return []
+    const { offset, snapshotSkipped, life } = this.#options
+    if (!this.#resumed) {
+      this.#resumed = true
+      if (snapshotSkipped) signals.notify({ aggregate: 'Initial Snapshot', type: 'SKIPPED' })
+      if (offset !== null) await signals.resume(offset)
+    }
+    await signals.poll()
+    if (signals.wantsPause && !this.#decoder.inTransaction) this.#blocking ??= signals.blockingSnapshots(life)
+    const pushed = this.#decoder.takePushed()
+    if (pushed.length > 0 || this.#blocking === null) return pushed
+    const batch = await this.#blocking.next()
+    if (batch.done !== true) return batch.value
+    this.#blocking = null
+    return []
   }
 
   /** A heartbeat record; none inside a transaction that is only partly decoded, nor before any offset exists. */

@@ -108,6 +108,7 @@ export class PostgresTask implements SourceTask<PostgresConfig> {
       logger: context.logger,
       constants,
       stored: this.#offset === null ? null : readOffset(this.#offset),
+      offset: this.#offset,
       first: this.#first,
       distrustXid: this.#distrustXid,
       life: this.#life.signal,

@@ -1,4 +1,11 @@
-import { atLeast, type ConfigKeys, nonEmptyString, oneOf, type Validator } from '../../../worker/api/config.ts'
+import {
+  atLeast,
+  type ConfigKeys,
+  nonEmptyString,
+  oneOf,
+  oneOfIgnoringCase,
+  type Validator,
+} from '../../../worker/api/config.ts'
 import { wholeReplacer } from '../java-regex.ts'
 import { namingStrategyOf } from '../names.ts'
 
@@ -133,7 +140,8 @@ export const snapshotOptions = {
     default: 'INSERT_INSERT',
     importance: 'LOW',
     group: snapshot,
-    doc: 'How chunks of an incremental snapshot are bracketed.',
+    valid: oneOfIgnoringCase('INSERT_INSERT', 'INSERT_DELETE'),
+    doc: 'How chunks of an incremental snapshot are bracketed in the signal table: by two rows, or by one that is deleted.',
   },
 } as const satisfies ConfigKeys
 
@@ -326,14 +334,29 @@ export const engineOptions = {
     default: 'source',
     importance: 'LOW',
     group: engine,
-    doc: 'Where signals come from.',
+    doc: 'Where signals come from: `source` (rows of signal.data.collection), `file`; comma-separated.',
+  },
+  'signal.file': {
+    type: 'STRING',
+    default: 'file-signals.txt',
+    importance: 'LOW',
+    group: engine,
+    doc: 'File of the channel `file`: one JSON object per line. It is emptied when it has been read.',
+  },
+  'signal.poll.interval.ms': {
+    type: 'LONG',
+    default: 5000,
+    importance: 'LOW',
+    group: engine,
+    valid: atLeast(1),
+    doc: 'Time between looks at that file in ms.',
   },
   'notification.enabled.channels': {
     type: 'STRING',
     default: null,
     importance: 'LOW',
     group: engine,
-    doc: 'Where notifications go.',
+    doc: 'Where notifications go: `sink` (notification.sink.topic.name), `log`; comma-separated.',
   },
   'notification.sink.topic.name': {
     type: 'STRING',

@@ -35,6 +35,10 @@ export interface Step {
   readonly config?: Readonly<Record<string, string>>
   readonly messages?: boolean
   readonly fields?: readonly string[]
+  readonly id?: string
+  readonly type?: string
+  readonly data?: unknown
+  readonly table?: string
 }
 
 export interface GoldenCase extends CaseRules {
@@ -274,7 +278,7 @@ export class TaskPlayer {
       const prefix = `${name}.converter.`
       const raw = Object.entries(this.#config).filter(([option]) => option.startsWith(prefix))
       const options = Object.fromEntries(raw.map(([option, value]) => [option.slice(prefix.length), value]))
-      return parseConfig(jsonConverterConfig, { ...options })
+      return parseConfig(jsonConverterConfig, { ...options, 'converter.type': name })
     }
     this.#key.configure(role('key'), 'key')
     this.#value.configure(role('value'), 'value')
@@ -373,6 +377,15 @@ export class TaskPlayer {
       case 'waitState':
         await this.#waitState(step)
         break
+      case 'signal': {
+        const text = (value: string | null) => (value === null ? 'NULL' : `'${value.replaceAll("'", "''")}'`)
+        const data = step.data == null ? null : spacedJson(step.data)
+        const table = step.table ?? 'public.signals'
+        await this.#query(
+          `INSERT INTO ${table} VALUES (${text(step.id ?? 'signal')}, ${text(step.type ?? '')}, ${text(data)})`,
+        )
+        break
+      }
       case 'validate':
         this.#pseudo.push({ topic: '$validate', pseudoKey: step.name ?? '', pseudo: await this.#validate(step) })
         break
@@ -392,7 +405,7 @@ export class TaskPlayer {
     for (const state of states.values()) if (state.errors.length > 0) errors.set(state.name, [...state.errors])
     if (errors.size === 0) {
       const values = valuesOf(states) as Parameters<NonNullable<typeof plugin.validate>>[0]
-      for (const { option, message } of (await plugin.validate?.(values)) ?? []) errors.set(option, [message])
+      for (const { option, message } of (await plugin.validate?.(values, raw)) ?? []) errors.set(option, [message])
     }
     const shown = [...errors].sort(([a], [b]) => (a < b ? -1 : 1))
     const texts = (list: readonly string[]): Json => (step.messages === false ? list.map(() => '<error>') : list)
@@ -431,6 +444,15 @@ export class TaskPlayer {
     }
     await this.#query(`DROP DATABASE IF EXISTS ${db} WITH (FORCE)`, 'postgres')
   }
+}
+
+/** JSON with the spaces that the recording has behind colons and commas. */
+function spacedJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(spacedJson).join(', ')}]`
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value)
+  return `{${Object.entries(value)
+    .map(([key, member]) => `${JSON.stringify(key)}: ${spacedJson(member)}`)
+    .join(', ')}}`
 }
 
 const passiveActions = new Set(['offsets', 'validate', 'waitState', 'dropSlot', 'sleep', 'pause'])

@@ -37,9 +37,10 @@ suite('postgres-cdc manifest', () => {
   const refused: Readonly<Record<string, string>> = {
     'plugin.name': 'decoderbufs',
     'read.only': 'true',
-    'signal.data.collection': 'public.signals',
+    'signal.data.collection': 'signals',
     'signal.enabled.channels': 'source,kafka',
-    'notification.enabled.channels': 'sink',
+    'notification.enabled.channels': 'jmx',
+
     'snapshot.mode': 'configuration_based',
     'snapshot.max.threads': '4',
     'post.processors': 'x',

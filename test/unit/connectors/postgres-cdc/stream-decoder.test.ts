@@ -100,6 +100,7 @@ function decoder(): StreamDecoder {
     logger: { trace: silent, debug: silent, info: silent, warn: silent, error: silent },
     nowUs: () => 1_700_000_000_000_000,
     xmin: () => null,
+    signals: null,
   })
 }
 
@@ -129,7 +130,7 @@ const oldRow = row.map((cells) => cells.map((cell) => cell ?? null))
 suite('stream decoder', () => {
   test('views and their structs give the same bytes', async () => {
     const json = new JsonConverter()
-    json.configure(parseConfig(jsonConverterConfig, {}), 'value')
+    json.configure(parseConfig(jsonConverterConfig, { 'converter.type': 'value' }), 'value')
     const change = fc.oneof(
       row.map((now) =>
         insert(

@@ -1,0 +1,74 @@
+/** SQL of the chunks of an incremental snapshot. Keys are the text that the server sent. */
+import { quoteIdentifier, quoteLiteral } from './sql.ts'
+
+export interface ChunkTable {
+  readonly schema: string
+  readonly table: string
+  /** Columns to read, in the table's order. */
+  readonly columns: readonly string[]
+  /** Columns to order by, with whether they may be null. */
+  readonly key: readonly { readonly name: string; readonly nullable: boolean }[]
+  /** SQL of the condition; empty without one. */
+  readonly condition: string
+}
+
+export type KeyText = readonly (string | null)[]
+
+const list = (names: readonly string[]): string => names.map(quoteIdentifier).join(', ')
+
+function from({ schema, table }: ChunkTable): string {
+  return `FROM ${quoteIdentifier(schema)}.${quoteIdentifier(table)}`
+}
+
+function where(conditions: readonly string[]): string {
+  const given = conditions.filter((condition) => condition !== '')
+  return given.length === 0 ? '' : ` WHERE ${given.map((condition) => `(${condition})`).join(' AND ')}`
+}
+
+/** Whether a row stands behind `bound` in the order of the key, in which nulls come last. */
+function behind(key: ChunkTable['key'], bound: KeyText): string {
+  if (key.every(({ nullable }, i) => !nullable && bound[i] !== null)) {
+    const values = key.map((_, i) => quoteLiteral(bound[i] ?? '')).join(', ')
+    const names = key.map(({ name }) => name)
+    // A row comparison uses the index of the key as a whole.
+    return key.length === 1 ? `${list(names)} > ${values}` : `ROW(${list(names)}) > ROW(${values})`
+  }
+  const equal = ({ name }: ChunkTable['key'][number], value: string | null) =>
+    value === null ? `${quoteIdentifier(name)} IS NULL` : `${quoteIdentifier(name)} = ${quoteLiteral(value)}`
+  const greater = ({ name, nullable }: ChunkTable['key'][number], value: string | null) => {
+    if (value === null) return 'FALSE'
+    const more = `${quoteIdentifier(name)} > ${quoteLiteral(value)}`
+    return nullable ? `(${more} OR ${quoteIdentifier(name)} IS NULL)` : more
+  }
+  const alternatives = key.map((column, i) =>
+    [...key.slice(0, i).map((before, j) => equal(before, bound[j] ?? null)), greater(column, bound[i] ?? null)].join(
+      ' AND ',
+    ),
+  )
+  return alternatives.map((alternative) => `(${alternative})`).join(' OR ')
+}
+
+/** The greatest key, in one row at most. */
+export function maximumKeySql(table: ChunkTable): string {
+  const order = table.key.map(({ name }) => `${quoteIdentifier(name)} DESC`).join(', ')
+  return `SELECT ${list(table.key.map(({ name }) => name))} ${from(table)}${where([table.condition])} ORDER BY ${order} LIMIT 1`
+}
+
+export function countSql(table: ChunkTable): string {
+  return `SELECT count(*) AS rows ${from(table)}${where([table.condition])}`
+}
+
+/** The rows behind `lower` and not behind `upper`; a null `lower` begins with the first. */
+export function chunkSql(
+  table: ChunkTable,
+  bounds: { readonly lower: KeyText | null; readonly upper: KeyText },
+  size: number,
+): string {
+  const conditions = [
+    bounds.lower === null ? '' : behind(table.key, bounds.lower),
+    `NOT (${behind(table.key, bounds.upper)})`,
+    table.condition,
+  ]
+  const order = list(table.key.map(({ name }) => name))
+  return `SELECT ${list(table.columns)} ${from(table)}${where(conditions)} ORDER BY ${order} LIMIT ${size}`
+}
