@@ -32,7 +32,7 @@ export class CopyTextSplitter {
   #carry: Buffer | null = null
 
   /** @param blockBytes size of a block; a larger row gets a larger one */
-  constructor(blockBytes = 128 * 1024) {
+  constructor(blockBytes = 96 * 1024) {
     this.#blockBytes = blockBytes
     this.#block = Buffer.allocUnsafeSlow(blockBytes)
   }

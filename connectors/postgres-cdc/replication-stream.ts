@@ -62,6 +62,9 @@ const microsFrom1970To2000 = 946_684_800_000_000n
 const frame = { copyData: 0x64, error: 0x45, copyDone: 0x63, commandComplete: 0x43, ready: 0x5a } as const
 const payload = { xlogData: 0x77, keepalive: 0x6b } as const
 
+/** Type and length of a message. */
+const frameHeadBytes = 5
+
 /** Below this, a read found the socket nearly empty, and a short rest lets the server fill it. */
 const smallReadBytes = 16 * 1024
 const restMs = 1
@@ -100,7 +103,10 @@ export class ReplicationStream implements AsyncDisposable {
   readonly #client: pg.Client
   readonly #socket: Socket
   readonly #options: StreamOptions
-  #tail: Buffer | null = null
+  /** Pieces of a message that has not come whole. */
+  #pieces: Buffer[] = []
+  #pieceBytes = 0
+  #replyWanted = false
   readonly #queue: Segment[] = []
   #queuedBytes = 0
   #queuedMessages = 0
@@ -249,15 +255,44 @@ export class ReplicationStream implements AsyncDisposable {
 
   readonly #onData = (chunk: Buffer): void => {
     this.#lastReceivedMs = this.#options.clock.monotonicMs()
-    const bytes = this.#tail === null ? chunk : Buffer.concat([this.#tail, chunk])
-    this.#tail = null
-    let at = 0
+    this.#replyWanted = false
+    const start = this.#pieceBytes === 0 ? 0 : this.#completeMessage(chunk)
+    const end = this.#scan(chunk, start)
+    if (end < chunk.length) {
+      // A copy: the rest must not keep the chunk, which its records will soon have left.
+      this.#pieces.push(end === 0 ? chunk : Buffer.from(chunk.subarray(end)))
+      this.#pieceBytes += chunk.length - end
+    }
+    if (this.#replyWanted) this.#sendStatus()
+    this.#throttle(chunk.length)
+  }
+
+  /** Only the message that two reads cut is put together. @returns where the next one starts in the chunk */
+  #completeMessage(chunk: Buffer): number {
+    if (this.#pieceBytes + chunk.length < frameHeadBytes) return 0
+    let first = this.#pieces[0] as Buffer
+    if (first.length < frameHeadBytes) {
+      first = Buffer.concat([...this.#pieces, chunk.subarray(0, frameHeadBytes)])
+    }
+    const missing = 1 + first.readUInt32BE(1) - this.#pieceBytes
+    if (missing > chunk.length) return 0
+    this.#pieces.push(chunk.subarray(0, missing))
+    const message = Buffer.concat(this.#pieces)
+    this.#pieces = []
+    this.#pieceBytes = 0
+    this.#scan(message, 0)
+    return missing
+  }
+
+  /** Queues the whole messages from `start` on. @returns where they end */
+  #scan(bytes: Buffer, start: number): number {
+    // Pieces are left: this chunk only goes on with their message.
+    if (this.#pieceBytes > 0) return start
+    let at = start
     let count = 0
     let lastData = -1
-    let replyWanted = false
-    while (at + 5 <= bytes.length) {
-      const length = bytes.readUInt32BE(at + 1)
-      const next = at + 1 + length
+    while (at + frameHeadBytes <= bytes.length) {
+      const next = at + 1 + bytes.readUInt32BE(at + 1)
       if (next > bytes.length) break
       if (bytes[at] === frame.copyData) {
         if (bytes[at + 5] === payload.xlogData) {
@@ -265,17 +300,15 @@ export class ReplicationStream implements AsyncDisposable {
           count += 1
         } else if (bytes[at + 5] === payload.keepalive) {
           this.#walEnd = lsn(bytes.readBigUInt64BE(at + 6))
-          replyWanted ||= bytes[at + 22] === 1
+          this.#replyWanted ||= bytes[at + 22] === 1
         }
       } else this.#onControl(bytes, at, next)
       at = next
     }
-    if (at < bytes.length) this.#tail = bytes.subarray(at)
     if (lastData >= 0) this.#received = maxLsn(this.#received, lsn(bytes.readBigUInt64BE(lastData + 6)))
     // A run of keepalives is kept too: the decoder skips them, and positions stay in order with the data.
-    if (at > 0) this.#enqueue({ bytes, start: 0, end: at, count })
-    if (replyWanted) this.#sendStatus()
-    this.#throttle(chunk.length)
+    if (at > start) this.#enqueue({ bytes, start, end: at, count })
+    return at
   }
 
   #onControl(bytes: Buffer, at: number, end: number): void {

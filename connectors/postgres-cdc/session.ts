@@ -47,6 +47,8 @@ interface SnapshotPlan {
   readonly exported: string | null
 }
 
+/** One poll's worth: what a collection of garbage finds alive is one block with its records. */
+const snapshotBlockBytes = 64 * 1024
 const failoverVersion = 170_000
 const messagesVersion = 140_000
 
@@ -287,7 +289,7 @@ export class Session implements AsyncDisposable {
       sequencePrefix: '[null,',
       offsetOf: null,
       skipReads: settings.skipped.has('r'),
-      limits: { rows: settings.batchRecords, blockBytes: 256 * 1024, maxBytes: settings.queueBytes },
+      limits: { rows: settings.batchRecords, blockBytes: snapshotBlockBytes, maxBytes: settings.queueBytes },
       logger,
       nowUs: this.#options.nowUs,
     })

@@ -37,6 +37,8 @@ export interface StreamPhaseOptions {
   nowUs(): number
 }
 
+const fewRecords = 8
+
 export class StreamPhase implements AsyncDisposable {
   readonly #options: StreamPhaseOptions
   readonly #decoder: StreamDecoder
@@ -89,7 +91,7 @@ export class StreamPhase implements AsyncDisposable {
         if (segment !== null) this.#decoder.feed(segment)
       }
       if (this.#decoder.hasMore) {
-        const records = await this.#decoder.decode(settings.batchRecords)
+        const records = await this.#decode()
         if (heartbeat.dueInMs <= 0) return [...records, ...(await this.#beat())]
         if (records.length > 0) return records
         if (signal.aborted) return []
@@ -104,6 +106,18 @@ export class StreamPhase implements AsyncDisposable {
       await stream.wait(Math.max(1, waitMs), signal)
       if (stream.isEmpty && signal.aborted) return []
     }
+  }
+
+  /** One segment; after a short one, as the message between two reads makes, the next one too. */
+  async #decode(): Promise<readonly SourceRecord[]> {
+    const { stream, settings } = this.#options
+    const records = await this.#decoder.decode(settings.batchRecords)
+    if (records.length > fewRecords || this.#decoder.hasMore || stream.isEmpty) return records
+    const segment = stream.take()
+    if (segment === null) return records
+    this.#decoder.feed(segment)
+    const more = await this.#decoder.decode(Math.max(1, settings.batchRecords - records.length))
+    return records.length === 0 ? more : [...records, ...more]
   }
 
   /** @see ReplicationStream.confirm */

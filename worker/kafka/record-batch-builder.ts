@@ -30,6 +30,10 @@ export class RecordBatchBuilder {
   #firstTimestamp = 0
   #maxTimestamp = 0
   readonly #limit: number
+  /** Headers of the last record that had any, and where their bytes stand: sources often repeat one array. */
+  #headers: readonly RecordHeader[] | null = null
+  #headersStart = 0
+  #headersEnd = 0
 
   /**
    * @param buffer storage to begin with (from a pool); replaced by a larger one as the batch grows
@@ -96,7 +100,9 @@ export class RecordBatchBuilder {
       varintSize(headers.length)
     if (key !== null) body += keyBytes
     if (value !== null) body += valueBytes
-    for (const header of headers) body += headerSize(header)
+    const repeated = headers === this.#headers
+    if (repeated) body += this.#headersEnd - this.#headersStart
+    else for (const header of headers) body += headerSize(header)
     const out = this.#buffer
     let at = writeVarint(out, this.#length, body)
     out[at++] = 0
@@ -107,14 +113,22 @@ export class RecordBatchBuilder {
     at = writeVarint(out, at, valueBytes)
     if (value !== null) at = copy(value, out, at)
     at = writeVarint(out, at, headers.length)
-    for (const header of headers) at = writeHeader(out, at, header)
+    if (repeated) {
+      out.copyWithin(at, this.#headersStart, this.#headersEnd)
+      at += this.#headersEnd - this.#headersStart
+    } else if (headers.length > 0) {
+      this.#headers = headers
+      this.#headersStart = at
+      for (const header of headers) at = writeHeader(out, at, header)
+      this.#headersEnd = at
+    }
     this.#length = at
   }
 
   /**
-   * Completes the header and gives the bytes to send. Without compression they share this builder's buffer, so that
-   * must not be reused before the broker has answered. May be called again with another producer state (the sequence
-   * of a batch changes when the producer id does).
+   * Completes the header and gives the bytes to send. They share this builder's buffer, so that must not be reused
+   * before the broker has answered, and nothing can be appended or sealed any more: for another producer state (the
+   * sequence of a batch changes when the producer id does) there is `writeProducerState`.
    */
   seal(compression: CompressionType, level: number | null, state: ProducerState): Buffer {
     if (compression === 'none') {
@@ -123,7 +137,10 @@ export class RecordBatchBuilder {
       return batch
     }
     const packed = compress(compression, this.#buffer.subarray(BATCH_HEADER_BYTES, this.#length), level)
-    const batch = Buffer.allocUnsafe(BATCH_HEADER_BYTES + packed.length)
+    const bytes = BATCH_HEADER_BYTES + packed.length
+    // Back into its own storage: the plain records are not needed any more, and a second buffer per batch under way
+    // would outlive the young generation. Bytes that compression made longer get a buffer of their own.
+    const batch = bytes <= this.#buffer.length ? this.#buffer.subarray(0, bytes) : Buffer.allocUnsafe(bytes)
     packed.copy(batch, BATCH_HEADER_BYTES)
     this.#writeHeader(batch, compressionId(compression), state)
     return batch

@@ -65,6 +65,9 @@ export class SourcePipeline {
   #topic = ''
   #toPrepare: Preparation | null = null
   readonly #needsPrepare: boolean
+  #lastHeaders: Headers | null = null
+  #lastHeadersTopic = ''
+  #lastConverted: readonly RecordHeader[] = noRecordHeaders
   #decided = 0
 
   constructor(options: SourcePipelineOptions) {
@@ -248,6 +251,8 @@ export class SourcePipeline {
   }
 
   #convertHeaders(record: SourceRecord): readonly RecordHeader[] {
+    // Sources repeat one array of headers for all their records.
+    if (record.headers === this.#lastHeaders && record.topic === this.#lastHeadersTopic) return this.#lastConverted
     const { header } = this.#options.converters
     this.#stage = 'HEADER_CONVERTER'
     this.#className = header.className
@@ -255,6 +260,9 @@ export class SourcePipeline {
     for (const { key, schema, value } of record.headers) {
       converted.push({ key, value: header.converter.fromConnectHeader(record.topic, key, schema, value) })
     }
+    this.#lastHeaders = record.headers
+    this.#lastHeadersTopic = record.topic
+    this.#lastConverted = converted
     return converted
   }
 

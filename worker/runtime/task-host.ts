@@ -38,7 +38,7 @@ const threadEntry = new URL(`./host-thread${import.meta.url.endsWith('.ts') ? '.
  * A batch dies as a whole, so a small young generation is as cheap to collect as a large one, and V8 would otherwise let
  * it grow to 128 MB per thread under load. It also frees the buffers that batches hold that much sooner.
  */
-const resourceLimits = { maxYoungGenerationSizeMb: 12 } as const
+const resourceLimits = { maxYoungGenerationSizeMb: 6 } as const
 
 /** One thread per host: a plugin that blocks or dies takes only its own thread with it. */
 export const threadHosts: HostFactory = ({ name, init, handlers, onEvent, onGone }) => {
