@@ -25,8 +25,11 @@ export interface SourceConnectorPlugin<D extends ConfigDef = ConfigDef> extends 
   readonly taskName: string
   createConnector(): Promise<SourceConnector<ConfigOf<D>>>
   createTask(): Promise<SourceTask<ConfigOf<D>>>
-  /** Checks that need I/O, after every option by itself and the definition's own rules were fine. */
-  validate?(config: ConfigOf<D>): Promise<readonly ConfigProblem[]>
+  /**
+   * Checks that need I/O, after every option by itself and the definition's own rules were fine.
+   * @param raw the connector's whole config, with the framework's own options, references resolved
+   */
+  validate?(config: ConfigOf<D>, raw: Readonly<Record<string, string | null>>): Promise<readonly ConfigProblem[]>
 }
 
 export interface SinkConnectorPlugin<D extends ConfigDef = ConfigDef> extends Manifest<D> {
@@ -34,8 +37,11 @@ export interface SinkConnectorPlugin<D extends ConfigDef = ConfigDef> extends Ma
   readonly taskName: string
   createConnector(): Promise<SinkConnector<ConfigOf<D>>>
   createTask(): Promise<SinkTask<ConfigOf<D>>>
-  /** Checks that need I/O, after every option by itself and the definition's own rules were fine. */
-  validate?(config: ConfigOf<D>): Promise<readonly ConfigProblem[]>
+  /**
+   * Checks that need I/O, after every option by itself and the definition's own rules were fine.
+   * @param raw the connector's whole config, with the framework's own options, references resolved
+   */
+  validate?(config: ConfigOf<D>, raw: Readonly<Record<string, string | null>>): Promise<readonly ConfigProblem[]>
 }
 
 export interface TransformationPlugin<D extends ConfigDef = ConfigDef> extends Manifest<D> {

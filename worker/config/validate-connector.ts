@@ -123,7 +123,7 @@ function countErrors(states: Iterable<OptionState>): number {
 async function ownStates(plugin: ConnectorPlugin, raw: RawOptions): Promise<States> {
   const states = evaluateWithRules(plugin.config, raw)
   if (plugin.validate === undefined || countErrors(states.values()) > 0) return states
-  addProblems(states, await plugin.validate(valuesOf(states) as ConfigOf<ConfigDef>))
+  addProblems(states, await plugin.validate(valuesOf(states) as ConfigOf<ConfigDef>, raw))
   return states
 }
 
