@@ -39,7 +39,7 @@ const rules: readonly Rule[] = [
     (c['data.stream.type'].toLowerCase() !== 'none' || isSet(c['data.stream.dataset']))
       ? [
           'Existing resources and names of data streams exclude each other',
-          'external.resource.usage',
+          'topic.to.external.resource.mapping',
           'data.stream.type',
           'data.stream.dataset',
         ]
@@ -59,24 +59,17 @@ const rules: readonly Rule[] = [
   (c) =>
     c['data.stream.timestamp.field'].length > 0 && !usesDataStreams(c)
       ? [
-          'data.stream.timestamp.field needs a data stream',
+          'data.stream.timestamp.field needs a data stream: set data.stream.type and data.stream.dataset',
           'data.stream.timestamp.field',
-          'data.stream.type',
-          'data.stream.dataset',
         ]
       : null,
   (c) =>
     usesDataStreams(c) && c['write.method'].toLowerCase() === 'upsert'
-      ? ['Data streams take write.method=insert only', 'write.method', 'data.stream.type', 'data.stream.dataset']
+      ? ['Data streams take write.method=insert only', 'write.method']
       : null,
   (c) =>
     usesDataStreams(c) && c['behavior.on.null.values'].toLowerCase() === 'delete'
-      ? [
-          'Data streams do not delete: use ignore or fail',
-          'behavior.on.null.values',
-          'data.stream.type',
-          'data.stream.dataset',
-        ]
+      ? ['Data streams do not delete: use ignore or fail', 'behavior.on.null.values']
       : null,
   (c) =>
     c['key.ignore'] && c['topic.key.ignore'].length > 0
@@ -109,7 +102,11 @@ const rules: readonly Rule[] = [
       : null,
   (c) =>
     !isSet(c['proxy.host']) && (isSet(c['proxy.username']) || isSet(c['proxy.password']))
-      ? ['Credentials of a proxy need proxy.host', 'proxy.host', 'proxy.username', 'proxy.password']
+      ? [
+          'Credentials of a proxy need proxy.host',
+          'proxy.host',
+          ...(['proxy.username', 'proxy.password'] as const).filter((option) => isSet(c[option])),
+        ]
       : null,
   (c) =>
     isSet(c['proxy.host']) && isSet(c['proxy.username']) !== isSet(c['proxy.password'])

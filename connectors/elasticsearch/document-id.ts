@@ -1,5 +1,5 @@
 import { Float64, type Schema, type Value } from '../../worker/api/data.ts'
-import { DataError } from '../../worker/api/errors.ts'
+import { ConnectError, DataError } from '../../worker/api/errors.ts'
 import { lastHeader, type SinkRecord } from '../../worker/api/record.ts'
 import { javaClass } from '../../worker/api/values.ts'
 
@@ -14,6 +14,7 @@ const idTypes: ReadonlySet<Schema['type']> = new Set(['INT8', 'INT16', 'INT32', 
  */
 export function keyToId(schema: Schema | null, key: Value): string {
   if (key === null) throw bad('Key is used as document id and can not be null.')
+  if (key instanceof Date) return dateId(key)
   const type = schema?.type ?? inferType(key)
   const isText = typeof key === 'string'
   const isInteger = typeof key === 'bigint' || (typeof key === 'number' && Number.isInteger(key))
@@ -43,8 +44,24 @@ function inferType(key: Exclude<Value, null>): Schema['type'] | null {
   }
   if (key instanceof Uint8Array) return 'BYTES'
   if (key instanceof Float64) return 'FLOAT64'
-  if (key instanceof Date) return null
   return Array.isArray(key) ? 'ARRAY' : 'MAP'
+}
+
+const dayNames = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat']
+const monthNames = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
+
+/**
+ * Date, Time and Timestamp as Java prints a `Date` in UTC: indices that Confluent's sink wrote have such ids. The text
+ * ends at seconds, so two times within one would meet in one document: those are refused.
+ */
+function dateId(date: Date): string {
+  if (date.getUTCMilliseconds() !== 0) {
+    throw bad('A time with fractions of a second is not supported as the document id: use a number or a text.')
+  }
+  const two = (n: number) => String(n).padStart(2, '0')
+  const time = [date.getUTCHours(), date.getUTCMinutes(), date.getUTCSeconds()].map(two).join(':')
+  const day = `${dayNames[date.getUTCDay()]} ${monthNames[date.getUTCMonth()]} ${two(date.getUTCDate())}`
+  return `${day} ${time} UTC ${date.getUTCFullYear()}`
 }
 
 /** Id of a record whose key is ignored: where it was read, so that a replay meets the same document. */
@@ -54,7 +71,8 @@ export function positionId(record: SinkRecord): string {
 
 /**
  * External version of a document: the offset, or the number in a header.
- * @throws DataError without the header's content
+ * @throws DataError when the header is missing
+ * @throws ConnectError when it is no number; without its content (I8)
  */
 export function externalVersion(record: SinkRecord, header: string): bigint {
   if (header === '') return record.offset
@@ -63,7 +81,10 @@ export function externalVersion(record: SinkRecord, header: string): bigint {
   const text = value instanceof Uint8Array ? Buffer.from(value).toString('utf8') : String(value)
   const version = /^[+-]?\d{1,19}$/.test(text) ? BigInt(text.replace('+', '')) : null
   if (version === null || version < 0n || BigInt.asIntN(64, version) !== version) {
-    throw bad(
+    // Not the fault of one record but of what writes the header: the task fails, as Confluent's does.
+    throw new ConnectError(
+      'fatal',
+      'CONNECT_ES_VERSION_HEADER',
       `Error converting external version header '${header}' to long for record from topic=${record.originalTopic} partition=${record.originalPartition} offset=${record.offset}`,
     )
   }

@@ -129,7 +129,10 @@ export class DocumentWriter {
   #withTimestamp(record: SinkRecord, document: Uint8Array): string {
     const parsed = parseJsonBytes(document)
     if (!isStruct(parsed)) {
-      throw new DataError('CONNECT_ES_RECORD', 'A data stream takes objects only; this value is a scalar or a list')
+      throw new DataError(
+        'CONNECT_ES_RECORD',
+        `Top level payload contains data of Json type ${jsonType(parsed)}. Required Json object.`,
+      )
     }
     const timestamp = this.#timestamp(record, parsed)
     return timestamp === null ? stringifyJson(parsed) : stringifyJson({ ...parsed, '@timestamp': timestamp })
@@ -143,6 +146,14 @@ export class DocumentWriter {
     const value = document[found] ?? null
     return typeof value === 'string' ? value : stringifyJson(value)
   }
+}
+
+/** Kind of a JSON value in Confluent's texts. */
+function jsonType(value: Value): string {
+  if (value === null) return 'NULL'
+  if (Array.isArray(value)) return 'ARRAY'
+  if (typeof value === 'string') return 'STRING'
+  return typeof value === 'boolean' ? 'BOOLEAN' : 'NUMBER'
 }
 
 function orderKey(resource: string, id: string): string {

@@ -26,6 +26,10 @@ export const elasticsearchErrorCodes = defineErrorCodes({
     meaning: 'A record cannot be made into a document.',
     remedy: 'Correct its key or value, or set drop.invalid.message=true with a dead letter queue.',
   },
+  CONNECT_ES_VERSION_HEADER: {
+    meaning: 'The header named by external.version.header does not hold a version number.',
+    remedy: 'Let the producer write a number from 0 to 2^63-1 into it, or leave external.version.header out.',
+  },
   CONNECT_ES_BUFFER_FULL: {
     meaning: 'The buffer did not empty within flush.timeout.ms.',
     remedy: 'Raise flush.timeout.ms or max.buffered.records, or make the cluster faster.',

@@ -62,9 +62,10 @@ export class Resources {
   }
 
   async #prepare(name: string, schema: Schema | null | undefined): Promise<void> {
-    const mapping = schema === undefined || !this.#putsMappings ? null : mappingOf(schema)
     if (this.#kind !== 'existing' && !(await this.#exists(name))) await this.#create(name)
-    if (mapping === null || (await this.#hasFields(name))) return
+    if (schema === undefined || !this.#putsMappings || (await this.#hasFields(name))) return
+    // Only now: an index that has its mapping takes records without a schema, too.
+    const mapping = mappingOf(schema)
     await this.#request(`put the mapping of '${name}'`, {
       method: 'PUT',
       path: `${pathOf(name)}/_mapping`,

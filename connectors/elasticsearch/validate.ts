@@ -5,8 +5,17 @@ import { usesDataStreams } from './config-rules.ts'
 import { parseResourceMapping } from './config-validators.ts'
 import { statusOf } from './errors.ts'
 
-/** Checks against the server: that it answers, its version, and that mapped resources exist. */
-export async function validateConnection(config: ElasticsearchSinkConfig): Promise<readonly ConfigProblem[]> {
+/**
+ * Checks that the topics are those that are mapped, then against the server: that it answers, its version, and that
+ * mapped resources exist.
+ * @param raw the whole connector config, for its topics
+ */
+export async function validateConnection(
+  config: ElasticsearchSinkConfig,
+  raw: Readonly<Record<string, string | null>> = {},
+): Promise<readonly ConfigProblem[]> {
+  const unmatched = checkTopics(config, raw['topics'] ?? '')
+  if (unmatched.length > 0) return unmatched
   let connection: ServerConnection
   try {
     connection = await openConnection(config)
@@ -19,6 +28,21 @@ export async function validateConnection(config: ElasticsearchSinkConfig): Promi
   } finally {
     await connection.close()
   }
+}
+
+/** Topics and mapping name the same topics; with `topics.regex` that is known only when a record comes. */
+function checkTopics(config: ElasticsearchSinkConfig, topics: string): readonly ConfigProblem[] {
+  const option = 'topic.to.external.resource.mapping'
+  const named = topics.split(',').map((topic) => topic.trim())
+  if (config['external.resource.usage'].toLowerCase() === 'disabled' || topics.trim() === '') return []
+  const mapped = [...parseResourceMapping(config[option]).keys()]
+  const missing = named.find((topic) => !mapped.includes(topic))
+  if (missing !== undefined) {
+    return [{ option, message: `Topic '${missing}' is not mapped to any resource. Add it to ${option}.` }]
+  }
+  const extra = mapped.find((topic) => !named.includes(topic))
+  if (extra === undefined) return []
+  return [{ option, message: `Topic '${extra}' is mapped but not among topics. Add it there or take it away here.` }]
 }
 
 async function checkServer(connection: ServerConnection, config: ElasticsearchSinkConfig): Promise<ConfigProblem[]> {
