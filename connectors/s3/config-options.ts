@@ -153,6 +153,7 @@ export const s3SinkOptions = defineConfig({
     default: 'snappy',
     importance: 'LOW',
     group: file,
+    valid: oneOfIgnoringCase('none', 'gzip', 'snappy', 'lz4', 'brotli', 'lz4_raw', 'zstd', 'lzo'),
     doc: 'Codec of Parquet objects; has no effect on the formats that are there.',
   },
   'json.decimal.format': {

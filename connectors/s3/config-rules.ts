@@ -97,8 +97,10 @@ function checkFormats(config: S3SinkConfig): ConfigProblem[] {
   const checked: ('format.class' | 'keys.format.class' | 'headers.format.class')[] = ['format.class']
   if (config['store.kafka.keys']) checked.push('keys.format.class')
   if (config['store.kafka.headers']) checked.push('headers.format.class')
+  const zipped = config['s3.compression.type'].toLowerCase() === 'gzip'
   for (const option of checked) {
-    if (formatOf(config[option]) !== null) continue
+    // With gzip the problem of Avro and Parquet is told once, together with the compression.
+    if (formatOf(config[option]) !== null || (zipped && hasOwnCodec(config[option]))) continue
     const choice = 'choose io.confluent.connect.s3.format.json.JsonFormat or …bytearray.ByteArrayFormat'
     problems.push({ option, message: `'${config[option]}' is not supported by this version: ${choice}` })
   }
@@ -114,11 +116,34 @@ function checkFormats(config: S3SinkConfig): ConfigProblem[] {
   if (metaFields.length > 0 && formatOf(config['format.class']) !== 'json') {
     problems.push({ option: 'format.output.meta.fields', message: 'needs format.class JsonFormat' })
   }
+  problems.push(...checkCompression(config))
   if (config['behavior.on.null.values'].toLowerCase() === 'write' && !config['store.kafka.keys']) {
     const message = 'Cannot write null values without storing keys: set store.kafka.keys=true'
     problems.push({ option: 'behavior.on.null.values', message }, { option: 'store.kafka.keys', message })
   }
   return problems
+}
+
+/** Files of Avro and Parquet have codecs of their own inside. */
+function checkCompression(config: S3SinkConfig): ConfigProblem[] {
+  if (config['s3.compression.type'].toLowerCase() !== 'gzip') return []
+  const message = (option: string) => `s3.compression.type=gzip takes JsonFormat or ByteArrayFormat as ${option}`
+  const problems: ConfigProblem[] = []
+  const refuse = (...options: readonly [string, ...string[]]) => {
+    for (const option of [...options, 's3.compression.type']) problems.push({ option, message: message(options[0]) })
+  }
+  if (hasOwnCodec(config['format.class'])) refuse('format.class')
+  if (config['store.kafka.keys'] && hasOwnCodec(config['keys.format.class'])) {
+    refuse('keys.format.class', 'store.kafka.keys')
+  }
+  if (config['store.kafka.headers'] && hasOwnCodec(config['headers.format.class'])) {
+    refuse('headers.format.class', 'store.kafka.headers')
+  }
+  return problems
+}
+
+function hasOwnCodec(className: string): boolean {
+  return ['AvroFormat', 'ParquetFormat'].includes(simpleName(className))
 }
 
 function checkPartitioner(config: S3SinkConfig): ConfigProblem[] {
