@@ -26,6 +26,16 @@ const corpora: Readonly<Record<string, Corpus>> = {
     needs: ['postgres'],
     about: 'change events of the Postgres source; [--lines N] [case …]',
   },
+  elasticsearch: {
+    program: 'test/parity/elasticsearch.ts',
+    needs: ['kafka', 'elasticsearch'],
+    about: 'what the Elasticsearch sink leaves behind; [--lines N] [--changes FILE] [case …]',
+  },
+  s3: {
+    program: 'test/parity/s3.ts',
+    needs: ['kafka', 's3'],
+    about: 'what the S3 sink leaves behind; [--lines N] [--changes FILE] [case …]',
+  },
 }
 
 const usage = `usage: npm run parity <what> [option …]

@@ -4,16 +4,16 @@ import { expectedOutcome, goldenCases, type Outcome, playCase } from './golden-c
 
 /** Cases that need more than the task: who plays them instead. */
 const playedElsewhere: Readonly<Record<string, string>> = {
-  '036-transforms': 'needs the transforms of a worker',
-  '041-validate': 'answers of the validate endpoint: config.test.ts',
-  '044-fault-short': 'faults of the server: file-buffer.test.ts',
-  '045-fault-long': 'faults of the server: file-buffer.test.ts',
-  '046-fault-complete': 'faults of the server: file-buffer.test.ts',
-  '047-fault-answer-lost': 'faults of the server: file-buffer.test.ts',
-  '048-fault-denied': 'faults of the server: file-buffer.test.ts',
-  '049-fault-bucket-gone': 'faults of the server: file-buffer.test.ts',
-  '050-fault-tagging': 'faults of the server: file-buffer.test.ts',
-  '051-fault-tagging-fail': 'faults of the server: file-buffer.test.ts',
+  '036-transforms': 'needs the transforms of a worker: worker-golden.test.ts',
+  '041-validate': 'answers of the validate endpoint: worker-golden.test.ts',
+  '044-fault-short': 'faults of the server: worker-golden.test.ts',
+  '045-fault-long': 'faults of the server: worker-golden.test.ts',
+  '046-fault-complete': 'faults of the server: worker-golden.test.ts',
+  '047-fault-answer-lost': 'faults of the server: worker-golden.test.ts',
+  '048-fault-denied': 'faults of the server: worker-golden.test.ts',
+  '049-fault-bucket-gone': 'faults of the server: worker-golden.test.ts',
+  '050-fault-tagging': 'faults of the server: worker-golden.test.ts',
+  '051-fault-tagging-fail': 'faults of the server: worker-golden.test.ts',
 }
 
 /** Cases where the recorded connector stops, loses or doubles data, or where it must differ: what is right instead. */
