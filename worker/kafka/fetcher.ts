@@ -1,7 +1,8 @@
 /**
  * Reads the partitions of one consumer ahead of the caller: one fetch per broker is under way while the caller works
  * on what came before. A partition is fetched again when its data has been handed out, so memory is bounded by
- * `fetch.max.bytes` per broker, and not at all while that much waits already.
+ * `fetch.max.bytes` per broker, and not at all while that much waits already. What is asked for at a time is less as
+ * long as the caller does not run dry (`FetchSize`).
  */
 import { ConnectError, toError } from '../api/errors.ts'
 import { type TopicPartition, TopicPartitionMap } from '../api/topic-partition.ts'
@@ -22,6 +23,32 @@ export interface FetchConfig {
   readonly rack: string
 }
 
+const LEAST_FETCH_BYTES = 2 * 1024 * 1024
+
+/**
+ * Bytes to ask for at a time: what keeps the caller busy while the next answer comes, not all that `fetch.max.bytes`
+ * allows. Doubled after a full answer that the caller had to wait for (a distant broker), halved towards the least
+ * after one that found data still waiting.
+ */
+class FetchSize {
+  readonly #most: number
+  #bytes: number
+
+  constructor(mostBytes: number) {
+    this.#most = mostBytes
+    this.#bytes = Math.min(LEAST_FETCH_BYTES, mostBytes)
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  answered(askedBytes: number, cameBytes: number, callerRanDry: boolean): void {
+    if (!callerRanDry) this.#bytes = Math.max(Math.min(LEAST_FETCH_BYTES, this.#most), Math.floor(this.#bytes / 2))
+    else if (cameBytes >= askedBytes / 2) this.#bytes = Math.min(this.#most, askedBytes * 2)
+  }
+}
+
 interface PartitionState {
   readonly topic: string
   readonly partition: number
@@ -40,6 +67,7 @@ interface PartitionState {
 export class Fetcher {
   readonly #cluster: Cluster
   readonly #config: FetchConfig
+  readonly #size: FetchSize
   readonly #partitions = new TopicPartitionMap<PartitionState>()
   readonly #busy = new Set<BrokerNode>()
   /** Partitions with data, in the order in which it came. */
@@ -48,6 +76,8 @@ export class Fetcher {
   #refreshing = false
   #failure: Error | null = null
   #rotation = 0
+  /** The caller has found nothing since the last answer. */
+  #dry = false
   #closed = false
   /** Notified when something came or failed. */
   readonly news = new Notifier()
@@ -55,6 +85,7 @@ export class Fetcher {
   constructor(cluster: Cluster, config: FetchConfig) {
     this.#cluster = cluster
     this.#config = config
+    this.#size = new FetchSize(config.maxBytes)
   }
 
   /** Replaces the set of partitions; those that stay keep position, pause and data. */
@@ -166,6 +197,7 @@ export class Fetcher {
       batches.push({ topic: state.topic, partition: state.partition, endOffset: data.endOffset, ...piece })
     }
     this.#ready = later
+    if (batches.length === 0) this.#dry = true
     return batches
   }
 
@@ -174,7 +206,7 @@ export class Fetcher {
     if (this.#closed) return
     let waiting = 0
     for (const state of this.#ready) if (!state.paused) waiting += state.data?.byteLength ?? 0
-    if (waiting >= this.#config.maxBytes) return
+    if (waiting >= this.#size.bytes) return
     const now = this.#cluster.clock.monotonicMs()
     const wanted = new Map<BrokerNode, PartitionState[]>()
     for (const state of this.#partitions.values()) {
@@ -226,8 +258,12 @@ export class Fetcher {
     const asked = TopicPartitionMap.from(partitions.map((p) => [p, p.offset] as const))
     const requestTimeoutMs = this.#cluster.config.requestTimeoutMs
     try {
-      const request = fetchRequest({ ...this.#config, requestTimeoutMs, partitions })
+      const maxBytes = this.#size.bytes
+      const request = fetchRequest({ ...this.#config, maxBytes, requestTimeoutMs, partitions })
       const answers = await leader.send(request, 'fetch')
+      const came = answers.reduce((sum, { records }) => sum + records.length, 0)
+      this.#size.answered(maxBytes, came, this.#dry)
+      this.#dry = false
       for (const answer of answers) this.#receive(answer, asked.get(answer.topic, answer.partition))
     } catch (error) {
       this.#failed(toError(error), states)
