@@ -269,6 +269,20 @@ test('a restart of the whole cluster keeps configs and states (statement 49)', a
   assert.deepEqual(await herder.connectors(), ['a'])
 })
 
+test('task configs of a deleted connector never come back with its name (statement 56)', async () => {
+  await using cluster = new FakeCluster()
+  const { worker } = await cluster.add()
+  await put(cluster, 'a', { 'tasks.max': '3', value: 'old' })
+  await eventually(() => assert.equal(worker.runningTasks.size, 3))
+  await cluster.forwarded((herder) => herder.deleteConnector('a'))
+  await eventually(() => assert.equal(worker.runningTasks.size, 0))
+  await put(cluster, 'a', { 'tasks.max': '2', value: 'new' })
+  await eventually(() => {
+    const values = Array.from(worker.runningTasks.values(), (task) => task.start.taskConfig['value'])
+    assert.deepEqual(values, ['new', 'new'])
+  })
+})
+
 test('cluster-wide log levels reach every worker, once it runs (statements 93, 150, 151)', async () => {
   await using cluster = new FakeCluster()
   const a = await cluster.add()

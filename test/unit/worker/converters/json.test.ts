@@ -164,7 +164,7 @@ describe('JsonConverter', () => {
     }
   })
 
-  it('has the error texts of Connect', () => {
+  it('has the error texts of Connect; a tombstone stays one (statement 155)', () => {
     const cases: readonly (readonly [() => unknown, string])[] = [
       [() => write(plain(), Schemas.int32, 'x'), 'Invalid type for INT32: class java.lang.String'],
       [
@@ -203,6 +203,8 @@ describe('JsonConverter', () => {
       ],
     ]
     for (const [call, message] of cases) assert.throws(call, { message, kind: 'record' })
+    assert.deepEqual(open().toConnectData('t', [], null), { schema: null, value: null })
+    assert.equal(open().fromConnectData('t', [], null, null), null)
   })
 
   it('reads numbers exactly and accepts leading zeros', () => {
