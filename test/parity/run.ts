@@ -36,6 +36,11 @@ const corpora: Readonly<Record<string, Corpus>> = {
     needs: ['kafka', 's3'],
     about: 'what the S3 sink leaves behind; [--lines N] [--changes FILE] [case …]',
   },
+  takeover: {
+    program: 'test/parity/takeover.ts',
+    needs: ['kafka', 'postgres'],
+    about: 'a group that goes from Kafka Connect to Sluice and back, with Java and Maven; what arrived, counted',
+  },
 }
 
 const usage = `usage: npm run parity <what> [option …]
