@@ -3,7 +3,7 @@ import { BatchError, ConnectError, kindOf, RetriableError, toError } from '../ap
 import type { SinkConnectorPlugin } from '../api/plugin.ts'
 import type { SinkRecord } from '../api/record.ts'
 import type { SinkTask } from '../api/task.ts'
-import type { TopicPartition } from '../api/topic-partition.ts'
+import { type TopicPartition, TopicPartitionMap } from '../api/topic-partition.ts'
 import { parseConfig } from '../config/config-def.ts'
 import type { Consumer, ConsumerBatch } from '../kafka/types.ts'
 import { adminProperties, consumerProperties, producerProperties } from './client-properties.ts'
@@ -127,12 +127,17 @@ export class SinkTaskRunner {
   async #iterate(session: Session): Promise<void> {
     const { committer, consumer, context } = session
     this.#followTarget(session)
-    await committer.tick()
+    // Before the commit: what a task wants again must not count as delivered (I2).
     this.#rewind(session)
+    await committer.tick()
     const waitMs = Math.min(committer.dueInMs, context.takeTimeout() ?? Infinity, this.#redeliveryWaitMs())
     const batches = await this.#poll(consumer, waitMs)
     this.#throwFailure()
+    // A task may seek while a rebalance takes partitions from it. What was fetched from beyond the new position must
+    // not be put: committed, it would cover records that the task has dropped (I2).
+    const rewound = this.#rewind(session)
     for (const batch of batches) {
+      if (rewound.has(batch.topic, batch.partition)) continue
       if (!(await this.#accept(session, batch))) return
     }
     this.metrics.activeCount = this.#positions.activeCount()
@@ -181,10 +186,10 @@ export class SinkTaskRunner {
     )
   }
 
-  /** Seeks that the task asked for; what was delivered beyond them counts as not delivered. */
-  #rewind({ consumer, context }: Session): void {
-    const rewinds = context.takeRewinds()
-    for (const [tp, offset] of rewinds) {
+  /** Seeks that the task asked for; what was delivered beyond them counts as not delivered. @returns them */
+  #rewind({ consumer, context }: Session): TopicPartitionMap<bigint> {
+    const rewound = new TopicPartitionMap<bigint>()
+    for (const [tp, offset] of context.takeRewinds()) {
       const position = this.#positions.get(tp.topic, tp.partition)
       if (position === null) continue
       consumer.seek(tp, offset)
@@ -192,7 +197,9 @@ export class SinkTaskRunner {
       position.delivered = offset
       position.committed = offset
       this.#batch = this.#batch.filter((record) => !isOf(record, tp) || record.offset < offset)
+      rewound.set(tp.topic, tp.partition, offset)
     }
+    return rewound
   }
 
   #redeliveryWaitMs(): number {

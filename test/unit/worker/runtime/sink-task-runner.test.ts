@@ -309,6 +309,32 @@ test('6.5: seek delivers again from the offset; a partition that is not assigned
   await run.stop()
 })
 
+test('I2: what a task seeks again does not count as delivered in the commit right after', async () => {
+  const asked: (bigint | undefined)[] = []
+  class Seeking extends ListSink {
+    override async put(records: readonly SinkRecord[]): Promise<void> {
+      await super.put(records)
+      if (asked.length > 0 || records.length === 0) return
+      this.context?.seek({ topic: 't', partition: 0 }, 1n)
+      this.context?.requestCommit()
+    }
+
+    override async preCommit(current: Offsets): Promise<Offsets> {
+      if (this.received.length > 0) asked.push(current.get('t', 0))
+      return current
+    }
+  }
+  const sink = new Seeking()
+  await using run = runSink(sink, {
+    kafka: await kafkaWith(['a', 'b', 'c']),
+    settings: { offsetFlushIntervalMs: 60_000 },
+  })
+  await eventually(() => assert.deepEqual(sink.received, ['a', 'b', 'c', 'b', 'c']))
+  assert.equal(asked[0], 1n)
+  await run.stop()
+  assert.equal(await committed(run), 3n)
+})
+
 test('statement 130: a task without partitions runs', async () => {
   const sink = new ListSink()
   await using run = runSink(sink, { config: { topics: '', 'topics.regex': 'none-.*' } })
