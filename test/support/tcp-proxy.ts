@@ -139,8 +139,8 @@ export class TcpProxy implements AsyncDisposable {
   #end(link: Link): void {
     if (!this.#links.delete(link)) return
     link.client.resetAndDestroy()
-    if (link.server?.connecting === true) link.server.destroy()
-    else link.server?.resetAndDestroy()
+    // Not reset: a reset socket towards the server may keep its handle, and with it the test's process.
+    link.server?.destroy()
   }
 }
 
