@@ -63,6 +63,7 @@ export class BulkWriter {
   readonly #backoff: Backoff
   readonly #maxBytes: number
   readonly #itemRetries: number
+  readonly #query: string
   readonly #metrics: BulkMetrics
   /** Ends waits between retries, once the writer has failed or is closed. */
   readonly #halt = new AbortController()
@@ -91,6 +92,8 @@ export class BulkWriter {
     this.#maxBytes = limit < 0 ? Number.POSITIVE_INFINITY : limit
     const itemRetries = options.config['bulk.item.retries']
     this.#itemRetries = itemRetries < 0 ? options.config['max.retries'] : itemRetries
+    const pipeline = options.config['pipeline.name']
+    this.#query = pipeline === '' ? bulkQuery : `${bulkQuery}&pipeline=${encodeURIComponent(pipeline)}`
     this.#metrics = bulkMetrics(options.metrics)
   }
 
@@ -279,7 +282,7 @@ export class BulkWriter {
     this.#metrics.requests.add(1)
     this.#metrics.bytes.add(ndjson.length)
     return await this.#options.connection.request(
-      { method: 'POST', path: bulkPath, query: bulkQuery, ndjson },
+      { method: 'POST', path: bulkPath, query: this.#query, ndjson },
       this.#cut.signal,
     )
   }
@@ -340,7 +343,10 @@ export class BulkWriter {
     if (verdict === 'conflict') return await this.#conflict(pending, item)
     if (verdict === 'malformed') return await this.#malformed(pending, item.error)
     await this.#options.report(pending.record, rejected(item.error))
-    throw failTask(pending, item.error, 'CONNECT_ES_REJECTED')
+    const skips = this.#config['behavior.on.closed.index'].toLowerCase() === 'skip'
+    if (verdict !== 'closed-index' || !skips) throw failTask(pending, item.error, 'CONNECT_ES_REJECTED')
+    this.#options.logger.warn(coordinates(pending, item.error), 'The index is closed; the record is skipped')
+    this.#finish(pending)
   }
 
   async #malformed(pending: PendingAction, error: ItemError | undefined): Promise<void> {

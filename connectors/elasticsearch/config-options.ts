@@ -1,5 +1,5 @@
 import { atLeast, between, type ConfigOf, defineConfig, oneOfIgnoringCase } from '../../worker/api/config.ts'
-import { dataStreamPart, keytabPath, resourceMapping, urlList } from './config-validators.ts'
+import { dataStreamPart, keytabPath, nameFormat, resourceMapping, urlList } from './config-validators.ts'
 import { sslOptions } from './ssl-options.ts'
 
 const week = 604_800_000
@@ -287,6 +287,44 @@ export const elasticsearchOptions = defineConfig({
     importance: 'LOW',
     group: 'Data Stream',
     doc: 'Fields of which the first that is there becomes @timestamp; empty takes the timestamp of the record.',
+  },
+  'index.name.format': {
+    type: 'STRING',
+    default: '${topic}',
+    importance: 'MEDIUM',
+    valid: nameFormat,
+    group: 'Data Conversion',
+    doc: 'Name of the index of a record: ${topic}, ${partition}, ${timestamp:yyyy-MM-dd} (UTC; also HH, mm), ${field:a.b}, ${header:x} and text; made lower case. A document whose name changes stays in the old index, too.',
+  },
+  'routing.from': {
+    type: 'STRING',
+    default: 'none',
+    importance: 'LOW',
+    valid: oneOfIgnoringCase('none', 'key', 'value', 'header'),
+    group: 'Data Conversion',
+    doc: 'Where the routing value comes from, by which Elasticsearch chooses the shard; none leaves it to the document id.',
+  },
+  'routing.field': {
+    type: 'STRING',
+    default: '',
+    importance: 'LOW',
+    group: 'Data Conversion',
+    doc: 'Path of the field (routing.from=value) or name of the header (routing.from=header).',
+  },
+  'pipeline.name': {
+    type: 'STRING',
+    default: '',
+    importance: 'LOW',
+    group: 'Data Conversion',
+    doc: 'Ingest pipeline that documents go through; empty takes that of the index.',
+  },
+  'behavior.on.closed.index': {
+    type: 'STRING',
+    default: 'fail',
+    importance: 'LOW',
+    valid: oneOfIgnoringCase('fail', 'skip'),
+    group: 'Data Conversion',
+    doc: 'What to do with records of an index that is closed; skip reports them to the dead letter queue and goes on.',
   },
   'proxy.host': { type: 'STRING', default: '', importance: 'LOW', group: 'Proxy', doc: 'Host of an HTTP proxy.' },
   'proxy.port': {

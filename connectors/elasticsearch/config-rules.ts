@@ -1,5 +1,6 @@
 import type { ConfigProblem } from '../../worker/api/errors.ts'
 import type { ElasticsearchSinkConfig } from './config-options.ts'
+import { compileNameFormat } from './index-name-format.ts'
 
 /** One rule between options: the message goes to every option named. */
 type Rule = (config: ElasticsearchSinkConfig) => readonly [message: string, ...options: string[]] | null
@@ -124,6 +125,22 @@ const rules: readonly Rule[] = [
       : null
   },
   (c) => missingCredential(c),
+  (c) =>
+    c['index.name.format'] !== '${topic}' && (usesDataStreams(c) || c['topic.to.external.resource.mapping'].length > 0)
+      ? [
+          'index.name.format names indices only: leave it out with data streams and existing resources',
+          'index.name.format',
+        ]
+      : null,
+  (c) =>
+    deletes(c) && formatNeedsValueOrTime(c['index.name.format'])
+      ? [
+          'A tombstone has neither the value nor the time of its document: take ${field:…} and ${timestamp:…} out of index.name.format or do not delete',
+          'index.name.format',
+          'behavior.on.null.values',
+        ]
+      : null,
+  (c) => routingProblem(c),
 ]
 
 function sslMaterial(c: ElasticsearchSinkConfig): boolean {
@@ -133,6 +150,31 @@ function sslMaterial(c: ElasticsearchSinkConfig): boolean {
     isSet(c['elastic.https.ssl.keystore.location']) ||
     isSet(c['elastic.https.ssl.keystore.certificate.chain'])
   )
+}
+
+function deletes(c: ElasticsearchSinkConfig): boolean {
+  return c['behavior.on.null.values'].toLowerCase() === 'delete'
+}
+
+function formatNeedsValueOrTime(template: string): boolean {
+  const format = compileNameFormat(template)
+  return typeof format !== 'string' && format.dependsOnValueOrTime
+}
+
+function routingProblem(c: ElasticsearchSinkConfig): ReturnType<Rule> {
+  const from = c['routing.from'].toLowerCase()
+  const needsField = from === 'value' || from === 'header'
+  if (needsField !== isSet(c['routing.field'])) {
+    return ['routing.field belongs to routing.from=value or header', 'routing.from', 'routing.field']
+  }
+  if (from !== 'none' && usesDataStreams(c)) return ['Data streams take no routing value', 'routing.from']
+  return from === 'value' && deletes(c)
+    ? [
+        'A tombstone has no value: use routing.from=key or header, or do not delete',
+        'routing.from',
+        'behavior.on.null.values',
+      ]
+    : null
 }
 
 function missingCredential(c: ElasticsearchSinkConfig): ReturnType<Rule> {

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import type { Validator } from '../../worker/api/config.ts'
+import { compileNameFormat } from './index-name-format.ts'
 
 /** Every element is an http or https URL. */
 export const urlList: Validator = {
@@ -49,6 +50,14 @@ export const keytabPath: Validator = {
     const path = String(value)
     if (!path.endsWith('.keytab')) return 'The provided path must end with .keytab'
     return existsSync(path) ? null : 'The provided keytab file does not exist'
+  },
+}
+
+export const nameFormat: Validator = {
+  description: 'template of ${topic}, ${partition}, ${timestamp:yyyy-MM-dd}, ${field:a.b}, ${header:x}',
+  check: (_, value) => {
+    const format = compileNameFormat(String(value ?? ''))
+    return typeof format === 'string' ? format : null
   },
 }
 

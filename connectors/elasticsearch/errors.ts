@@ -84,7 +84,7 @@ export interface BulkItem {
   readonly error?: ItemError
 }
 
-export type ItemVerdict = 'done' | 'conflict' | 'retry' | 'missing-index' | 'malformed' | 'refused'
+export type ItemVerdict = 'done' | 'conflict' | 'retry' | 'missing-index' | 'malformed' | 'closed-index' | 'refused'
 
 const malformedTypes: ReadonlySet<string> = new Set([
   'mapper_parsing_exception',
@@ -104,6 +104,7 @@ export function classifyItem(item: BulkItem): ItemVerdict {
   const types = errorTypes(error)
   if (status === 409) return 'conflict'
   if (types.includes('index_not_found_exception')) return 'missing-index'
+  if (types.includes('index_closed_exception')) return 'closed-index'
   if (status === 429 || status >= 500 || types.includes('es_rejected_execution_exception')) return 'retry'
   // Flood stage (disk nearly full) lifts by itself; a block that somebody set does not, but waiting loses nothing.
   if (types.includes('cluster_block_exception')) return 'retry'

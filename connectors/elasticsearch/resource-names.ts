@@ -1,7 +1,9 @@
-import { ConnectError } from '../../worker/api/errors.ts'
+import { ConfigError, ConnectError } from '../../worker/api/errors.ts'
+import type { SinkRecord } from '../../worker/api/record.ts'
 import type { ElasticsearchSinkConfig } from './config-options.ts'
 import { namesDataStreams } from './config-rules.ts'
 import { parseResourceMapping } from './config-validators.ts'
+import { compileNameFormat } from './index-name-format.ts'
 
 /** Index that a topic goes to by itself: lower case, at most 255 characters, no leading `-` or `_`. */
 export function indexName(topic: string): string {
@@ -17,13 +19,14 @@ export function dataStreamName(config: ElasticsearchSinkConfig, topic: string): 
 }
 
 /**
- * How the configuration turns topics into names of indices, data streams or aliases.
- * @returns a function that throws ConnectError for a topic that is not mapped
+ * How the configuration turns records into names of indices, data streams or aliases.
+ * @returns a function that throws ConnectError for a topic that is not mapped, DataError for a record that lacks what
+ * `index.name.format` needs
  */
-export function resourceNaming(config: ElasticsearchSinkConfig): (topic: string) => string {
+export function resourceNaming(config: ElasticsearchSinkConfig): (record: SinkRecord) => string {
   if (config['external.resource.usage'].toLowerCase() !== 'disabled') {
     const mapping = parseResourceMapping(config['topic.to.external.resource.mapping'])
-    return (topic) => {
+    return ({ topic }) => {
       const resource = mapping.get(topic)
       if (resource !== undefined) return resource
       throw new ConnectError(
@@ -33,5 +36,10 @@ export function resourceNaming(config: ElasticsearchSinkConfig): (topic: string)
       )
     }
   }
-  return namesDataStreams(config) ? (topic) => dataStreamName(config, topic) : indexName
+  if (namesDataStreams(config)) return ({ topic }) => dataStreamName(config, topic)
+  const template = config['index.name.format']
+  if (template === '${topic}') return ({ topic }) => indexName(topic)
+  const format = compileNameFormat(template)
+  if (typeof format === 'string') throw new ConfigError([{ option: 'index.name.format', message: format }])
+  return (record) => indexName(format.name(record))
 }

@@ -21,7 +21,7 @@ interface Parts {
   readonly resources: Resources
   readonly documents: DocumentWriter
   readonly writer: BulkWriter
-  readonly resourceOf: (topic: string) => string
+  readonly resourceOf: (record: SinkRecord) => string
   readonly reports: boolean
   /** Ends waits for resources when the task stops. */
   readonly halt: AbortController
@@ -83,7 +83,12 @@ export class ElasticsearchSinkTask implements SinkTask<ElasticsearchSinkConfig> 
         slot.done = true
         continue
       }
-      const resource = parts.resourceOf(record.topic)
+      const resource = nameOf(record, parts)
+      if (resource instanceof Error) {
+        await this.#invalid(record, parts, resource)
+        slot.done = true
+        continue
+      }
       if (record.value !== null && !parts.resources.isReady(resource)) {
         const ignored = parts.documents.ignoresSchema(record.topic)
         await parts.resources.ensure(resource, ignored ? undefined : record.valueSchema)
@@ -129,8 +134,7 @@ export class ElasticsearchSinkTask implements SinkTask<ElasticsearchSinkConfig> 
     try {
       return parts.documents.write(record, resource, this.#scratch)
     } catch (error) {
-      if (kindOf(error) !== 'record') throw error
-      return toError(error)
+      return recordError(error)
     }
   }
 
@@ -180,6 +184,21 @@ export class ElasticsearchSinkTask implements SinkTask<ElasticsearchSinkConfig> 
     if (this.#parts === null) throw new ConnectError('fatal', 'CONNECT_ES_REQUEST', 'The task is not running')
     return this.#parts
   }
+}
+
+/** Name of the record's index; the error of a record that it cannot be made of. */
+function nameOf(record: SinkRecord, parts: Parts): string | Error {
+  try {
+    return parts.resourceOf(record)
+  } catch (error) {
+    return recordError(error)
+  }
+}
+
+/** @throws the error itself when it is not about one record */
+function recordError(error: unknown): Error {
+  if (kindOf(error) !== 'record') throw error
+  return toError(error)
 }
 
 async function report(parts: Parts, record: SinkRecord, error: Error): Promise<void> {

@@ -281,6 +281,57 @@ describe('Elasticsearch sink on a real server', { skip: server.skip }, () => {
     assert.deepEqual(Object.keys(await first.documents()).sort(), ['a', 'b'])
   })
 
+  it('writes into indices named after records, to the shard of a routing value', async () => {
+    const named = { 'schema.ignore': 'true', 'index.name.format': '${topic}-${field:tenant}' }
+    await using subject = await Subject.open({ ...named, 'routing.from': 'value', 'routing.field': 'tenant' })
+    await subject
+      .put(
+        subject.record(0, 'a', { tenant: 'Red', n: 1 }),
+        subject.record(1, 'b', { n: 2 }),
+        subject.record(2, 'c', { tenant: 'blue', n: 3 }),
+      )
+      .then(
+        () => assert.fail('a record without the field must not pass'),
+        (error: Error) => assert.match(error.message, /'tenant' must be/),
+      )
+    await using dropping = await Subject.open({ ...named, 'drop.invalid.message': 'true' })
+    await dropping.put(
+      dropping.record(0, 'a', { tenant: 'Red', n: 1 }),
+      dropping.record(1, 'b', { n: 2 }),
+      dropping.record(2, 'c', { tenant: 'blue', n: 3 }),
+    )
+    assert.equal(await dropping.committed(), 3n)
+    assert.deepEqual(Object.keys(await dropping.documents(`${dropping.topic}-red`)), ['a'])
+    assert.deepEqual(Object.keys(await dropping.documents(`${dropping.topic}-blue`)), ['c'])
+    await using routed = await Subject.open({ ...plain, 'routing.from': 'key' })
+    await routed.put(routed.record(0, 'a', { n: 1 }), routed.record(1, 'b', { n: 2 }), routed.record(2, 'b', null))
+    assert.equal(await routed.committed(), 3n)
+    assert.deepEqual(Object.keys(await routed.documents()), ['a'])
+    const { _routing: routing } = (await routed.json('GET', `/${routed.topic}/_doc/a?routing=a`)) as {
+      _routing: string
+    }
+    assert.equal(routing, 'a')
+  })
+
+  it('skips the records of a closed index, or fails without passing them', async () => {
+    await using subject = await Subject.open({ ...plain, 'behavior.on.closed.index': 'skip' })
+    await subject.put(subject.record(0, 'a', { n: 1 }))
+    assert.equal(await subject.committed(), 1n)
+    await subject.json('POST', `/${subject.topic}/_close`)
+    await subject.put(subject.record(1, 'b', { n: 2 }))
+    assert.equal(await subject.committed(), 2n)
+    assert.deepEqual(
+      subject.context.reports.map((r) => r.record.offset),
+      [1n],
+    )
+    await using failing = await Subject.open({ ...plain, 'max.retries': '0' })
+    await failing.put(failing.record(0, 'a', { n: 1 }))
+    assert.equal(await failing.committed(), 1n)
+    await failing.json('POST', `/${failing.topic}/_close`)
+    await failing.put(failing.record(1, 'b', { n: 2 }))
+    assert.equal(await failing.committed(), 1n)
+  })
+
   it('validates against the server (E18)', async () => {
     const url = server.settings.url
     assert.deepEqual(await validateConnection(elasticsearchConfig({ 'connection.url': url })), [])

@@ -111,8 +111,8 @@ describe('names of resources', () => {
     const mapped = resourceNaming(
       elasticsearchConfig({ 'external.resource.usage': 'index', 'topic.to.external.resource.mapping': 'a: x ' }),
     )
-    assert.equal(mapped('a'), 'x')
-    assert.throws(() => mapped('b'), /'b' is not mapped to any resource/)
+    assert.equal(mapped(sinkRecord(0, { topic: 'a' })), 'x')
+    assert.throws(() => mapped(sinkRecord(0, { topic: 'b' })), /'b' is not mapped to any resource/)
   })
 })
 
