@@ -6,6 +6,7 @@ import type { SinkTask } from '../api/task.ts'
 import { type TopicPartition, TopicPartitionMap } from '../api/topic-partition.ts'
 import { parseConfig } from '../config/config-def.ts'
 import type { Consumer, ConsumerBatch } from '../kafka/types.ts'
+import { ActiveTopics } from './active-topics.ts'
 import { adminProperties, consumerProperties, producerProperties } from './client-properties.ts'
 import { loadConverters, type TaskConverters } from './converters.ts'
 import { openDeadLetterQueue } from './dead-letter-queue.ts'
@@ -52,7 +53,7 @@ export class SinkTaskRunner {
   readonly #listener: RunnerListener
   readonly #state: RunState
   readonly #positions = new SinkPositions()
-  readonly #topics = new Set<string>()
+  readonly #topics: ActiveTopics
   readonly metrics: SinkTaskMetrics
   /** Records for the next `put`. */
   #batch: SinkRecord[] = []
@@ -71,6 +72,7 @@ export class SinkTaskRunner {
     readonly metrics: SinkTaskMetrics
   }) {
     this.#env = options.env
+    this.#topics = new ActiveTopics(options.env.clock)
     this.#plugin = options.plugin
     this.#spec = options.spec
     this.#listener = options.listener
@@ -219,10 +221,7 @@ export class SinkTaskRunner {
     }
     position.consumed = batch.nextOffset
     this.metrics.read(batch.records.length)
-    if (batch.records.length > 0 && !this.#topics.has(batch.topic)) {
-      this.#topics.add(batch.topic)
-      this.#listener.onTopic(batch.topic)
-    }
+    if (batch.records.length > 0 && this.#topics.isDue(batch.topic)) this.#listener.onTopic(batch.topic)
     return true
   }
 
