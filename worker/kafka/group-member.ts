@@ -8,6 +8,7 @@
 import type { Clock, Logger } from '../api/context.ts'
 import { ConnectError, FencedError, RetriableError, toError } from '../api/errors.ts'
 import type { Offsets, TopicPartition } from '../api/topic-partition.ts'
+import type { BrokerNode } from './broker-node.ts'
 import { PropertyReader, readConnectionConfig } from './client-config.ts'
 import { Cluster } from './cluster.ts'
 import { BrokerCode, brokerCodeOf, brokerError, kafkaError } from './errors.ts'
@@ -244,7 +245,7 @@ export class KafkaGroupMember implements GroupMember {
         return
       }
       try {
-        await this.#heartbeat(signal)
+        await this.#heartbeat(lastSuccess + this.#options.sessionTimeoutMs, signal)
         lastSuccess = this.#clock.monotonicMs()
         this.#coordinatorFound()
       } catch (error) {
@@ -270,14 +271,30 @@ export class KafkaGroupMember implements GroupMember {
     }
   }
 
-  async #heartbeat(signal: AbortSignal): Promise<void> {
+  /**
+   * A connection may fall silent without an end. Nobody waits `request.timeout.ms` for it: when the session is over
+   * the coordinator has given the work to others (I7), so by then the connection is given up.
+   * @param deadline end of the session, monotonic ms
+   */
+  async #heartbeat(deadline: number, signal: AbortSignal): Promise<void> {
     const { groupId } = this.#options
     const what = `send a heartbeat to group ${groupId}`
-    const node = await this.#cluster.coordinator('group', groupId, signal)
-    const call = node.call(what, (broker) =>
-      broker.heartbeat({ groupId, groupGenerationId: this.#generation, memberId: this.#memberId }),
-    )
-    await withAbort(call, signal, what)
+    const stop = new AbortController()
+    const limit = AbortSignal.any([signal, stop.signal])
+    const timer = setTimeout(() => stop.abort(), Math.max(0, deadline - this.#clock.monotonicMs()))
+    let node: BrokerNode | null = null
+    try {
+      node = await this.#cluster.coordinator('group', groupId, limit)
+      const call = node.call(what, (broker) =>
+        broker.heartbeat({ groupId, groupGenerationId: this.#generation, memberId: this.#memberId }),
+      )
+      await withAbort(call, limit, what)
+    } catch (error) {
+      if (stop.signal.aborted) node?.drop('main', 'no answer to a heartbeat')
+      throw error
+    } finally {
+      clearTimeout(timer)
+    }
   }
 }
 
