@@ -14,11 +14,10 @@ import { LogReporter } from './error-reporters.ts'
 import type { TaskSpec } from './host-protocol.ts'
 import { OffsetCommitter } from './offset-committer.ts'
 import type { OffsetLayout } from './offset-layout.ts'
-import { ErrorOperator, retryDelayMs } from './retry.ts'
+import { ErrorOperator, type RetryPolicy, retryDelayMs } from './retry.ts'
 import { deadline, RunState } from './run-state.ts'
 import { SourcePipeline } from './source-pipeline.ts'
 import { SourceTransactions } from './source-transactions.ts'
-import { endlessRetry, startTask } from './start-task.ts'
 import { SubmittedRecords } from './submitted-records.ts'
 import { HostOffsetReader, type RunnerListener, type TaskEnvironment } from './task-environment.ts'
 import type { SourceTaskMetrics } from './task-metrics.ts'
@@ -29,6 +28,8 @@ import { LazyTopicProducer } from './topic-producer.ts'
 import { createTransformationChain, type TransformationChain } from './transformation-chain.ts'
 
 const closeTimeoutMs = 30_000
+/** Retries of `start`, `poll` and sends, whatever `errors.retry.timeout` says about records: until the task stops. */
+const endlessRetry: RetryPolicy = { timeoutMs: -1, maxDelayMs: 10_000 }
 /** A task whose polls never wait would starve timers and sockets of its thread. */
 const maxUninterruptedMs = 20
 
@@ -348,15 +349,22 @@ export class SourceTaskRunner {
     commits: SourceCommits,
     resources: AsyncDisposableStack,
   ): Promise<SourceTask<unknown> | null> {
+    const { clock, logger, random } = this.#env
     const config = parseConfig(this.#plugin.config, this.#spec.taskConfig)
     const context = this.#context(producer, commits, resources)
-    return await startTask({
-      create: async () => (await this.#plugin.createTask()) as SourceTask<unknown>,
-      config,
-      context,
-      env: this.#env,
-      soft: this.#state.soft,
-    })
+    for (let failures = 1; ; failures++) {
+      const task = (await this.#plugin.createTask()) as SourceTask<unknown>
+      try {
+        await task.start(config, context)
+        return task
+      } catch (error) {
+        if (kindOf(error) !== 'retriable') throw error
+        const delayMs = retryDelayMs(failures, endlessRetry, Infinity, random)
+        logger.warn({ error, delayMs }, 'start failed with a retriable error; the task is started again')
+        await clock.sleep(delayMs, this.#state.soft)
+        if (this.#state.soft.aborted) return null
+      }
+    }
   }
 
   #context(producer: Producer, commits: SourceCommits, resources: AsyncDisposableStack): SourceTaskContext {
