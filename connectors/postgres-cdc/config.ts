@@ -33,7 +33,6 @@ const notYet: readonly {
   { option: 'notification.enabled.channels', supported: only('sink', 'log'), instead: 'use sink, log or both' },
   { option: 'converters', supported: (v) => v === null, instead: 'custom converters are not supported yet' },
   { option: 'post.processors', supported: (v) => v === null, instead: 'post processors are not supported yet' },
-  { option: 'snapshot.max.threads', supported: (v) => v === 1, instead: 'snapshots are read by one connection' },
   {
     option: 'snapshot.mode',
     supported: (v) => v !== 'configuration_based' && v !== 'custom',

@@ -288,6 +288,8 @@ export class Session implements AsyncDisposable {
       only: null,
       sequencePrefix: '[null,',
       offsetOf: null,
+      readers: settings.snapshot.readers,
+      openReader: () => Database.open(settings.connection, 'Debezium Snapshot'),
       skipReads: settings.skipped.has('r'),
       limits: { rows: settings.batchRecords, blockBytes: snapshotBlockBytes, maxBytes: settings.queueBytes },
       logger,

@@ -203,6 +203,8 @@ export class SignalHandler implements StreamSignals, AsyncDisposable {
         last_snapshot_record: last,
         snapshot_completed: last,
       }),
+      readers: settings.snapshot.readers,
+      openReader: () => Database.open(settings.connection, 'Debezium Blocking Snapshot'),
       logger,
       nowUs: this.#options.nowUs,
     })

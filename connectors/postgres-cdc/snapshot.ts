@@ -4,6 +4,7 @@ import { type Headers, type SourceOffset, type SourcePartition, SourceRecord } f
 import type { Catalog, CatalogTable } from './catalog.ts'
 import type { Database } from './connection.ts'
 import { type CopyLimits, CopyQuery } from './copy-query.ts'
+import type { TupleBlock } from './copy-text.ts'
 import { EnvelopeView, type EventConstants, EventTime, RowView, type SourceContext } from './envelope.ts'
 import type { SnapshotMarker } from './event-schemas.ts'
 import type { Filters } from './filters.ts'
@@ -42,8 +43,35 @@ export interface SnapshotOptions {
   /** Offset of a record; null makes that of an initial snapshot. */
   readonly offsetOf: ((last: boolean) => SourceOffset) | null
   readonly limits: CopyLimits
+  /** Connections that read at the same time, this one included. */
+  readonly readers: number
+  /** Opens a further one. */
+  openReader(): Promise<Database>
   readonly logger: Logger
   nowUs(): number
+}
+
+/** A connection under the snapshot, with the table that it reads. */
+interface Reader {
+  readonly database: Database
+  /** A COPY is under way: the connection answers nothing else before its end. */
+  copying: boolean
+  /** The last row that was read: it is not known yet whether more follow. */
+  held: PendingRow | null
+}
+
+/** One block of a table, or its end (null). */
+interface ReadBlock {
+  readonly reader: Reader
+  readonly table: TableToRead
+  readonly block: TupleBlock | null
+}
+
+interface TableToRead {
+  readonly schema: TableSchema
+  readonly first: boolean
+  readonly copy: CopyQuery
+  rows: number
 }
 
 interface PendingRow {
@@ -69,11 +97,11 @@ export class Snapshot {
   readonly #options: SnapshotOptions
   #contexts: ReadonlyMap<SnapshotMarker, SourceContext> = new Map()
   #tsUs = 0n
-  #held: PendingRow | null = null
+  /** The last row of the table that ended last: the last of all, if nothing follows. */
+  #ended: PendingRow | null = null
   #batch: SourceRecord[] = []
   #emitted: EventTime
-  /** A COPY is under way: the connection answers nothing else before its end. */
-  #copying = false
+  readonly #readers: Reader[] = []
 
   constructor(options: SnapshotOptions) {
     this.#options = options
@@ -95,6 +123,26 @@ export class Snapshot {
     )
     this.#tsUs = BigInt(row?.us ?? 0)
     this.#contexts = this.#contextsFor(Number(this.#tsUs))
+    this.#readers.push({ database, copying: false, held: null })
+    if (this.#options.readers > 1) await this.#openReaders(exportedSnapshot)
+  }
+
+  /** Further connections under the same snapshot: together they see one state of the database. */
+  async #openReaders(exported: string | null): Promise<void> {
+    const { database, readers, openReader } = this.#options
+    const [row] =
+      exported === null ? await database.rows<{ id: string }>('SELECT pg_export_snapshot() AS id') : [{ id: exported }]
+    try {
+      while (this.#readers.length < readers) {
+        const reader = { database: await openReader(), copying: false, held: null }
+        this.#readers.push(reader)
+        await reader.database.execute('BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY')
+        await reader.database.execute(`SET TRANSACTION SNAPSHOT ${quoteLiteral(row?.id ?? '')}`)
+      }
+    } catch (error) {
+      await this.#close()
+      throw error
+    }
   }
 
   /**
@@ -102,7 +150,7 @@ export class Snapshot {
    * life) aborts.
    */
   async *batches(signal: AbortSignal): AsyncGenerator<readonly SourceRecord[], void, void> {
-    const { database, catalog, filters, logger } = this.#options
+    const { catalog, filters, logger } = this.#options
     try {
       const captured = (await catalog.tables()).filter((t) => filters.capturesTable(t.schema, t.table))
       const wanted = captured.filter(
@@ -113,18 +161,95 @@ export class Snapshot {
       )
       const tables = filters.snapshotOrder(wanted)
       await this.#lockTables(tables)
-      for (const [index, table] of tables.entries()) {
-        yield* this.#table(table, index === 0, signal)
+      for await (const read of this.#blocks(tables, signal)) {
         if (signal.aborted) return
-        logger.info({ table: `${table.schema}.${table.table}` }, 'Snapshot of the table is complete')
+        this.#take(read)
+        if (read.block === null) logger.info({ table: read.table.schema.id }, 'Snapshot of the table is complete')
+        if (this.#batch.length > 0) yield this.#takeBatch()
       }
-      if (this.#held !== null) this.#emit(this.#held, 'last')
-      this.#held = null
+      if (signal.aborted) return
+      if (this.#ended !== null) this.#emit(this.#ended, 'last')
+      this.#ended = null
       if (this.#batch.length > 0) yield this.#takeBatch()
     } finally {
-      if (this.#copying) database.destroy()
-      else await database.execute('ROLLBACK').catch(() => undefined)
+      await this.#close()
     }
+  }
+
+  async #close(): Promise<void> {
+    for (const { database, copying } of this.#readers) {
+      if (copying) database.destroy()
+      else await database.execute('ROLLBACK').catch(() => undefined)
+      // The first connection is the caller's.
+      if (database !== this.#options.database && !copying) await database[Symbol.asyncDispose]()
+    }
+  }
+
+  /**
+   * The blocks of all tables: in order within a table, and table after table with one reader; several readers take the
+   * next table each, and their blocks come as they are read.
+   */
+  async *#blocks(tables: readonly CatalogTable[], signal: AbortSignal): AsyncGenerator<ReadBlock, void, void> {
+    const waiting = tables.map((table, index) => ({ table, first: index === 0 }))
+    const reading = new Map<Reader, Promise<ReadBlock>>()
+    const next = async (reader: Reader, table: TableToRead): Promise<ReadBlock> => ({
+      reader,
+      table,
+      block: await table.copy.next(signal),
+    })
+    const start = async (reader: Reader): Promise<void> => {
+      for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) {
+        const read = await this.#tableSchema(item.table)
+        if (read === null) continue
+        const copy = CopyQuery.start(reader.database.client, `COPY (${read.sql}) TO STDOUT`, this.#options.limits)
+        reader.copying = true
+        reading.set(reader, next(reader, { schema: read.schema, first: item.first, copy, rows: 0 }))
+        return
+      }
+    }
+    for (const reader of this.#readers) await start(reader)
+    while (reading.size > 0) {
+      // Each promise is new once it has been used, so none gathers reactions.
+      const read = await Promise.race(reading.values())
+      reading.delete(read.reader)
+      if (read.block === null && !signal.aborted) read.reader.copying = false
+      else if (read.block !== null) reading.set(read.reader, next(read.reader, read.table))
+      yield read
+      if (read.block === null && !signal.aborted) await start(read.reader)
+    }
+  }
+
+  #take({ reader, table, block }: ReadBlock): void {
+    const { skipReads, nowUs } = this.#options
+    if (block === null) {
+      // An empty table follows nothing.
+      if (reader.held !== null) this.#replaceEnded(reader.held)
+      reader.held = null
+      return
+    }
+    this.#emitted = new EventTime(nowUs())
+    for (const tuple of block.tuples) {
+      if (!skipReads) {
+        const firstOfTable = table.rows === 0
+        const held = reader.held
+        if (held !== null) this.#emit(held, markerOf(held, false))
+        else this.#replaceEnded(null)
+        reader.held = {
+          table: table.schema,
+          bytes: block.bytes,
+          tuple,
+          first: table.first && firstOfTable,
+          firstOfTable,
+        }
+      }
+      table.rows += 1
+    }
+  }
+
+  /** Something follows the row that was the last of its table: it is not the last of all. */
+  #replaceEnded(row: PendingRow | null): void {
+    if (this.#ended !== null) this.#emit(this.#ended, markerOf(this.#ended, true))
+    this.#ended = row
   }
 
   #contextsFor(tsUs: number): ReadonlyMap<SnapshotMarker, SourceContext> {
@@ -159,26 +284,6 @@ export class Snapshot {
     await database.execute(`SET LOCAL lock_timeout = ${lock.timeoutMs}`)
     const names = tables.map((t) => `${quoteIdentifier(t.schema)}.${quoteIdentifier(t.table)}`)
     await database.execute(`LOCK TABLE ${names.join(', ')} IN ACCESS SHARE MODE`)
-  }
-
-  async *#table(table: CatalogTable, first: boolean, signal: AbortSignal): AsyncGenerator<readonly SourceRecord[]> {
-    const { database, limits, skipReads } = this.#options
-    const read = await this.#tableSchema(table)
-    if (read === null) return
-    const { schema, sql } = read
-    const copy = CopyQuery.start(database.client, `COPY (${sql}) TO STDOUT`, limits)
-    this.#copying = true
-    let rows = 0
-    for (let block = await copy.next(signal); block !== null; block = await copy.next(signal)) {
-      this.#emitted = new EventTime(this.#options.nowUs())
-      for (const tuple of block.tuples) {
-        if (!skipReads)
-          this.#push({ table: schema, bytes: block.bytes, tuple, first: first && rows === 0, firstOfTable: rows === 0 })
-        rows += 1
-      }
-      if (this.#batch.length > 0) yield this.#takeBatch()
-    }
-    this.#copying = signal.aborted
   }
 
   /** Schema of a table as the snapshot reads it, with the statement; null for a table that has nothing to read. */
@@ -216,12 +321,6 @@ export class Snapshot {
     )
     await catalog.loadTypes(columns.map((column) => column.typeOid))
     return { schema: build(), sql }
-  }
-
-  #push(row: PendingRow): void {
-    const held = this.#held
-    if (held !== null) this.#emit(held, markerOf(held, held.table !== row.table || row.firstOfTable))
-    this.#held = row
   }
 
   #emit(row: PendingRow, marker: SnapshotMarker): void {

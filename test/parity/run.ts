@@ -22,9 +22,9 @@ const corpora: Readonly<Record<string, Corpus>> = {
     about: 'REST answers of Connect 4.3; [--docs] [--headers] [--strict] [-v] [prefix of request ids …]',
   },
   postgres: {
-    program: 'test/conformance/postgres/run.ts',
-    needs: ['postgres'],
-    about: 'change events of the Postgres source; [--lines N] [case …]',
+    program: 'test/parity/postgres.ts',
+    needs: ['kafka', 'postgres'],
+    about: 'change events of the Postgres source, by a whole worker; [--lines N] [--jobs N] [case …]',
   },
   elasticsearch: {
     program: 'test/parity/elasticsearch.ts',

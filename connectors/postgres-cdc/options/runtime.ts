@@ -110,7 +110,7 @@ export const snapshotOptions = {
     importance: 'MEDIUM',
     group: snapshot,
     valid: atLeast(1),
-    doc: 'Connections that read the snapshot.',
+    doc: 'Connections that read the snapshot at the same time, a table each; all of them see one state of the database.',
   },
   'snapshot.select.statement.overrides': {
     type: 'STRING',

@@ -39,6 +39,13 @@ export interface Step {
   readonly type?: string
   readonly data?: unknown
   readonly table?: string
+  /** Record that a step writes to a topic. */
+  readonly topic?: string
+  readonly key?: string
+  readonly value?: unknown
+  /** False: the number of errors is not compared. */
+  readonly count?: boolean
+  readonly streams?: boolean
 }
 
 export interface GoldenCase extends CaseRules {
@@ -47,6 +54,10 @@ export interface GoldenCase extends CaseRules {
   readonly start?: boolean
   readonly waitRunning?: boolean
   readonly endQuiet?: number
+  /** Patterns of topics beside those of the prefix. */
+  readonly topics?: readonly string[]
+  /** False: the connector has no slot to wait for. */
+  readonly streams?: boolean
 }
 
 interface Counts {
@@ -447,7 +458,7 @@ export class TaskPlayer {
 }
 
 /** JSON with the spaces that the recording has behind colons and commas. */
-function spacedJson(value: unknown): string {
+export function spacedJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(spacedJson).join(', ')}]`
   if (typeof value !== 'object' || value === null) return JSON.stringify(value)
   return `{${Object.entries(value)

@@ -17,12 +17,19 @@ export async function caseNames(): Promise<readonly string[]> {
   return (await readdir(corpus)).sort()
 }
 
-/** Plays one case and compares. */
+type Player = (folder: string, id: string) => Promise<readonly NormalRecord[]>
+
+/** Plays one case against the task itself and compares. */
 export async function playCase(name: string, pgUrl: string): Promise<Comparison> {
+  return await playCaseWith(name, (folder, id) => TaskPlayer.play(folder, pgUrl, id))
+}
+
+/** Plays one case and compares. @param player gets the folder of the case and an id for everything that it creates */
+export async function playCaseWith(name: string, player: Player): Promise<Comparison> {
   const folder = join(corpus, name)
   const spec = JSON.parse(await readFile(join(folder, 'case.json'), 'utf8')) as GoldenCase
   const lines = (await readFile(join(folder, 'expected.jsonl'), 'utf8')).split('\n').filter((line) => line !== '')
   const expected = lines.map((line) => parseExact(line)?.value as unknown as NormalRecord)
-  const actual = await TaskPlayer.play(folder, pgUrl, randomBytes(4).toString('hex'))
+  const actual = await player(folder, randomBytes(4).toString('hex'))
   return compareRecords(expected, actual, new Set(['additional_data', ...(spec.maps ?? [])]))
 }

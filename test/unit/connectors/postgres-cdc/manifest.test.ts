@@ -42,7 +42,6 @@ suite('postgres-cdc manifest', () => {
     'notification.enabled.channels': 'jmx',
 
     'snapshot.mode': 'configuration_based',
-    'snapshot.max.threads': '4',
     'post.processors': 'x',
     converters: 'x',
     'topic.naming.strategy': 'com.example.Strategy',
