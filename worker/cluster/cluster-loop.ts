@@ -379,6 +379,8 @@ export class ClusterLoop {
       case 'lost':
         logger.warn({ error: event.error }, 'this worker is no longer a member of its group and joins again')
         this.#needsRejoin = true
+        // Not refused but out of reach for a whole session: the others own the work by now (I7).
+        if (kindOf(event.error) === 'retriable') this.#mustDropWork = true
         break
       case 'coordinator-unavailable':
         if (event.sinceMs < heartbeatIntervalMs || this.#mustDropWork) return

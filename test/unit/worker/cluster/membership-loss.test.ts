@@ -88,6 +88,18 @@ test('a membership that the coordinator forgot: the worker joins again with what
   assert.deepEqual(worker.worker.log, [])
 })
 
+test('a session that ends without a word from the coordinator: all work stops before the worker joins again', async () => {
+  await using cluster = new FakeCluster()
+  const [, worker] = await twoWorkers(cluster)
+  const allocations = watchJoins(worker, async () => {
+    assert.equal(worker.worker.runningTasks.size + worker.worker.runningConnectors.size, 0)
+  })
+  worker.member.tell({ kind: 'lost', error: new RetriableError('CONNECT_KAFKA_COORDINATOR', 'no heartbeat') })
+  await eventually(() => assert.equal(allocations[0], null))
+  await eventually(() => assert.deepEqual(cluster.work(), allWork))
+  await eventually(() => assert.equal(worker.worker.runningTasks.size, 2))
+})
+
 test('a herder that is held up beyond rebalance.timeout.ms stops its work, leaves, and comes back (statement 63)', async () => {
   await using cluster = new FakeCluster()
   const logger = new RecordingLogger()
