@@ -10,8 +10,8 @@ import { ClusterUnderTest, eventually, type WorkerUnderTest } from '../support/w
 const kafka = requireService('kafka')
 const skip = skipUnless(kafka, requireJavaConnect())
 
-/** `session.timeout.ms` of the workers is 6 s. */
-const takeoverMs = 20_000
+/** `session.timeout.ms` of the workers is 6 s; the rest is for a busy machine. */
+const takeoverMs = 60_000
 
 interface Part {
   readonly state: string
@@ -195,16 +195,23 @@ function complaints(java: WorkerUnderTest): readonly string[] {
 
 test('Kafka Connect and Sluice share one group, whoever leads it, and take over from each other', {
   skip,
-  timeout: 240_000,
+  timeout: 350_000,
 }, async (t) => {
   await using cluster = await ClusterUnderTest.open(kafka.settings.brokers, {
     'exactly.once.source.support': 'enabled',
   })
   const group = new MixedGroup(cluster)
+  let isBroken = false
+  const step = (name: string, body: () => Promise<void>): Promise<void> =>
+    t.test(name, { skip: isBroken && 'a step before it failed' }, async () => {
+      isBroken = true
+      await body()
+      isBroken = false
+    })
   let java = await group.startJava()
   let sluice = await group.startSluice()
 
-  await t.test('Kafka Connect leads: connectors are spread, requests are forwarded and signed', async () => {
+  await step('Kafka Connect leads: connectors are spread, requests are forwarded and signed', async () => {
     for (const through of [java, sluice, java, sluice]) await group.create(through)
     await group.write()
     await group.isSpread([java, sluice])
@@ -214,7 +221,7 @@ test('Kafka Connect and Sluice share one group, whoever leads it, and take over 
     await assertSignedRequests(group, sluice, [java, sluice])
   })
 
-  await t.test('a Sluice worker that is asked to stop leaves a group that Kafka Connect leads', async () => {
+  await step('a Sluice worker that is asked to stop leaves a group that Kafka Connect leads', async () => {
     const rebalances = sluice.output.split('Joined group at generation').length
     await group.write()
     assert.equal(await sluice.signal('SIGTERM'), 0, sluice.output.slice(-2000))
@@ -225,7 +232,7 @@ test('Kafka Connect and Sluice share one group, whoever leads it, and take over 
     assert.deepEqual(complaints(java), [])
   })
 
-  await t.test('a killed Sluice worker: its tasks move to Kafka Connect', async () => {
+  await step('a killed Sluice worker: its tasks move to Kafka Connect', async () => {
     sluice = await group.startSluice()
     await group.isSpread([java, sluice])
     await sluice.signal('SIGKILL')
@@ -234,7 +241,7 @@ test('Kafka Connect and Sluice share one group, whoever leads it, and take over 
     await group.allArrived()
   })
 
-  await t.test('Kafka Connect is asked to stop: Sluice leads and runs everything', async () => {
+  await step('Kafka Connect is asked to stop: Sluice leads and runs everything', async () => {
     sluice = await group.startSluice()
     await group.isSpread([java, sluice])
     await group.write()
@@ -246,7 +253,7 @@ test('Kafka Connect and Sluice share one group, whoever leads it, and take over 
     await group.allArrived()
   })
 
-  await t.test('Sluice leads: connectors are spread, requests are forwarded and signed', async () => {
+  await step('Sluice leads: connectors are spread, requests are forwarded and signed', async () => {
     java = await group.startJava()
     await group.isSpread([java, sluice])
     assert.deepEqual(lastRebalance(sluice), { ...lastRebalance(sluice), leader: sluice.url, protocolVersion: 2 })
@@ -259,7 +266,7 @@ test('Kafka Connect and Sluice share one group, whoever leads it, and take over 
     assert.deepEqual(complaints(java), [])
   })
 
-  await t.test('a killed Java worker: its tasks move to Sluice', async () => {
+  await step('a killed Java worker: its tasks move to Sluice', async () => {
     await java.signal('SIGKILL')
     await group.write()
     await group.runOn([sluice])

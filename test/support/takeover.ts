@@ -6,6 +6,9 @@ import { startJavaWorker } from './java-connect.ts'
 import { textOf, topicRecords } from './topic-records.ts'
 import { ClusterUnderTest, eventually, type WorkerUnderTest } from './worker-process.ts'
 
+/** For a state or a record to arrive, in ms: seconds on an idle machine. */
+const deadlineMs = 60_000
+
 const mirrorClass = 'org.apache.kafka.connect.mirror.MirrorHeartbeatConnector'
 
 interface Part {
@@ -94,6 +97,11 @@ export class TakeOver implements AsyncDisposable {
     }
   }
 
+  /** Consumer groups are named after their connectors, and those of other runs may still wait for dead members. */
+  get sinkName(): string {
+    return `output-${this.cluster.token}`
+  }
+
   topicOf(lines: Lines): string {
     return `${lines.file.split('/').at(-1)}-${this.cluster.token}`
   }
@@ -156,9 +164,14 @@ export class TakeOver implements AsyncDisposable {
   }
 
   async assertAllArrived(): Promise<void> {
-    await eventually(() => this.assertInTopic(this.streamed), 20_000)
-    await eventually(() => this.assertInOutput(), 20_000)
-    await eventually(() => this.assertEvents(), 20_000)
+    try {
+      await eventually(() => this.assertInTopic(this.streamed), deadlineMs)
+      await eventually(() => this.assertInOutput(), deadlineMs)
+      await eventually(() => this.assertEvents(), deadlineMs)
+    } catch (error) {
+      const log = this.cluster.workers.at(-1)?.output.slice(-10_000)
+      throw new Error(`something did not arrive; the worker's log ends with\n${log}`, { cause: error })
+    }
   }
 
   /** Kafka Connect creates connectors, pauses one, stops one, commits offsets. */
@@ -172,16 +185,16 @@ export class TakeOver implements AsyncDisposable {
     await ask(java, 'PUT', '/connectors/changes/config', table.connectorConfig())
     await ask(java, 'PUT', '/connectors/mirror/config', this.mirror())
     await isIn(java, 'streamed', 'RUNNING', 1)
-    await ask(java, 'PUT', '/connectors/output/config', this.sink())
+    await ask(java, 'PUT', `/connectors/${this.sinkName}/config`, this.sink())
     for (const lines of [streamed, paused, stopped]) {
-      await eventually(() => this.assertInTopic(lines), 20_000)
+      await eventually(() => this.assertInTopic(lines), deadlineMs)
     }
-    for (const name of ['paused', 'stopped', 'changes', 'mirror', 'output']) await isIn(java, name, 'RUNNING', 1)
+    for (const name of ['paused', 'stopped', 'changes', 'mirror', this.sinkName]) await isIn(java, name, 'RUNNING', 1)
     await ask(java, 'PUT', '/connectors/paused/pause')
     await ask(java, 'PUT', '/connectors/stopped/stop')
     await isIn(java, 'paused', 'PAUSED', 1)
     await isIn(java, 'stopped', 'STOPPED', 0)
-    await eventually(() => this.assertEvents(), 20_000)
+    await eventually(() => this.assertEvents(), deadlineMs)
     await table.change(20)
     await this.assertAllArrived()
     await hasCommitted(java, 'paused', paused)
@@ -193,7 +206,7 @@ export class TakeOver implements AsyncDisposable {
     const { paused, stopped, born } = this
     await this.#stopAmidWrites()
     const sluice = await this.startSluice()
-    for (const name of ['streamed', 'changes', 'output']) await isIn(sluice, name, 'RUNNING', 1)
+    for (const name of ['streamed', 'changes', this.sinkName]) await isIn(sluice, name, 'RUNNING', 1)
     await isIn(sluice, 'paused', 'PAUSED', 1)
     await isIn(sluice, 'stopped', 'STOPPED', 0)
     assert.deepEqual(withoutMirror(await inventory(sluice)), withoutMirror(this.#before))
@@ -207,7 +220,7 @@ export class TakeOver implements AsyncDisposable {
     // Changes that Kafka Connect shall find.
     await paused.add(5)
     await ask(sluice, 'PUT', '/connectors/paused/resume')
-    await eventually(() => this.assertInTopic(paused), 20_000)
+    await eventually(() => this.assertInTopic(paused), deadlineMs)
     const [first = ''] = stopped.all
     const offsets = [{ partition: { filename: stopped.file }, offset: { position: first.length + 1 } }]
     await ask(sluice, 'PATCH', '/connectors/stopped/offsets', { offsets })
@@ -228,7 +241,7 @@ export class TakeOver implements AsyncDisposable {
     const { paused, stopped, born, table } = this
     await this.#stopAmidWrites()
     const java = await this.startJava()
-    for (const name of ['streamed', 'changes', 'output', 'paused', 'mirror']) await isIn(java, name, 'RUNNING', 1)
+    for (const name of ['streamed', 'changes', this.sinkName, 'paused', 'mirror']) await isIn(java, name, 'RUNNING', 1)
     await isIn(java, 'stopped', 'STOPPED', 0)
     await isIn(java, 'born', 'PAUSED', 0)
     assert.deepEqual(withoutMirror(await inventory(java)), withoutMirror(this.#before))
@@ -243,9 +256,9 @@ export class TakeOver implements AsyncDisposable {
         records.map(({ value }) => textOf(value)),
         [...stopped.all, ...repeated],
       )
-    }, 20_000)
+    }, deadlineMs)
     await ask(java, 'PUT', '/connectors/born/resume')
-    await eventually(() => this.assertInTopic(born), 20_000)
+    await eventually(() => this.assertInTopic(born), deadlineMs)
     await hasCommitted(java, 'born', born)
     await this.assertInTopic(paused)
     assert.deepEqual(complaints(java), [])
@@ -267,11 +280,9 @@ export class TakeOver implements AsyncDisposable {
   async #stopAmidWrites(): Promise<void> {
     const worker = this.cluster.workers.at(-1)
     assert.ok(worker)
-    const writing = Promise.all([this.streamed.add(20), this.table.change(20)])
-    const code = await worker.signal('SIGTERM')
+    const [code] = await Promise.all([worker.signal('SIGTERM'), this.streamed.add(20), this.table.change(20)])
     // The JVM ends with 128 + SIGTERM.
     assert.ok(code === 0 || code === 143, `exit code ${code}: ${worker.output.slice(-2000)}`)
-    await writing
     await Promise.all([this.streamed.add(20), this.table.change(20)])
   }
 
@@ -304,7 +315,7 @@ async function ask(worker: WorkerUnderTest, method: string, path: string, body?:
   await eventually(async () => {
     const answer = await worker.rest(method, path, body)
     assert.ok(answer.status < 300, `${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`)
-  }, 20_000)
+  }, deadlineMs)
 }
 
 /** Waits until connector and tasks are in one state. */
@@ -316,7 +327,7 @@ async function isIn(worker: WorkerUnderTest, connector: string, state: string, t
       Array.from({ length: tasks + 1 }, () => state),
       JSON.stringify(status),
     )
-  }, 20_000)
+  }, deadlineMs)
 }
 
 /** What a take-over must not change, apart from the offsets of what runs on. */
