@@ -1,4 +1,7 @@
-/** Options of a worker under Connect's names, with its defaults; documentation in our own words. */
+/**
+ * Options of a worker under Connect's names, with its defaults; documentation in our own words. The file is long since
+ * it is data: one definition per option, no code to divide.
+ */
 import {
   atLeast,
   between,

@@ -60,7 +60,7 @@ test('every cited statement exists', (t) => {
   const cited = new Set<string>()
   const unknown: string[] = []
   for (const file of globSync(patterns, { cwd: projectRoot })) {
-    if (file.endsWith('statements.test.ts')) continue
+    if (file === join('test', 'unit', 'conformance', 'statements.test.ts')) continue
     for (const number of citedIn(readFileSync(join(projectRoot, file), 'utf8'))) {
       cited.add(number)
       if (!known.has(number)) unknown.push(`${file}: statement ${number}`)
