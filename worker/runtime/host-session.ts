@@ -1,23 +1,20 @@
 /**
  * What runs inside a host, whether that is a thread or this process: answers the main thread's requests, with one
- * task, or with all connector instances.
+ * task, or with all connector instances. What only some hosts need is imported on use: a source task's thread never
+ * loads the sink runner, and validation stays in the host of the connectors.
  */
+import type { RawConfig } from '../api/connector.ts'
 import type { Clock } from '../api/context.ts'
 import { ConnectError } from '../api/errors.ts'
-import { ConfigProviders } from '../config/config-provider.ts'
-import { pluginConfigInfos } from '../config/connector-config.ts'
-import { validateConnector } from '../config/validate-connector.ts'
-import { parseWorkerConfig } from '../config/worker-config.ts'
+import type { ConfigInfos } from '../config/config-infos.ts'
 import type { KafkaClientFactory } from '../kafka/types.ts'
 import { MetricRegistry } from '../metrics/registry.ts'
 import type { PluginRegistry } from '../plugins/registry.ts'
 import { traceOf } from '../util/error-codec.ts'
 import { type Loggers, parseLogLevel, rootNamespace } from '../util/log.ts'
-import { ConnectorInstances } from './connector-instances.ts'
+import type { ConnectorInstances } from './connector-instances.ts'
 import { HostChannel, hostGone, type Port } from './host-channel.ts'
 import type { Handlers, HostCalls, HostEvent, HostInit, MainCalls, TaskSpec } from './host-protocol.ts'
-import { SinkTaskRunner } from './sink-task-runner.ts'
-import { SourceTaskRunner } from './source-task-runner.ts'
 import type { MainServices, RunnerListener, TaskEnvironment } from './task-environment.ts'
 import { SinkTaskMetrics, SourceTaskMetrics, type TaskMetrics } from './task-metrics.ts'
 import { taskName } from './task-options.ts'
@@ -50,9 +47,11 @@ export class HostSession {
   readonly #runtime: HostRuntime
   readonly #channel: HostChannel<MainCalls, HostCalls, never>
   readonly #services: MainServices
-  readonly #connectors: ConnectorInstances
+  #connectors: Promise<ConnectorInstances> | null = null
   readonly #metrics = new MetricRegistry()
   #task: RunningTask | null = null
+  /** A stop that comes while the runner is still being loaded must not be lost. */
+  #stopRequested = false
 
   constructor(port: Port, init: HostInit, runtime: HostRuntime) {
     this.#init = init
@@ -70,14 +69,6 @@ export class HostSession {
         await this.#channel.call('preflight.verify', null)
       },
     }
-    this.#connectors = new ConnectorInstances({
-      registry: runtime.registry,
-      services: this.#services,
-      clock: runtime.clock,
-      metrics: this.#metrics,
-      logger: (connector) => runtime.loggers.logger(`connector.${connector}`, { connector }),
-      tell: (event) => this.#tell(event),
-    })
     for (const [namespace, level] of init.logLevels) this.#setLevel(namespace, level)
   }
 
@@ -89,6 +80,7 @@ export class HostSession {
   /** Nobody listens any more (in-process host only): whatever runs is told to give up. */
   abandon(): void {
     this.#channel.abandon(hostGone('The main thread'))
+    this.#stopRequested = true
     this.#task?.runner.stop(true)
   }
 
@@ -103,7 +95,7 @@ export class HostSession {
   }
 
   #handlers(): Handlers<HostCalls> {
-    const connectors = (): ConnectorInstances => this.#connectors
+    const connectors = (): Promise<ConnectorInstances> => (this.#connectors ??= this.#openConnectors())
     return {
       ping: async () => null,
       'log.level': async ({ namespace, level }) => {
@@ -120,40 +112,64 @@ export class HostSession {
         return null
       },
       'task.stop': async ({ hard }) => {
+        this.#stopRequested = true
         this.#task?.runner.stop(hard)
         await this.#task?.done
         return null
       },
       'connector.start': async ({ connector, epoch, config, target }) => {
-        await connectors().start(connector, epoch, config, target)
+        await (await connectors()).start(connector, epoch, config, target)
         return null
       },
       'connector.transition': async ({ connector, target }) => {
-        await connectors().transition(connector, target)
+        await (await connectors()).transition(connector, target)
         return null
       },
       'connector.stop': async ({ connector }) => {
-        await connectors().stop(connector)
+        await (await connectors()).stop(connector)
         return null
       },
-      'connector.taskConfigs': ({ connector, maxTasks }) => connectors().taskConfigs(connector, maxTasks),
-      'connector.alterSourceOffsets': ({ connector, config, offsets }) =>
-        connectors().alterSourceOffsets(connector, config, offsets),
-      'connector.alterSinkOffsets': ({ connector, config, offsets }) =>
-        connectors().alterSinkOffsets(connector, config, offsets),
-      validate: ({ config }) =>
-        validateConnector({
-          raw: config,
-          plugins: this.#runtime.registry,
-          worker: parseWorkerConfig(this.#init.worker, this.#init.mode),
-          providers: ConfigProviders.fromWorkerConfig(this.#init.worker),
-        }),
+      'connector.taskConfigs': async ({ connector, maxTasks }) =>
+        await (await connectors()).taskConfigs(connector, maxTasks),
+      'connector.alterSourceOffsets': async ({ connector, config, offsets }) =>
+        await (await connectors()).alterSourceOffsets(connector, config, offsets),
+      'connector.alterSinkOffsets': async ({ connector, config, offsets }) =>
+        await (await connectors()).alterSinkOffsets(connector, config, offsets),
+      validate: ({ config }) => this.#validate(config),
       'plugin.config': async ({ name }) => {
         const plugin = this.#runtime.registry.findAny(name)
         if (plugin === null) throw new ConnectError('config', 'CONNECT_PLUGIN_UNKNOWN', `There is no plugin ${name}`)
+        const { pluginConfigInfos } = await import('../config/connector-config.ts')
         return pluginConfigInfos(plugin)
       },
     }
+  }
+
+  async #openConnectors(): Promise<ConnectorInstances> {
+    const { registry, clock, loggers } = this.#runtime
+    const instances = await import('./connector-instances.ts')
+    return new instances.ConnectorInstances({
+      registry,
+      services: this.#services,
+      clock,
+      metrics: this.#metrics,
+      logger: (connector) => loggers.logger(`connector.${connector}`, { connector }),
+      tell: (event) => this.#tell(event),
+    })
+  }
+
+  async #validate(config: RawConfig): Promise<ConfigInfos> {
+    const [{ validateConnector }, { parseWorkerConfig }, { ConfigProviders }] = await Promise.all([
+      import('../config/validate-connector.ts'),
+      import('../config/worker-config.ts'),
+      import('../config/config-provider.ts'),
+    ])
+    return await validateConnector({
+      raw: config,
+      plugins: this.#runtime.registry,
+      worker: parseWorkerConfig(this.#init.worker, this.#init.mode),
+      providers: ConfigProviders.fromWorkerConfig(this.#init.worker),
+    })
   }
 
   /** Resolves when the start has been reported: RUNNING, PAUSED, or FAILED with its trace. */
@@ -179,6 +195,7 @@ export class HostSession {
       this.#tell({ event: 'task.ended', metrics: [] })
       return
     }
+    if (this.#stopRequested) runner.stop(true)
     const done = this.#run(spec, runner, version)
     this.#task = { runner, done }
     void done.then(() => started.resolve())
@@ -226,8 +243,11 @@ export class HostSession {
         'task-version': plugin.version,
       },
     }
-    return plugin.type === 'source'
-      ? new SourceTaskRunner({ env, plugin, spec, listener, metrics: new SourceTaskMetrics(metrics) })
-      : new SinkTaskRunner({ env, plugin, spec, listener, metrics: new SinkTaskMetrics(metrics) })
+    if (plugin.type === 'source') {
+      const { SourceTaskRunner } = await import('./source-task-runner.ts')
+      return new SourceTaskRunner({ env, plugin, spec, listener, metrics: new SourceTaskMetrics(metrics) })
+    }
+    const { SinkTaskRunner } = await import('./sink-task-runner.ts')
+    return new SinkTaskRunner({ env, plugin, spec, listener, metrics: new SinkTaskMetrics(metrics) })
   }
 }

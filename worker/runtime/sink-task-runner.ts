@@ -10,14 +10,15 @@ import { ActiveTopics } from './active-topics.ts'
 import { adminProperties, consumerProperties, producerProperties } from './client-properties.ts'
 import { loadConverters, type TaskConverters } from './converters.ts'
 import { openDeadLetterQueue } from './dead-letter-queue.ts'
-import { LogReporter } from './error-reporters.ts'
+import { openErrorOperator } from './error-operator.ts'
 import type { TaskSpec } from './host-protocol.ts'
-import { ErrorOperator, type ErrorReporter, type RetryPolicy, retryDelayMs, toleranceExceeded } from './retry.ts'
+import { type ErrorOperator, retryDelayMs, toleranceExceeded } from './retry.ts'
 import { RunState } from './run-state.ts'
 import { SinkCommitter } from './sink-committer.ts'
 import { RunnerSinkContext } from './sink-context.ts'
 import { SinkPipeline } from './sink-pipeline.ts'
 import { SinkPositions } from './sink-positions.ts'
+import { endlessRetry, startTask } from './start-task.ts'
 import type { RunnerListener, TaskEnvironment } from './task-environment.ts'
 import type { SinkTaskMetrics } from './task-metrics.ts'
 import { checkTaskCount, parseSinkOptions, subscriptionOf } from './task-options.ts'
@@ -25,8 +26,6 @@ import { LazyTopicProducer } from './topic-producer.ts'
 import { createTransformationChain } from './transformation-chain.ts'
 
 const closeTimeoutMs = 30_000
-/** `put` and `start` are tried again until the task stops; how often is capped so that a recovery is noticed soon. */
-const endlessRetry: RetryPolicy = { timeoutMs: -1, maxDelayMs: 10_000 }
 /** Class name of records that the task itself reported, as Connect has it. */
 const reportedClassName = 'org.apache.kafka.connect.sink.SinkTask'
 
@@ -396,22 +395,7 @@ export class SinkTaskRunner {
     const chain = await createTransformationChain(scope.connector, registry)
     resources.defer(() => chain.close())
     const deadLetters = await openDeadLetterQueue(this.#env, options, this.metrics, this.#state.hard)
-    const log = new LogReporter({
-      id,
-      logger,
-      includeMessages: options['errors.log.include.messages'],
-      counters: this.metrics,
-    })
-    const reporters: ErrorReporter[] = options['errors.log.enable'] ? [log] : []
-    if (deadLetters !== null) reporters.push(deadLetters)
-    const errors = new ErrorOperator({
-      retry: { timeoutMs: options['errors.retry.timeout'], maxDelayMs: options['errors.retry.delay.max.ms'] },
-      tolerance: options['errors.tolerance'] === 'all' ? 'all' : 'none',
-      reporters,
-      counters: this.metrics,
-      clock,
-      random: this.#env.random,
-    })
+    const errors = openErrorOperator({ env: this.#env, options, counters: this.metrics, deadLetters })
     resources.defer(() => errors.close())
     const pipeline = new SinkPipeline({ chain, converters, errors, keepOriginals: deadLetters !== null })
     const consumer = kafka.consumer(consumerProperties(scope, id))
@@ -475,21 +459,14 @@ export class SinkTaskRunner {
   }
 
   async #startTask(context: RunnerSinkContext): Promise<SinkTask<unknown> | null> {
-    const { clock, logger, random } = this.#env
     const config = parseConfig(this.#plugin.config, this.#spec.taskConfig)
-    for (let failures = 1; ; failures++) {
-      const task = (await this.#plugin.createTask()) as SinkTask<unknown>
-      try {
-        await task.start(config, context)
-        return task
-      } catch (error) {
-        if (kindOf(error) !== 'retriable') throw error
-        const delayMs = retryDelayMs(failures, endlessRetry, Infinity, random)
-        logger.warn({ error, delayMs }, 'start failed with a retriable error; the task is started again')
-        await clock.sleep(delayMs, this.#state.soft)
-        if (this.#state.soft.aborted) return null
-      }
-    }
+    return await startTask({
+      create: async () => (await this.#plugin.createTask()) as SinkTask<unknown>,
+      config,
+      context,
+      env: this.#env,
+      soft: this.#state.soft,
+    })
   }
 
   /** As a revocation of everything, then `stop`; every step runs. @returns the first failure, or null */

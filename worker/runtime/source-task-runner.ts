@@ -10,14 +10,15 @@ import type { Admin, Producer } from '../kafka/types.ts'
 import { ActiveTopics } from './active-topics.ts'
 import { adminProperties, producerProperties, transactionalProducerProperties } from './client-properties.ts'
 import { loadConverters, type TaskConverters } from './converters.ts'
-import { LogReporter } from './error-reporters.ts'
+import { openErrorOperator } from './error-operator.ts'
 import type { TaskSpec } from './host-protocol.ts'
 import { OffsetCommitter } from './offset-committer.ts'
 import type { OffsetLayout } from './offset-layout.ts'
-import { ErrorOperator, type RetryPolicy, retryDelayMs } from './retry.ts'
+import { type ErrorOperator, retryDelayMs } from './retry.ts'
 import { deadline, RunState } from './run-state.ts'
 import { SourcePipeline } from './source-pipeline.ts'
 import { SourceTransactions } from './source-transactions.ts'
+import { endlessRetry, startTask } from './start-task.ts'
 import { SubmittedRecords } from './submitted-records.ts'
 import { HostOffsetReader, type RunnerListener, type TaskEnvironment } from './task-environment.ts'
 import type { SourceTaskMetrics } from './task-metrics.ts'
@@ -28,8 +29,6 @@ import { LazyTopicProducer } from './topic-producer.ts'
 import { createTransformationChain, type TransformationChain } from './transformation-chain.ts'
 
 const closeTimeoutMs = 30_000
-/** Retries of `start`, `poll` and sends, whatever `errors.retry.timeout` says about records: until the task stops. */
-const endlessRetry: RetryPolicy = { timeoutMs: -1, maxDelayMs: 10_000 }
 /** A task whose polls never wait would starve timers and sockets of its thread. */
 const maxUninterruptedMs = 20
 
@@ -280,7 +279,7 @@ export class SourceTaskRunner {
     resources.defer(() => chain.close())
     const producer = await this.#openProducer(resources)
     if (producer === null) return null
-    const errors = this.#errorOperator(options)
+    const errors = openErrorOperator({ env: this.#env, options, counters: this.metrics, deadLetters: null })
     resources.defer(() => errors.close())
     const submitted = new SubmittedRecords({
       onDelivered: (count, topic) => this.#onDelivered(count, topic),
@@ -349,22 +348,15 @@ export class SourceTaskRunner {
     commits: SourceCommits,
     resources: AsyncDisposableStack,
   ): Promise<SourceTask<unknown> | null> {
-    const { clock, logger, random } = this.#env
     const config = parseConfig(this.#plugin.config, this.#spec.taskConfig)
     const context = this.#context(producer, commits, resources)
-    for (let failures = 1; ; failures++) {
-      const task = (await this.#plugin.createTask()) as SourceTask<unknown>
-      try {
-        await task.start(config, context)
-        return task
-      } catch (error) {
-        if (kindOf(error) !== 'retriable') throw error
-        const delayMs = retryDelayMs(failures, endlessRetry, Infinity, random)
-        logger.warn({ error, delayMs }, 'start failed with a retriable error; the task is started again')
-        await clock.sleep(delayMs, this.#state.soft)
-        if (this.#state.soft.aborted) return null
-      }
-    }
+    return await startTask({
+      create: async () => (await this.#plugin.createTask()) as SourceTask<unknown>,
+      config,
+      context,
+      env: this.#env,
+      soft: this.#state.soft,
+    })
   }
 
   #context(producer: Producer, commits: SourceCommits, resources: AsyncDisposableStack): SourceTaskContext {
@@ -390,24 +382,6 @@ export class SourceTaskRunner {
       offsets: new HostOffsetReader(id.connector, services, remember),
       transaction: commits.transaction,
     }
-  }
-
-  #errorOperator(options: SourceOptions): ErrorOperator {
-    const { id, logger, clock, random } = this.#env
-    const log = new LogReporter({
-      id,
-      logger,
-      includeMessages: options['errors.log.include.messages'],
-      counters: this.metrics,
-    })
-    return new ErrorOperator({
-      retry: { timeoutMs: options['errors.retry.timeout'], maxDelayMs: options['errors.retry.delay.max.ms'] },
-      tolerance: options['errors.tolerance'] === 'all' ? 'all' : 'none',
-      reporters: options['errors.log.enable'] ? [log] : [],
-      counters: this.metrics,
-      clock,
-      random,
-    })
   }
 
   #pipeline(

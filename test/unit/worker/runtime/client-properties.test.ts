@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import {
+  adminProperties,
+  consumerGroup,
+  consumerProperties,
+  offsetConsumerProperties,
+  offsetProducerProperties,
+  producerProperties,
+  sameCluster,
+  transactionalProducerProperties,
+} from '../../../../worker/runtime/client-properties.ts'
+
+const id = { connector: 'c', task: 3 }
+
+function scope(worker: Record<string, string> = {}, connector: Record<string, string> = {}) {
+  const common = { 'bootstrap.servers': 'k:9092', 'group.id': 'g' }
+  return { worker: { ...common, ...worker }, connector, clusterId: 'id' }
+}
+
+test('1.5: defaults, then the worker by prefix, then the connector by override', () => {
+  assert.equal(producerProperties(scope(), id)['linger.ms'], '5')
+  assert.equal(producerProperties(scope({ 'producer.linger.ms': '7' }), id)['linger.ms'], '7')
+  const both = scope({ 'producer.linger.ms': '7' }, { 'producer.override.linger.ms': '9' })
+  assert.equal(producerProperties(both, id)['linger.ms'], '9')
+  assert.equal(consumerProperties(both, id)['linger.ms'], undefined)
+})
+
+test('1.5: only admin clients inherit what the worker has without a prefix', () => {
+  const given = scope({ 'sasl.mechanism': 'PLAIN', 'producer.sasl.mechanism': 'GSSAPI' })
+  assert.equal(adminProperties(given, 'a')['sasl.mechanism'], 'PLAIN')
+  assert.equal(producerProperties(given, id)['sasl.mechanism'], 'GSSAPI')
+  assert.equal(consumerProperties(given, id)['sasl.mechanism'], undefined)
+  assert.equal(consumerProperties(given, id)['bootstrap.servers'], 'k:9092')
+  assert.equal(offsetProducerProperties(given, id)['sasl.mechanism'], 'PLAIN')
+})
+
+test('5.2, 6.1: client ids, the consumer group and its override', () => {
+  assert.equal(producerProperties(scope(), id)['client.id'], 'connector-producer-c-3')
+  assert.equal(consumerProperties(scope(), id)['client.id'], 'connector-consumer-c-3')
+  assert.equal(consumerGroup(scope(), 'c'), 'connect-c')
+  assert.equal(consumerGroup(scope({}, { 'consumer.override.group.id': 'mine' }), 'c'), 'mine')
+  assert.equal(consumerProperties(scope(), id)['metrics.context.connect.group.id'], 'g')
+})
+
+test('5.5: exactly-once forces idempotence and the transactional id', () => {
+  const given = scope(
+    {},
+    { 'producer.override.enable.idempotence': 'false', 'producer.override.transactional.id': 'x' },
+  )
+  const properties = transactionalProducerProperties(given, id)
+  assert.equal(properties['transactional.id'], 'g-c-3')
+  assert.equal(properties['enable.idempotence'], 'true')
+})
+
+test('5.5: a reader of offsets is read_committed, unless the user chose and exactly-once is off', () => {
+  const chosen = scope({}, { 'consumer.override.isolation.level': 'read_uncommitted' })
+  assert.equal(offsetConsumerProperties(scope(), 'c', false)['isolation.level'], 'read_committed')
+  assert.equal(offsetConsumerProperties(chosen, 'c', false)['isolation.level'], 'read_uncommitted')
+  assert.equal(offsetConsumerProperties(chosen, 'c', true)['isolation.level'], 'read_committed')
+})
+
+test('a producer that was told acks=1 is not idempotent, as with the Java client', () => {
+  assert.equal(producerProperties(scope({ 'producer.acks': '1' }), id)['enable.idempotence'], 'false')
+  assert.equal(producerProperties(scope({ 'producer.acks': '-1' }), id)['enable.idempotence'], 'true')
+})
+
+test('KIP-458: what the policy forbids is refused by name', () => {
+  const given = scope({ 'connector.client.config.override.policy': 'None' }, { 'producer.override.linger.ms': '1' })
+  assert.throws(() => producerProperties(given, id), /producer\.override\.linger\.ms/)
+  assert.throws(() => producerProperties(scope({ 'connector.client.config.override.policy': 'X' }), id), /no policy X/)
+})
+
+test('two sets of properties reach the same cluster only as the same user', () => {
+  const base = { 'bootstrap.servers': 'k:9092' }
+  assert.ok(sameCluster({ ...base, 'linger.ms': '1' }, base))
+  assert.ok(!sameCluster({ ...base, 'sasl.jaas.config': 'x' }, base))
+  assert.ok(!sameCluster(base, { 'bootstrap.servers': 'l:9092' }))
+})
