@@ -38,20 +38,18 @@ export class TopicCollector implements AsyncDisposable {
     this.#loop = this.#run()
   }
 
+  /** Ends the reading and deletes the topics: nobody writes to them any more. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#end.abort()
     await this.#loop.catch(() => undefined)
     await this.#consumer.close()
+    await this.#admin.deleteTopics([...this.topics]).catch(() => undefined)
     await this.#admin.close()
   }
 
   /** Throws what ended the reading, if something did. */
   async check(): Promise<void> {
     await Promise.race([this.#loop, Promise.resolve()])
-  }
-
-  async deleteTopics(): Promise<void> {
-    if (this.topics.size > 0) await this.#admin.deleteTopics([...this.topics])
   }
 
   async #run(): Promise<void> {

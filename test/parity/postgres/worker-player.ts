@@ -372,6 +372,5 @@ export class WorkerPlayer {
     }, timeoutMs).catch(() => undefined)
     await this.#query(`DROP DATABASE IF EXISTS ${db} WITH (FORCE)`, 'postgres')
     await this.#collector[Symbol.asyncDispose]()
-    await this.#collector.deleteTopics().catch(() => undefined)
   }
 }
