@@ -247,7 +247,7 @@ function valueConverter(config: Readonly<Record<string, string>>) {
     return (_: string, bytes: Buffer | null) => ({ schema: Schemas.optionalBytes, value: bytes })
   }
   const converter = new JsonConverter()
-  const raw = { 'schemas.enable': config['value.converter.schemas.enable'] ?? 'true' }
+  const raw = { 'converter.type': 'value', 'schemas.enable': config['value.converter.schemas.enable'] ?? 'true' }
   converter.configure(parseConfig(jsonConverterConfig, raw), 'value')
   return (topic: string, bytes: Buffer | null) => converter.toConnectData(topic, [], bytes)
 }

@@ -2,6 +2,7 @@
 import type { TopicPartition } from '../../../worker/api/topic-partition.ts'
 import { createKafkaClientFactory } from '../../../worker/kafka/client.ts'
 import type { Admin, ClientProperties, ConsumerRecord, Delivery, Producer } from '../../../worker/kafka/types.ts'
+import { until } from './connect-side.ts'
 import type { CaseRecord, SinkCase, TopicPlan } from './corpus.ts'
 import { isJsonObject, type Json, type JsonObject } from './exact-json.ts'
 import type { Normaliser } from './normalise.ts'
@@ -11,17 +12,19 @@ export class KafkaConnections implements AsyncDisposable {
   readonly properties: ClientProperties
   readonly clients = createKafkaClientFactory()
   readonly admin: Admin
-  readonly producer: Producer
 
   constructor(brokers: readonly string[]) {
     this.properties = { 'bootstrap.servers': brokers.join(','), 'client.id': 'sink-cases' }
     this.admin = this.clients.admin(this.properties)
+  }
+
+  /** One per use: a producer that goes on asking for the topics of finished cases has the broker create them anew. */
+  producer(): Producer {
     // Cases with large records exist.
-    this.producer = this.clients.producer({ ...this.properties, 'max.request.size': '20000000', 'linger.ms': '5' })
+    return this.clients.producer({ ...this.properties, 'max.request.size': '20000000', 'linger.ms': '5' })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.producer.close(5000)
     await this.admin.close()
   }
 }
@@ -57,12 +60,15 @@ export class CaseTopics {
   }
 
   async delete(): Promise<void> {
+    // A consumer that is still there would ask for its topics and so have the broker create them anew.
+    const isLeft = async () => (await this.#kafka.admin.groupMembers(this.#group).catch(() => 0)) === 0
+    await until('end of the consumer group', 30_000, isLeft)
     await this.#kafka.admin.deleteTopics(Object.keys(this.#topics))
     await this.#kafka.admin.deleteGroup(this.#group).catch(() => undefined)
   }
 
   async produce(phase: number): Promise<void> {
-    const { producer } = this.#kafka
+    await using producer = this.#kafka.producer()
     const records = this.#records.filter((record) => record.phase === phase)
     let failure: Error | null = null
     const delivery: Delivery = {
