@@ -9,6 +9,7 @@ import type {
   Worker,
   WorkerListener,
 } from '../runtime/worker-types.ts'
+import { traceOf } from '../util/error-codec.ts'
 import type { ClusterState } from './cluster-state.ts'
 import type { Stages } from './stages.ts'
 import type { StatusStore } from './status-store.ts'
@@ -241,6 +242,9 @@ export class LocalWork implements WorkerListener {
         if (signal.aborted) return
         if (isTooManyTasks(error)) {
           logger.error({ connector, error }, 'the connector asks for more tasks than tasks.max allows')
+          // Tasks that run already go on (statements 57, 60).
+          const version = this.#options.statuses.connector(connector)?.version ?? null
+          this.onConnectorState(connector, 'FAILED', traceOf(error), version)
           return
         }
         const isRotatedKey = error instanceof RequestError && error.status === 403

@@ -137,14 +137,14 @@ export class KafkaStatusStore implements StatusStore {
 
   #enqueue(outgoing: Outgoing): void {
     this.#queue.push(outgoing)
-    this.#pump ??= this.#drain().finally(() => {
-      this.#pump = null
-    })
+    this.#pump ??= this.#drain()
   }
 
   async #drain(): Promise<void> {
     // Whatever is put during this turn of the event loop leaves with the first batch.
     await Promise.resolve()
+    // The pump ends in the turn that sees the queue empty: what is put a turn later starts one of its own.
+    using _ended = { [Symbol.dispose]: () => void (this.#pump = null) }
     while (this.#queue.length > 0) {
       const batch = this.#queue
       this.#queue = []

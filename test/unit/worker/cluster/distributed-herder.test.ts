@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { NotFoundError, NotLeaderError, RequestError } from '../../../../worker/api/errors.ts'
+import { ConnectError, NotFoundError, NotLeaderError, RequestError } from '../../../../worker/api/errors.ts'
 import { FakeCluster } from './fake-cluster.ts'
 
 async function eventually(check: () => void | Promise<void>, timeoutMs = 5_000): Promise<void> {
@@ -281,6 +281,27 @@ test('task configs of a deleted connector never come back with its name (stateme
     const values = Array.from(worker.runningTasks.values(), (task) => task.start.taskConfig['value'])
     assert.deepEqual(values, ['new', 'new'])
   })
+})
+
+test('too many tasks fail the connector; those that run go on (statements 57, 60)', async () => {
+  await using cluster = new FakeCluster()
+  const { herder, worker } = await cluster.add()
+  await put(cluster, 'a', { 'tasks.max': '2' })
+  await eventually(() => assert.equal(worker.runningTasks.size, 2))
+  worker.taskConfigs = async () => {
+    throw new ConnectError('fatal', 'CONNECT_TASKS_MAX', 'The connector a has generated 3 tasks')
+  }
+  await put(cluster, 'a', { 'tasks.max': '1' })
+  await eventually(async () => {
+    const { connector, tasks } = await herder.connectorStatus('a')
+    assert.equal(connector.state, 'FAILED')
+    assert.match(connector.trace ?? '', /generated 3 tasks/)
+    assert.deepEqual(
+      tasks.map((task) => task.state),
+      ['RUNNING', 'RUNNING'],
+    )
+  })
+  assert.equal(worker.runningTasks.size, 2)
 })
 
 test('cluster-wide log levels reach every worker, once it runs (statements 93, 150, 151)', async () => {
