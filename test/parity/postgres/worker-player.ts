@@ -28,9 +28,10 @@ interface Counts {
 
 const connectorClass = 'io.debezium.connector.postgresql.PostgresConnector'
 /** Longest silence of a step that still waits for records; silence at the end of a case. */
-const stepSilenceMs = 8000
+const stepSilenceMs = 15_000
 const endSilenceMs = 1200
 const timeoutMs = 30_000
+const recorderPauseMs = 1000
 const pause = (ms = 30) => new Promise((resolve) => setTimeout(resolve, ms))
 
 /** Steps that lead to no records by themselves. */
@@ -269,6 +270,7 @@ export class WorkerPlayer {
       case 'restart': {
         const pid = this.#streams ? await this.#slotPid() : null
         await this.#rest('POST', `${this.#path}/restart?includeTasks=true&onlyFailed=false`)
+        await pause(recorderPauseMs)
         await this.#waitRunning(pid)
         break
       }
@@ -293,6 +295,8 @@ export class WorkerPlayer {
       case 'updateConfig': {
         const pid = this.#streams && step.action === 'updateConfig' ? await this.#slotPid() : null
         await this.#putConfig(step.set ?? {})
+        // The recorder's pause: until the worker has taken note, the status is that of the configuration before.
+        await pause(recorderPauseMs)
         if (step.streams !== undefined) this.#streams = step.streams
         if (step.wait !== false) await this.#waitRunning(pid)
         break
