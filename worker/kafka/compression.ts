@@ -1,5 +1,5 @@
 /**
- * Codecs of record batches. gzip and zstd come with Node; snappy and lz4 are optional peers, loaded when the first
+ * Codecs of record batches. gzip and zstd come with Node; snappy and lz4 are optional dependencies, loaded when the first
  * batch needs them. Snappy is framed as Kafka's Java client frames it (xerial), lz4 as LZ4 frames.
  */
 import { createRequire } from 'node:module'
