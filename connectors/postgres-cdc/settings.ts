@@ -31,6 +31,9 @@ function requireText(
   return value
 }
 
+/** Larger polls gain nothing and keep that many more records alive at a time; `max.batch.size` is an upper bound. */
+const mostBatchRecords = 2_048
+
 export function connectionOptions(config: PostgresConfig, connectTimeoutMs = 60_000): ConnectionOptions {
   return {
     host: requireText(config, 'database.hostname'),
@@ -246,7 +249,7 @@ export function settingsOf(config: PostgresConfig, raw: RawConfig, task: number,
     notifications: notificationSettings(config),
     heartbeatMs: driver && heartbeatMs === 0 && !metadata ? driverHeartbeatMs : heartbeatMs,
     heartbeatQuery: config['heartbeat.action.query'],
-    batchRecords: config['max.batch.size'],
+    batchRecords: Math.min(config['max.batch.size'], mostBatchRecords),
     queueMessages: config['max.queue.size'],
     queueBytes: config['max.queue.size.in.bytes'] === 0 ? defaultQueueBytes : config['max.queue.size.in.bytes'],
     pollIntervalMs: Math.min(config['poll.interval.ms'], 5000),

@@ -37,7 +37,7 @@ interface TopicQueues {
 /** Smallest storage of a batch; it doubles up to `batch.size`. */
 const INITIAL_BATCH_BYTES = 8 * 1024
 /** Bytes of idle storage that are kept for reuse. */
-const POOL_BYTES = 4 * 1024 * 1024
+const POOL_BYTES = 2 * 1024 * 1024
 
 export class Accumulator {
   readonly #config: ProducerConfig

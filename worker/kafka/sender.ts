@@ -21,8 +21,8 @@ import { NO_PRODUCER, type ProducerState } from './record-batch-builder.ts'
 import type { TransactionManager } from './transaction-manager.ts'
 
 /** Batches of `batch.size` that may wait while hardly anything is under way, and the bytes that may in any case. */
-const IDLE_BATCHES = 4
-const IDLE_BYTES = 4 * 1024 * 1024
+const IDLE_BATCHES = 2
+const IDLE_BYTES = 2 * 1024 * 1024
 
 export interface SenderParts {
   readonly cluster: Cluster
