@@ -46,6 +46,8 @@ export interface ClusterLoopOptions {
  */
 const farewellTimeoutMs = 2_000
 const rejoinBackoffMs = 250
+/** What the leader gives the status topic before it removes stale statuses from what it knows. */
+const statusReadTimeoutMs = 2_000
 const syncAttempts = 5
 
 /**
@@ -277,7 +279,7 @@ export class ClusterLoop {
     this.#isSettled = true
     this.#syncAttemptsLeft = syncAttempts
     logger.info({ offset: membership.offset }, 'Finished starting connectors and tasks')
-    if (membership.isLeader) this.#forgetDeleted()
+    if (membership.isLeader) await this.#forgetDeleted()
     if (membership.revoked.size > 0) {
       // What was given up here is dealt out in a second round.
       this.#needsRejoin = true
@@ -352,9 +354,19 @@ export class ClusterLoop {
     return key.createdMs + sessionKeys.ttlMs
   }
 
-  /** Statuses of connectors and tasks that are no longer configured. */
-  #forgetDeleted(): void {
-    const { configs, statuses } = this.#options
+  /**
+   * Removes the statuses of connectors and tasks that are no longer configured. The log is read to its end first: a
+   * status that is not known yet would be left over for ever, as the UNASSIGNED of a task that has just been stopped.
+   */
+  async #forgetDeleted(): Promise<void> {
+    const { configs, statuses, logger } = this.#options
+    try {
+      const limit = AbortSignal.timeout(statusReadTimeoutMs)
+      await statuses.flush(limit)
+      await statuses.readToEnd(limit)
+    } catch (error) {
+      logger.warn({ error: toError(error) }, 'cannot read the status topic to its end; stale statuses may be left over')
+    }
     const state: ClusterState = configs.snapshot()
     const gone = { state: 'DESTROYED', trace: null, version: null, workerId: '', generation: 0 } as const
     for (const connector of statuses.connectors()) {

@@ -1,6 +1,7 @@
 import type { Clock, Logger } from '../api/context.ts'
 import { kindOf, toError } from '../api/errors.ts'
 import type { TopicLog, TopicLogFactory, TopicLogOptions } from '../kafka/types.ts'
+import { withAbort } from '../kafka/waiting.ts'
 import type { TaskId } from '../runtime/worker-types.ts'
 import { type ActiveTopic, encodeStatus, encodeTopic, type Status, StatusTable, statusKeys } from './status-format.ts'
 
@@ -24,6 +25,8 @@ export interface StatusStore extends AsyncDisposable {
   deleteTopic(topic: ActiveTopic): void
   /** Waits for what was put before the call. */
   flush(signal?: AbortSignal): Promise<void>
+  /** Waits until reads know what anybody had written before the call. @throws RetriableError when `signal` aborts first */
+  readToEnd(signal?: AbortSignal): Promise<void>
   close(): Promise<void>
 }
 
@@ -107,16 +110,17 @@ export class KafkaStatusStore implements StatusStore {
   }
 
   async flush(signal?: AbortSignal): Promise<void> {
-    while (this.#pump !== null) {
-      signal?.throwIfAborted()
-      await this.#pump
-    }
+    while (this.#pump !== null) await withAbort(this.#pump, signal, 'write statuses')
   }
 
   async close(): Promise<void> {
     this.#closing.abort()
     await this.#pump
     await this.#log.close()
+  }
+
+  readToEnd(signal?: AbortSignal): Promise<void> {
+    return this.#log.readToEnd(signal)
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -228,6 +232,10 @@ export class MemoryStatusStore implements StatusStore {
 
   async flush(): Promise<void> {
     // Every write is done when it returns.
+  }
+
+  async readToEnd(): Promise<void> {
+    // Nobody else writes.
   }
 
   async close(): Promise<void> {
