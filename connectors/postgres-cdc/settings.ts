@@ -167,7 +167,7 @@ function streamParameters(text: string | null): Readonly<Record<string, string>>
   )
 }
 
-const defaultQueueBytes = 2 * 1024 * 1024
+const defaultQueueBytes = 1024 * 1024
 const driverHeartbeatMs = 600_000
 
 /** Everything a session needs, in the units and types it needs. */

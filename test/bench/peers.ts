@@ -36,6 +36,8 @@ export async function startPeer(
   const child = spawn(command.executable, [...command.args, file], {
     stdio: ['ignore', log, log],
     cwd: projectRoot,
+    // As the image sets it, for either peer.
+    env: { ...process.env, MALLOC_ARENA_MAX: '2' },
   })
   const url = `http://127.0.0.1:${port}`
   await waitFor(

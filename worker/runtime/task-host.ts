@@ -37,10 +37,10 @@ const threadEntry = new URL(`./host-thread${import.meta.url.endsWith('.ts') ? '.
 /**
  * Limits in MiB. A batch dies as a whole, so a small young generation is as cheap to collect as a large one, and V8
  * would otherwise let it grow to 128 per thread. The limit of the old generation also sets how much garbage V8 lets
- * gather before it collects there: under 1024 about 1.6 times what lives, at its own default of 4096 four times. A
+ * gather before it collects there: a smaller limit keeps it closer to what lives; at its own default of 4096 it is four times that. A
  * task that needs more loses its thread and FAILS, and nothing else; buffers do not count.
  */
-const resourceLimits = { maxYoungGenerationSizeMb: 3, maxOldGenerationSizeMb: 1024 } as const
+const resourceLimits = { maxYoungGenerationSizeMb: 3, maxOldGenerationSizeMb: 768 } as const
 
 /** One thread per host: a plugin that blocks or dies takes only its own thread with it. */
 export const threadHosts: HostFactory = ({ name, init, handlers, onEvent, onGone }) => {

@@ -287,7 +287,7 @@ export const engineOptions = {
     importance: 'LOW',
     group: engine,
     valid: atLeast(0),
-    doc: 'Bytes that wait to be decoded; 0 is 8 MiB.',
+    doc: 'Bytes that wait to be decoded; 0 is 1 MiB.',
   },
   'poll.interval.ms': {
     type: 'LONG',
