@@ -214,8 +214,8 @@ export class Normaliser {
       const number = big(v)
       if (name === 'ts_us') return clock || number === null ? '<set>' : new Token(['ts', number])
       if (name === 'ts_ms' && us !== null) return number === us / 1000n ? '<ts_us/1000>' : '<not ts_us/1000>'
-      // The nanoseconds of a clock are whole microseconds once in a thousand times.
-      if (name === 'ts_ns' && clock) return '<set>'
+      // Read off a clock: whole microseconds once in a thousand times.
+      if (name === 'ts_ns' && snapshot === 'incremental') return '<not ts_us*1000>'
       if (name === 'ts_ns' && us !== null) return number === us * 1000n ? '<ts_us*1000>' : '<not ts_us*1000>'
       if (['ts_ms', 'ts_ns', 'xmin'].includes(name)) return '<set>'
       if (name === 'txId' && number !== null) return new Token(['tx', number])
