@@ -57,7 +57,8 @@ export class BrokerNode {
     const connection = this.#connection(lane)
     // Without SASL kafkajs never calls a connection authenticated; with it, not when KIP-368 asks for a new login.
     // Not `isConnected()`: kafkajs counts a connection that is being closed as connected.
-    const open = connection.connectionStatus === 'connected'
+    // Connected is not yet ready: which versions the broker speaks is asked over the new connection first.
+    const open = connection.connectionStatus === 'connected' && this.#broker.versions !== null
     return open && (this.#broker.connectionPool.sasl === null || connection.isAuthenticated())
   }
 
@@ -124,9 +125,13 @@ export class BrokerNode {
 
   /**
    * Highest version of an API that both sides speak.
-   * @throws ConnectError `CONNECT_KAFKA_VERSION`
+   * @throws ConnectError `CONNECT_KAFKA_VERSION`; RetriableError before the first connection
    */
   version(apiKey: number, apiName: string, least: number, most: number): number {
+    // Not known is not the same as not offered: a connection is still being opened.
+    if (this.#broker.versions === null) {
+      throw new RetriableError('CONNECT_KAFKA_UNREACHABLE', `The versions that ${this.address} speaks are not known yet`)
+    }
     const range = this.versions[apiKey]
     const version = Math.min(most, range?.maxVersion ?? -1)
     if (range === undefined || version < least || version < range.minVersion) {
