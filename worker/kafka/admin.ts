@@ -14,12 +14,17 @@ import type { Admin, ClientProperties, NewTopic, OffsetSpec, TopicDescription } 
 import { withAbort } from './waiting.ts'
 
 const TOPIC_RESOURCE = 2
+/** How long a topic just created is waited for, and how often a broker is asked for it. */
+const CREATED_TOPIC_WAIT_MS = 5_000
+const CREATED_TOPIC_POLL_MS = 10
 
 export class KafkaAdmin implements Admin {
   readonly #cluster: Cluster
   readonly #timeoutMs: number
+  readonly #clock: Clock
 
   constructor(properties: ClientProperties, clock: Clock, log: Logger | null) {
+    this.#clock = clock
     const reader = new PropertyReader(properties)
     const config = readConnectionConfig(reader, { apiTimeoutMs: 60_000 })
     reader.logIgnored(log)
@@ -36,7 +41,7 @@ export class KafkaAdmin implements Admin {
 
   async createTopic(topic: NewTopic, signal?: AbortSignal): Promise<boolean> {
     const what = `create topic ${topic.topic}`
-    return this.#retry(what, signal, async () => {
+    const created = await this.#retry(what, signal, async () => {
       const controller = await this.#cluster.controller(signal)
       const request = createTopicRequest(topic, this.#cluster.config.requestTimeoutMs)
       const [result] = await withAbort(controller.send(request), signal, what)
@@ -45,6 +50,25 @@ export class KafkaAdmin implements Admin {
       if (error !== 0) throw brokerError(error, what, { topic: topic.topic }, result?.message ?? null)
       return true
     })
+    if (created) await this.#seen(topic.topic, signal)
+    return created
+  }
+
+  /**
+   * Waits until a broker knows a topic that the controller has just created: brokers learn of it a moment later, and
+   * whoever uses it at once would be told that it does not exist. Bounded: the topic exists, whoever sees it.
+   */
+  async #seen(topic: string, signal?: AbortSignal): Promise<void> {
+    const deadline = this.#clock.monotonicMs() + CREATED_TOPIC_WAIT_MS
+    // An error (say, the right to create without the right to describe) is for the one who uses the topic.
+    const unseen = () =>
+      this.describeTopic(topic, signal).then(
+        (seen) => seen === null,
+        () => false,
+      )
+    while ((await unseen()) && this.#clock.monotonicMs() < deadline && signal?.aborted !== true) {
+      await this.#clock.sleep(CREATED_TOPIC_POLL_MS, signal)
+    }
   }
 
   async deleteTopics(topics: readonly string[], signal?: AbortSignal): Promise<void> {

@@ -130,7 +130,10 @@ export class BrokerNode {
   version(apiKey: number, apiName: string, least: number, most: number): number {
     // Not known is not the same as not offered: a connection is still being opened.
     if (this.#broker.versions === null) {
-      throw new RetriableError('CONNECT_KAFKA_UNREACHABLE', `The versions that ${this.address} speaks are not known yet`)
+      throw new RetriableError(
+        'CONNECT_KAFKA_UNREACHABLE',
+        `The versions that ${this.address} speaks are not known yet`,
+      )
     }
     const range = this.versions[apiKey]
     const version = Math.min(most, range?.maxVersion ?? -1)
