@@ -3,6 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { ObjectCannedACL, PutObjectCommandInput, S3ClientConfig, ServerSideEncryption } from '@aws-sdk/client-s3'
 import type { Password } from '../../worker/api/config.ts'
 import { ConnectError, defineErrorCodes, type ErrorCode, RetriableError } from '../../worker/api/errors.ts'
+import { type AwsKeys, sdkCredentials } from './aws-credentials.ts'
+import { awsFailureOf, isTransientName, isTransientStatus } from './aws-errors.ts'
 
 /** Where and as whom to talk to an S3 server, and how often to try. */
 export interface S3ClientOptions {
@@ -12,11 +14,7 @@ export interface S3ClientOptions {
   readonly pathStyle: boolean
   readonly accelerate: boolean
   /** Null: the SDK's default chain (environment, shared files, web identity, instance role). */
-  readonly credentials: {
-    readonly id: string
-    readonly secret: Password
-    readonly sessionToken: Password | null
-  } | null
+  readonly credentials: AwsKeys | null
   /** Attempts of one request, at least one is made. The SDK's own retries are off: one layer retries. */
   readonly attempts: number
   /** First back-off in ms; doubles with full jitter, at most a day. */
@@ -112,43 +110,19 @@ export const s3ErrorCodes = defineErrorCodes({
   },
 })
 
-/** What is worth knowing of any error that the SDK throws. */
-interface SdkFailure {
-  readonly name: string
-  readonly status: number | null
-}
-
-/** Names that mean "later", whatever the status. */
+/** Names of S3 that mean "later", beside those of every service. */
 const retriableNames: ReadonlySet<string> = new Set([
   'RequestTimeout',
   'RequestTimeoutException',
-  'TimeoutError',
   'SlowDown',
   'Throttling',
-  'ThrottlingException',
   'TooManyRequests',
   'TooManyRequestsException',
   'ServiceUnavailable',
   'InternalError',
   'OperationAborted',
   'ConditionalRequestConflict',
-  // The SDK takes fresh credentials, or corrects its clock, before the next attempt.
   'ExpiredToken',
-  'ExpiredTokenException',
-  'RequestTimeTooSkewed',
-])
-
-/** System errors of the connection: nothing is known about the fate of the request. */
-const networkCodes: ReadonlySet<string> = new Set([
-  'ECONNRESET',
-  'ECONNREFUSED',
-  'ECONNABORTED',
-  'EPIPE',
-  'ETIMEDOUT',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENOTFOUND',
-  'EAI_AGAIN',
 ])
 
 const missingNames: ReadonlySet<string> = new Set(['NoSuchUpload', 'NoSuchKey', 'NoSuchBucket', 'NotFound'])
@@ -161,24 +135,14 @@ const deniedNames: ReadonlySet<string> = new Set([
 
 /** Kind of an S3 failure, decided by error name, then system error code, then HTTP status. */
 export function classifyS3Error(error: unknown): { readonly code: ErrorCode; readonly retriable: boolean } {
-  const { name, status } = describeFailure(error)
+  const { name, status } = awsFailureOf(error)
   if (name === 'PreconditionFailed' || status === 412)
     return { code: 'CONNECT_S3_PRECONDITION_FAILED', retriable: false }
-  if (retriableNames.has(name) || networkCodes.has(name)) return { code: 'CONNECT_S3_UNAVAILABLE', retriable: true }
+  if (retriableNames.has(name) || isTransientName(name)) return { code: 'CONNECT_S3_UNAVAILABLE', retriable: true }
   if (missingNames.has(name) || status === 404) return { code: 'CONNECT_S3_NOT_FOUND', retriable: false }
   if (deniedNames.has(name) || status === 401 || status === 403) return { code: 'CONNECT_S3_DENIED', retriable: false }
-  if (status === 408 || status === 429 || (status !== null && status >= 500 && status !== 501)) {
-    return { code: 'CONNECT_S3_UNAVAILABLE', retriable: true }
-  }
+  if (isTransientStatus(status)) return { code: 'CONNECT_S3_UNAVAILABLE', retriable: true }
   return { code: 'CONNECT_S3_REJECTED', retriable: false }
-}
-
-function describeFailure(error: unknown): SdkFailure {
-  if (!(error instanceof Error)) return { name: 'unknown', status: null }
-  const { $metadata, code } = error as { $metadata?: { httpStatusCode?: number }; code?: unknown }
-  const status = $metadata?.httpStatusCode ?? null
-  // Node's socket errors are plain Errors with a code; the SDK's carry their AWS name.
-  return { name: typeof code === 'string' && networkCodes.has(code) ? code : error.name, status }
 }
 
 /** Loads the SDK and makes a client. Call it in `start`, `close` it in `stop`. */
@@ -194,14 +158,7 @@ export async function openObjectStore(options: S3ClientOptions): Promise<ObjectS
   }
   if (options.endpoint !== null) config.endpoint = options.endpoint
   if (options.accelerate) config.useAccelerateEndpoint = true
-  if (options.credentials !== null) {
-    const { id, secret, sessionToken } = options.credentials
-    config.credentials = {
-      accessKeyId: id,
-      secretAccessKey: secret.reveal(),
-      ...(sessionToken === null ? {} : { sessionToken: sessionToken.reveal() }),
-    }
-  }
+  if (options.credentials !== null) config.credentials = sdkCredentials(options.credentials)
   return new SdkObjectStore(sdk, new sdk.S3Client(config), options)
 }
 
@@ -365,7 +322,7 @@ function wrap(
 ): ConnectError {
   if (error instanceof ConnectError) return error
   const { code, retriable, operation, at, attempt } = failed
-  const { name, status } = describeFailure(error)
+  const { name, status } = awsFailureOf(error)
   const detail = error instanceof Error && error.message !== '' ? error.message : name
   const message = `S3 ${operation} of ${at.bucket}/${at.key} failed after ${attempt} attempt(s): ${name}: ${detail}`
   const options = { cause: error, context: { operation, bucket: at.bucket, key: at.key, error: name, status } }

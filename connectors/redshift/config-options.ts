@@ -6,6 +6,7 @@ import {
   nonEmptyString,
   oneOfIgnoringCase,
 } from '../../worker/api/config.ts'
+import { awsCredentialOptions } from '../common/aws-credentials.ts'
 
 const aws = 'AWS'
 const target = 'Target'
@@ -22,27 +23,7 @@ export const redshiftSinkOptions = defineConfig({
     valid: nonEmptyString,
     doc: 'Region of the Data API, of the manifests and, unless a message says otherwise, of the files.',
   },
-  'aws.access.key.id': {
-    type: 'STRING',
-    default: '',
-    importance: 'HIGH',
-    group: aws,
-    doc: 'Access key; empty uses the default chain.',
-  },
-  'aws.secret.access.key': {
-    type: 'PASSWORD',
-    default: null,
-    importance: 'HIGH',
-    group: aws,
-    doc: 'Secret key; null uses the default chain.',
-  },
-  'aws.session.token': {
-    type: 'PASSWORD',
-    default: null,
-    importance: 'LOW',
-    group: aws,
-    doc: 'Session token of temporary credentials.',
-  },
+  ...awsCredentialOptions,
   'redshift.data.endpoint': {
     type: 'STRING',
     default: '',

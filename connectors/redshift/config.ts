@@ -1,4 +1,5 @@
 import type { ConfigProblem } from '../../worker/api/errors.ts'
+import { checkAwsCredentials } from '../common/aws-credentials.ts'
 import { type RedshiftSinkConfig, redshiftSinkOptions } from './config-options.ts'
 
 export type { RedshiftSinkConfig } from './config-options.ts'
@@ -24,11 +25,7 @@ function checkTarget(config: RedshiftSinkConfig): ConfigProblem[] {
       problems.push({ option: 'redshift.db.user', message: 'must not be set together with redshift.secret.arn' })
     }
   }
-  const hasId = config['aws.access.key.id'] !== ''
-  if (hasId !== (config['aws.secret.access.key'] !== null)) {
-    const message = 'aws.access.key.id and aws.secret.access.key must be set together, or neither'
-    problems.push({ option: hasId ? 'aws.secret.access.key' : 'aws.access.key.id', message })
-  }
+  problems.push(...checkAwsCredentials(config))
   for (const option of ['redshift.data.endpoint', 's3.endpoint'] as const) {
     if (config[option] !== '' && !URL.canParse(config[option])) problems.push({ option, message: 'is not a URL' })
   }

@@ -1,5 +1,5 @@
 import type { RedshiftDataClientConfig } from '@aws-sdk/client-redshift-data'
-import type { Password } from '../../worker/api/config.ts'
+import { type AwsKeys, sdkCredentials } from '../common/aws-credentials.ts'
 
 /** A submitted statement as the Data API sees it. */
 export interface StatementState {
@@ -26,11 +26,7 @@ export interface DataApiOptions {
   readonly region: string
   /** Null: the service's own. */
   readonly endpoint: string | null
-  readonly credentials: {
-    readonly id: string
-    readonly secret: Password
-    readonly sessionToken: Password | null
-  } | null
+  readonly credentials: AwsKeys | null
   readonly workgroup: string
   readonly cluster: string
   readonly database: string
@@ -43,14 +39,7 @@ export async function openDataApi(options: DataApiOptions): Promise<DataApi> {
   const sdk = await import('@aws-sdk/client-redshift-data')
   const config: RedshiftDataClientConfig = { region: options.region, maxAttempts: 1 }
   if (options.endpoint !== null) config.endpoint = options.endpoint
-  if (options.credentials !== null) {
-    const { id, secret, sessionToken } = options.credentials
-    config.credentials = {
-      accessKeyId: id,
-      secretAccessKey: secret.reveal(),
-      ...(sessionToken === null ? {} : { sessionToken: sessionToken.reveal() }),
-    }
-  }
+  if (options.credentials !== null) config.credentials = sdkCredentials(options.credentials)
   const client = new sdk.RedshiftDataClient(config)
   const place = {
     Database: options.database,

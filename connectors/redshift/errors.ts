@@ -1,4 +1,5 @@
 import { defineErrorCodes } from '../../worker/api/errors.ts'
+import { awsFailureOf, isTransientName, isTransientStatus } from '../common/aws-errors.ts'
 import { s3ErrorCodes } from '../common/s3-client.ts'
 
 export const redshiftErrorCodes = defineErrorCodes({
@@ -47,9 +48,8 @@ export const redshiftErrorCodes = defineErrorCodes({
   ...s3ErrorCodes,
 })
 
-/** Errors of calls to the Data API that may pass, by name. */
+/** Errors of calls to the Data API that may pass, beside those of every service. */
 const transientNames: ReadonlySet<string> = new Set([
-  'ThrottlingException',
   'ActiveStatementsExceededException',
   'ActiveSessionsExceededException',
   'InternalServerException',
@@ -57,30 +57,12 @@ const transientNames: ReadonlySet<string> = new Set([
   'ExecuteStatementException',
   'BatchExecuteStatementException',
   'QueryTimeoutException',
-  'TimeoutError',
-  'ExpiredTokenException',
-  'RequestTimeTooSkewed',
-])
-
-const networkCodes: ReadonlySet<string> = new Set([
-  'ECONNRESET',
-  'ECONNREFUSED',
-  'ECONNABORTED',
-  'EPIPE',
-  'ETIMEDOUT',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENOTFOUND',
-  'EAI_AGAIN',
 ])
 
 /** Whether a failed call to the Data API may be repeated with the same token. */
 export function isTransientCall(error: unknown): boolean {
-  if (!(error instanceof Error)) return false
-  const { $metadata, code } = error as { $metadata?: { httpStatusCode?: number }; code?: unknown }
-  if (transientNames.has(error.name) || (typeof code === 'string' && networkCodes.has(code))) return true
-  const status = $metadata?.httpStatusCode ?? null
-  return status !== null && (status >= 500 || status === 429)
+  const { name, status } = awsFailureOf(error)
+  return transientNames.has(name) || isTransientName(name) || isTransientStatus(status)
 }
 
 /** What the failure of a statement calls for. */

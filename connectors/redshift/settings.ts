@@ -1,3 +1,4 @@
+import { awsKeysOf } from '../common/aws-credentials.ts'
 import type { S3ClientOptions } from '../common/s3-client.ts'
 import type { RedshiftSinkConfig } from './config-options.ts'
 import type { RunnerOptions } from './copy-runner.ts'
@@ -7,12 +8,6 @@ import type { TablesOptions } from './tables.ts'
 
 /** Options of the parts of a task, from its config. */
 
-function credentials(config: RedshiftSinkConfig): S3ClientOptions['credentials'] {
-  const id = config['aws.access.key.id']
-  const secret = config['aws.secret.access.key']
-  return id === '' || secret === null ? null : { id, secret, sessionToken: config['aws.session.token'] }
-}
-
 export function storeOptions(config: RedshiftSinkConfig): S3ClientOptions {
   const endpoint = config['s3.endpoint']
   return {
@@ -20,7 +15,7 @@ export function storeOptions(config: RedshiftSinkConfig): S3ClientOptions {
     endpoint: endpoint === '' ? null : endpoint,
     pathStyle: endpoint !== '',
     accelerate: false,
-    credentials: credentials(config),
+    credentials: awsKeysOf(config),
     attempts: config['max.retries'] + 1,
     backoffMs: Math.min(config['retry.backoff.ms'], 1000),
     checksums: 'WHEN_REQUIRED',
@@ -33,7 +28,7 @@ export function apiOptions(config: RedshiftSinkConfig): DataApiOptions {
   return {
     region: config['aws.region'],
     endpoint: endpoint === '' ? null : endpoint,
-    credentials: credentials(config),
+    credentials: awsKeysOf(config),
     workgroup: config['redshift.workgroup.name'],
     cluster: config['redshift.cluster.identifier'],
     database: config['redshift.database'],

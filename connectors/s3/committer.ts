@@ -1,9 +1,8 @@
 import type { Logger } from '../../worker/api/context.ts'
 import { toError } from '../../worker/api/errors.ts'
-import type { FileRole } from '../common/metadata-message.ts'
 import type { ObjectAddress, ObjectStore } from '../common/s3-client.ts'
+import type { CommittedRole } from './committed-files.ts'
 import type { MetadataTopic } from './metadata-topic.ts'
-import type { CompletedObject } from './object-upload.ts'
 import type { OpenFile } from './open-file.ts'
 
 export interface Tagging {
@@ -87,15 +86,4 @@ export class Commit {
       logger.warn({ key: at.key, error: toError(error).message }, 'object is committed but could not be tagged')
     }
   }
-}
-
-export interface CommittedRole {
-  readonly role: FileRole
-  readonly object: CompletedObject
-}
-
-/** What the metadata topic tells about one directory of a commit. */
-export interface CommittedFiles {
-  readonly file: OpenFile
-  readonly objects: readonly CommittedRole[]
 }

@@ -1,4 +1,5 @@
 import type { ConfigProblem } from '../../worker/api/errors.ts'
+import { checkAwsCredentials } from '../common/aws-credentials.ts'
 import type { S3SinkConfig } from './config-options.ts'
 
 export type FormatName = 'json' | 'bytearray'
@@ -211,12 +212,7 @@ function checkAws(config: S3SinkConfig): ConfigProblem[] {
     const message = 's3.wan.mode does not work with path-style access: set s3.path.style.access.enabled=false'
     problems.push({ option: 's3.wan.mode', message }, { option: 's3.path.style.access.enabled', message })
   }
-  const hasId = config['aws.access.key.id'] !== ''
-  const hasSecret = config['aws.secret.access.key'] !== null && config['aws.secret.access.key'].reveal() !== ''
-  if (hasId !== hasSecret) {
-    const message = 'aws.access.key.id and aws.secret.access.key must be set together, or neither'
-    problems.push({ option: hasId ? 'aws.secret.access.key' : 'aws.access.key.id', message })
-  }
+  problems.push(...checkAwsCredentials(config))
   for (const pair of config['s3.object.tagging.key.value.pairs']) {
     if (!/^[^:]+:[^:]*$/.test(pair)) {
       problems.push({ option: 's3.object.tagging.key.value.pairs', message: `'${pair}' is not of the form name:value` })

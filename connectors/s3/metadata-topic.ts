@@ -9,7 +9,7 @@ import {
   messageId,
   metadataHeaders,
 } from '../common/metadata-message.ts'
-import type { CommittedFiles, CommittedRole } from './committer.ts'
+import type { CommittedFiles, CommittedRole } from './committed-files.ts'
 import type { OpenFile } from './open-file.ts'
 
 export interface MetadataTopicOptions {

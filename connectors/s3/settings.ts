@@ -1,5 +1,6 @@
 import { ConfigError, ConnectError } from '../../worker/api/errors.ts'
 import type { SinkTaskContext } from '../../worker/api/task.ts'
+import { awsKeysOf } from '../common/aws-credentials.ts'
 import type { FileRole } from '../common/metadata-message.ts'
 import type { ObjectStore, S3ClientOptions, WriteOptions } from '../common/s3-client.ts'
 import { Committer, type Tagging } from './committer.ts'
@@ -22,14 +23,12 @@ const defaultInitialBytes = 16_384
 
 /** How to reach the server. @throws ConfigError when store.url is no URL */
 export function clientOptions(config: S3SinkConfig): S3ClientOptions {
-  const id = config['aws.access.key.id']
-  const secret = config['aws.secret.access.key']
   return {
     region: config['s3.region'],
     endpoint: endpointOf(config['store.url']),
     pathStyle: config['s3.path.style.access.enabled'],
     accelerate: config['s3.wan.mode'],
-    credentials: id === '' || secret === null ? null : { id, secret, sessionToken: config['aws.session.token'] },
+    credentials: awsKeysOf(config),
     attempts: Math.max(1, config['s3.part.retries']),
     backoffMs: config['s3.retry.backoff.ms'],
     checksums: config['s3.checksum.mode'].toLowerCase() === 'when_supported' ? 'WHEN_SUPPORTED' : 'WHEN_REQUIRED',

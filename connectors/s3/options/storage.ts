@@ -1,0 +1,75 @@
+import { atLeast, type ConfigKeys, nonEmptyString } from '../../../worker/api/config.ts'
+
+const group = 'Storage'
+
+/** Where objects go: server, keys, pauses after failures. */
+export const storageOptions = {
+  'storage.class': {
+    type: 'CLASS',
+    importance: 'HIGH',
+    group,
+    doc: 'Always `io.confluent.connect.s3.storage.S3Storage`.',
+  },
+  'store.url': {
+    type: 'STRING',
+    default: null,
+    importance: 'LOW',
+    group,
+    doc: 'Endpoint of an S3-compatible server; without a scheme, https is taken.',
+  },
+  'topics.dir': {
+    type: 'STRING',
+    default: 'topics',
+    importance: 'HIGH',
+    group,
+    doc: 'First part of every key; empty leaves it out.',
+  },
+  'directory.delim': {
+    type: 'STRING',
+    default: '/',
+    importance: 'MEDIUM',
+    group,
+    valid: nonEmptyString,
+    doc: 'Delimiter of directories in keys.',
+  },
+  'file.delim': {
+    type: 'STRING',
+    default: '+',
+    importance: 'MEDIUM',
+    group,
+    valid: nonEmptyString,
+    doc: 'Delimiter inside file names.',
+  },
+  'filename.offset.zero.pad.width': {
+    type: 'INT',
+    default: 10,
+    importance: 'LOW',
+    group,
+    valid: atLeast(0),
+    doc: 'Digits to which offsets in names are padded.',
+  },
+  'file.name.template': {
+    type: 'STRING',
+    default: '',
+    importance: 'LOW',
+    group,
+    doc: 'Names by template; not there yet.',
+  },
+  'retry.backoff.ms': {
+    type: 'LONG',
+    default: 5000,
+    importance: 'LOW',
+    group,
+    valid: atLeast(0),
+    doc: 'Pause in ms of a topic partition after its requests failed in every attempt.',
+  },
+  'shutdown.timeout.ms': {
+    type: 'LONG',
+    default: 3000,
+    importance: 'LOW',
+    group,
+    valid: atLeast(0),
+    internal: true,
+    doc: 'Time in ms to abort open uploads when partitions go.',
+  },
+} as const satisfies ConfigKeys
