@@ -34,7 +34,8 @@ export interface JavaConnectOptions {
 /** `mirror`: MirrorMaker 2, here for connector classes that Sluice lacks. */
 export type JavaPlugin = 'debezium-postgres' | 'mirror'
 
-const pluginSets: Readonly<Record<JavaPlugin, ArtifactSet>> = {
+/** Jars of each plugin, with what it depends on. */
+export const pluginSets: Readonly<Record<JavaPlugin, ArtifactSet>> = {
   'debezium-postgres': {
     label: `debezium-postgres-${debeziumVersion}`,
     mode: 'copy',
@@ -47,22 +48,25 @@ const pluginSets: Readonly<Record<JavaPlugin, ArtifactSet>> = {
   },
 }
 
-/** Kafka Connect with FileStream and the plugins asked for, from Maven Central on first use. */
+/** Kafka Connect with its own converters, transforms and FileStream, from Maven Central. */
+export const connectArtifacts: ArtifactSet = {
+  label: `kafka-connect-${connectVersion}`,
+  mode: 'copy',
+  artifacts: [
+    ...['connect-runtime', 'connect-json', 'connect-transforms', 'connect-file'].map((artifact) => ({
+      group: 'org.apache.kafka',
+      name: artifact,
+      version: connectVersion,
+    })),
+    { group: 'org.apache.logging.log4j', name: 'log4j-slf4j-impl', version: '2.24.3' },
+    { group: 'org.apache.logging.log4j', name: 'log4j-core', version: '2.24.3' },
+  ],
+}
+
+/** Kafka Connect with FileStream and the plugins asked for, fetched on first use. */
 export async function javaConnectCommand(options: JavaConnectOptions): Promise<WorkerCommand> {
   const settings = loadSettings()
-  const connect = await fetchArtifacts(settings, 'kafka', {
-    label: `kafka-connect-${connectVersion}`,
-    mode: 'copy',
-    artifacts: [
-      ...['connect-runtime', 'connect-json', 'connect-transforms', 'connect-file'].map((artifact) => ({
-        group: 'org.apache.kafka',
-        name: artifact,
-        version: connectVersion,
-      })),
-      { group: 'org.apache.logging.log4j', name: 'log4j-slf4j-impl', version: '2.24.3' },
-      { group: 'org.apache.logging.log4j', name: 'log4j-core', version: '2.24.3' },
-    ],
-  })
+  const connect = await fetchArtifacts(settings, 'kafka', connectArtifacts)
   const plugins: string[] = []
   for (const name of options.plugins) plugins.push(await fetchArtifacts(settings, 'kafka', pluginSets[name]))
   const log4j = join(options.folder, 'log4j2.properties')
