@@ -3,7 +3,7 @@ import type { SinkConnector, SourceConnector } from './connector.ts'
 import type { Converter, HeaderConverter } from './converter.ts'
 import type { ConfigProblem, ErrorCodes } from './errors.ts'
 import type { SinkTask, SourceTask } from './task.ts'
-import type { Predicate, Transformation } from './transform.ts'
+import type { Predicate, Transformation, TransformationContext } from './transform.ts'
 
 /**
  * A plugin is a value: a manifest with a factory. A manifest and its config definition import no driver: they are
@@ -46,12 +46,12 @@ export interface SinkConnectorPlugin<D extends ConfigDef = ConfigDef> extends Ma
 
 export interface TransformationPlugin<D extends ConfigDef = ConfigDef> extends Manifest<D> {
   readonly type: 'transformation'
-  create(): Promise<Transformation<ConfigOf<D>>>
+  create(context?: TransformationContext): Promise<Transformation<ConfigOf<D>>>
 }
 
 export interface PredicatePlugin<D extends ConfigDef = ConfigDef> extends Manifest<D> {
   readonly type: 'predicate'
-  create(): Promise<Predicate<ConfigOf<D>>>
+  create(context?: TransformationContext): Promise<Predicate<ConfigOf<D>>>
 }
 
 export interface ConverterPlugin<D extends ConfigDef = ConfigDef> extends Manifest<D> {

@@ -1,4 +1,14 @@
+import type { Clock, Metrics } from './context.ts'
 import type { ConnectRecord } from './record.ts'
+
+/** What a task gives to the transformations and predicates it makes. Absent where there is no task, as in tools. */
+export interface TransformationContext {
+  /** Of the task, shared with its plugin. */
+  readonly metrics: Metrics
+  readonly clock: Clock
+  /** Entries of the worker's `plugin.path`: all that code named by a connector's config may be loaded from. */
+  readonly pluginPath: readonly string[]
+}
 
 /**
  * Changes one record at a time, synchronously and without side effects. What it throws counts against that record

@@ -23,7 +23,7 @@ import type { RunnerListener, TaskEnvironment } from './task-environment.ts'
 import type { SinkTaskMetrics } from './task-metrics.ts'
 import { checkTaskCount, parseSinkOptions, subscriptionOf } from './task-options.ts'
 import { LazyTopicProducer } from './topic-producer.ts'
-import { createTransformationChain } from './transformation-chain.ts'
+import { createTransformationChain, transformationContext } from './transformation-chain.ts'
 
 const closeTimeoutMs = 30_000
 /** Class name of records that the task itself reported, as Connect has it. */
@@ -392,7 +392,8 @@ export class SinkTaskRunner {
     const subscription = subscriptionOf(options)
     const converters = await loadConverters(scope.connector, scope.worker, registry)
     resources.defer(() => converters.close())
-    const chain = await createTransformationChain(scope.connector, registry)
+    const transformContext = transformationContext(this.#env, this.metrics.plugin)
+    const chain = await createTransformationChain(scope.connector, registry, transformContext)
     resources.defer(() => chain.close())
     const deadLetters = await openDeadLetterQueue(this.#env, options, this.metrics, this.#state.hard)
     const errors = openErrorOperator({ env: this.#env, options, counters: this.metrics, deadLetters })

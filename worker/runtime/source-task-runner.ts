@@ -26,7 +26,7 @@ import { openTaskOffsets, refuseOwnOffsetTopic } from './task-offsets.ts'
 import { checkTaskCount, parseSourceOptions, type SourceOptions } from './task-options.ts'
 import { TopicCreator, topicCreationGroups } from './topic-creation.ts'
 import { LazyTopicProducer } from './topic-producer.ts'
-import { createTransformationChain, type TransformationChain } from './transformation-chain.ts'
+import { createTransformationChain, type TransformationChain, transformationContext } from './transformation-chain.ts'
 
 const closeTimeoutMs = 30_000
 /** A task whose polls never wait would starve timers and sockets of its thread. */
@@ -275,7 +275,8 @@ export class SourceTaskRunner {
     const options = parseSourceOptions(this.#spec.connectorConfig)
     const converters = await loadConverters(scope.connector, scope.worker, registry)
     resources.defer(() => converters.close())
-    const chain = await createTransformationChain(scope.connector, registry)
+    const transformContext = transformationContext(this.#env, this.metrics.plugin)
+    const chain = await createTransformationChain(scope.connector, registry, transformContext)
     resources.defer(() => chain.close())
     const producer = await this.#openProducer(resources)
     if (producer === null) return null

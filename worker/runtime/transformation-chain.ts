@@ -1,11 +1,13 @@
 /** The transforms of a connector in order, each with its predicate (KIP-585). */
 import type { RawConfig } from '../api/connector.ts'
+import type { Metrics } from '../api/context.ts'
 import { ConfigError, type ConfigProblem } from '../api/errors.ts'
 import type { ConnectRecord } from '../api/record.ts'
-import type { Predicate, Transformation } from '../api/transform.ts'
+import type { Predicate, Transformation, TransformationContext } from '../api/transform.ts'
 import { parseConfig } from '../config/config-def.ts'
 import { withPrefixCut } from '../config/config-provider.ts'
 import type { PluginRegistry } from '../plugins/registry.ts'
+import type { TaskEnvironment } from './task-environment.ts'
 
 export interface ChainLink {
   readonly alias: string
@@ -74,6 +76,14 @@ export function parseList(text: string | undefined): readonly string[] {
     .filter((item) => item !== '')
 }
 
+/** What a task gives to its transforms. */
+export function transformationContext(
+  { clock, scope }: Pick<TaskEnvironment, 'clock' | 'scope'>,
+  metrics: Metrics,
+): TransformationContext {
+  return { metrics, clock, pluginPath: parseList(scope.worker['plugin.path']) }
+}
+
 /**
  * Builds and configures the chain of `transforms` and `predicates`.
  * @throws ConfigError naming the full option, e.g. `transforms.route.regex`
@@ -81,10 +91,12 @@ export function parseList(text: string | undefined): readonly string[] {
 export async function createTransformationChain(
   config: RawConfig,
   registry: PluginRegistry,
+  context?: TransformationContext,
 ): Promise<TransformationChain> {
   const predicates = new Map<string, ChainPredicate>()
   for (const alias of parseList(config['predicates'])) {
-    predicates.set(alias, await createPredicate(alias, withPrefixCut(config, `predicates.${alias}.`), registry))
+    const options = withPrefixCut(config, `predicates.${alias}.`)
+    predicates.set(alias, await createPredicate(alias, options, { registry, context }))
   }
   const links: ChainLink[] = []
   for (const alias of parseList(config['transforms'])) {
@@ -95,8 +107,8 @@ export async function createTransformationChain(
     if (predicate === undefined) {
       throw new ConfigError([{ option: `${prefix}predicate`, message: `There is no predicate '${predicateAlias}'` }])
     }
-    const transformation = await plugin.create()
-    transformation.configure(under(prefix, () => parseConfig(plugin.config, options)))
+    const transformation = await plugin.create(context)
+    under(prefix, () => transformation.configure(parseConfig(plugin.config, options)))
     links.push({
       alias,
       className: plugin.name,
@@ -109,12 +121,16 @@ export async function createTransformationChain(
   return new TransformationChain(links)
 }
 
-async function createPredicate(alias: string, config: RawConfig, registry: PluginRegistry): Promise<ChainPredicate> {
+async function createPredicate(
+  alias: string,
+  config: RawConfig,
+  from: { readonly registry: PluginRegistry; readonly context: TransformationContext | undefined },
+): Promise<ChainPredicate> {
   const prefix = `predicates.${alias}.`
   const { type, ...options } = config
-  const plugin = registry.get('predicate', required(`${prefix}type`, type))
-  const predicate = await plugin.create()
-  predicate.configure(under(prefix, () => parseConfig(plugin.config, options)))
+  const plugin = from.registry.get('predicate', required(`${prefix}type`, type))
+  const predicate = await plugin.create(from.context)
+  under(prefix, () => predicate.configure(parseConfig(plugin.config, options)))
   return { alias, className: plugin.name, version: plugin.version, predicate: predicate as Predicate<unknown> }
 }
 
