@@ -1,22 +1,17 @@
 import { GrowingByteWriter } from '../../worker/api/byte-writer.ts'
-import type { Clock, Counter, Gauge, Logger, Metrics } from '../../worker/api/context.ts'
-import { ConnectError, DataError, toError } from '../../worker/api/errors.ts'
+import type { Clock, Logger, Metrics } from '../../worker/api/context.ts'
+import { toError } from '../../worker/api/errors.ts'
 import type { SinkRecord } from '../../worker/api/record.ts'
+import { type BulkMetrics, bulkMetrics } from './bulk-metrics.ts'
+import { BulkRequests } from './bulk-requests.ts'
 import type { ServerConnection } from './client.ts'
 import type { ElasticsearchSinkConfig } from './config-options.ts'
 import type { Action } from './documents.ts'
-import {
-  type BulkItem,
-  classify,
-  classifyItem,
-  describeItemError,
-  type ItemError,
-  requestError,
-  serverErrorType,
-  statusOf,
-} from './errors.ts'
+import { type BulkItem, classifyItem } from './errors.ts'
+import { FlowControl } from './flow-control.ts'
 import type { OffsetSlot } from './offset-tracker.ts'
-import { Backoff, exhausted, reasonOf } from './retry.ts'
+import { Refusals } from './refusals.ts'
+import { Backoff, exhausted } from './retry.ts'
 
 /** A record on its way: done when its slot is. */
 interface PendingAction {
@@ -45,10 +40,6 @@ export interface BulkWriterOptions {
   readonly backoff?: Backoff
 }
 
-const bulkPath = '/_bulk'
-// Without the status of every item, positions of the failed ones would be lost.
-const bulkQuery = 'filter_path=errors,items.*.status,items.*.error'
-
 /**
  * Sends actions in bulk requests, several at a time.
  *
@@ -63,43 +54,49 @@ export class BulkWriter {
   readonly #backoff: Backoff
   readonly #maxBytes: number
   readonly #itemRetries: number
-  readonly #query: string
   readonly #metrics: BulkMetrics
-  /** Ends waits between retries, once the writer has failed or is closed. */
-  readonly #halt = new AbortController()
-  /** Cuts requests off, after the deadline of closing. */
-  readonly #cut = new AbortController()
+  readonly #flow: FlowControl
+  readonly #requests: BulkRequests
+  readonly #refusals: Refusals
   /** Keys with an action under way, and the actions that wait for it, with their bytes. */
   readonly #busy = new Map<string, { readonly pending: PendingAction; readonly bytes: Uint8Array }[]>()
   readonly #ready: Batch[] = []
   readonly #spareBodies: GrowingByteWriter[] = []
-  readonly #waiters = new Set<() => void>()
   #open: Batch | null = null
   /** Whether the open batch has waited for `linger.ms`. */
   #due = false
   #linger: AbortController | null = null
-  #inFlight = 0
-  /** Actions that are buffered, waiting or in flight. */
-  #count = 0
   #draining = false
-  #failure: Error | null = null
 
   constructor(options: BulkWriterOptions) {
+    const { config, clock, logger, connection, report } = options
     this.#options = options
-    this.#config = options.config
-    this.#backoff = options.backoff ?? new Backoff(options.config)
-    const limit = options.config['bulk.size.bytes']
+    this.#config = config
+    this.#backoff = options.backoff ?? new Backoff(config)
+    const limit = config['bulk.size.bytes']
     this.#maxBytes = limit < 0 ? Number.POSITIVE_INFINITY : limit
-    const itemRetries = options.config['bulk.item.retries']
-    this.#itemRetries = itemRetries < 0 ? options.config['max.retries'] : itemRetries
-    const pipeline = options.config['pipeline.name']
-    this.#query = pipeline === '' ? bulkQuery : `${bulkQuery}&pipeline=${encodeURIComponent(pipeline)}`
+    this.#itemRetries = itemRetries(config)
     this.#metrics = bulkMetrics(options.metrics)
+    const metrics = this.#metrics
+    this.#flow = new FlowControl({
+      clock,
+      maxRecords: config['max.buffered.records'],
+      timeoutMs: config['flush.timeout.ms'],
+    })
+    this.#requests = new BulkRequests({
+      config,
+      connection,
+      logger,
+      metrics,
+      backoff: this.#backoff,
+      flow: this.#flow,
+    })
+    this.#refusals = new Refusals({ config, logger, metrics, report })
   }
 
   /** @throws the first failure, once there is one: nothing more is sent after it */
   throwIfFailed(): void {
-    if (this.#failure !== null) throw this.#failure
+    this.#flow.throwIfFailed()
   }
 
   /**
@@ -108,9 +105,7 @@ export class BulkWriter {
    * @throws the writer's failure
    */
   tryAdd(pending: PendingAction, bytes: Uint8Array): boolean {
-    this.throwIfFailed()
-    if (this.#count >= this.#config['max.buffered.records']) return false
-    this.#count++
+    if (!this.#flow.take()) return false
     const { orderKey } = pending.action
     if (orderKey !== null) {
       const waiting = this.#busy.get(orderKey)
@@ -130,20 +125,9 @@ export class BulkWriter {
    * @throws ConnectError after `flush.timeout.ms`, or the writer's failure
    */
   async add(pending: PendingAction, bytes: Uint8Array, signal: AbortSignal): Promise<boolean> {
-    return this.tryAdd(pending, bytes) || ((await this.#room(signal)) && this.tryAdd(pending, bytes))
-  }
-
-  async #room(signal: AbortSignal): Promise<boolean> {
-    const limit = this.#config['max.buffered.records']
+    if (this.tryAdd(pending, bytes)) return true
     this.flush()
-    const hasRoom = await this.#until(() => this.#count < limit, this.#config['flush.timeout.ms'], signal)
-    this.throwIfFailed()
-    if (hasRoom || signal.aborted) return hasRoom
-    throw new ConnectError(
-      'fatal',
-      'CONNECT_ES_BUFFER_FULL',
-      'Could not make space in the internal buffer fast enough. Consider increasing flush.timeout.ms or max.buffered.records.',
-    )
+    return (await this.#flow.room(signal)) && this.tryAdd(pending, bytes)
   }
 
   /** Sends what is buffered as soon as a request may be made, without waiting for `linger.ms`. */
@@ -160,7 +144,7 @@ export class BulkWriter {
     this.#draining = true
     try {
       this.flush()
-      return await this.#until(() => this.#count === 0, timeoutMs, this.#halt.signal)
+      return await this.#flow.drained(timeoutMs)
     } finally {
       this.#draining = false
     }
@@ -168,12 +152,8 @@ export class BulkWriter {
 
   /** Ends everything that is under way; what was not acknowledged is not done. */
   async close(): Promise<void> {
-    this.#halt.abort()
-    this.#cut.abort()
     this.#linger?.abort()
-    this.#wake()
-    // Requests that were cut off end at once; without this they would outlive the task.
-    while (this.#inFlight > 0) await new Promise<void>((resolve) => this.#waiters.add(resolve))
+    await this.#flow.close()
   }
 
   #append(pending: PendingAction, bytes: Uint8Array): void {
@@ -207,28 +187,27 @@ export class BulkWriter {
   }
 
   #pump(): void {
-    while (!this.#halt.signal.aborted && this.#inFlight < this.#config['max.in.flight.requests']) {
+    while (!this.#flow.halted.aborted && this.#flow.inFlight < this.#config['max.in.flight.requests']) {
       // A batch whose time has come stays open while all requests are taken: it only grows meanwhile.
       if (this.#ready.length === 0 && this.#due) this.#seal()
       const batch = this.#ready.shift()
       if (batch === undefined) return
-      this.#inFlight++
+      this.#flow.requestStarts()
       void this.#send(batch)
     }
   }
 
   async #send(batch: Batch): Promise<void> {
-    this.#metrics.inFlight.set(this.#inFlight)
+    this.#metrics.inFlight.set(this.#flow.inFlight)
     try {
       await this.#deliver(batch)
     } catch (error) {
-      this.#fail(toError(error))
+      this.#flow.fail(toError(error))
     } finally {
-      this.#inFlight--
-      this.#metrics.inFlight.set(this.#inFlight)
       this.#recycle(batch.body)
+      this.#flow.requestEnds()
+      this.#metrics.inFlight.set(this.#flow.inFlight)
       this.#pump()
-      this.#wake()
     }
   }
 
@@ -250,80 +229,42 @@ export class BulkWriter {
       }
       this.#metrics.retries.add(failed.length)
       this.#options.logger.warn({ attempt, records: failed.length }, 'Elasticsearch was too busy for some records')
-      await this.#pause(attempt)
+      await this.#flow.pause(this.#backoff.waitMs(attempt))
       remaining = subset(remaining, failed)
     }
   }
 
-  /** One request, itself repeated while it fails as a whole. @returns indices of the actions to send again */
-  async #attempt(batch: Batch, firstAttempt: number): Promise<readonly number[]> {
-    for (let attempt = firstAttempt; ; attempt++) {
-      try {
-        const answer = await this.#request(batch)
-        return await this.#settle(batch, answer)
-      } catch (error) {
-        if (error instanceof ConnectError) throw error
-        if (this.#cut.signal.aborted) throw closed()
-        if (isTooLarge(error)) return await this.#split(batch, error)
-        if (classify(error) !== 'retry') throw requestError('execute bulk request', error)
-        if (attempt > this.#config['max.retries']) throw exhausted('execute bulk request', error, attempt)
-        this.#metrics.retries.add(batch.actions.length)
-        this.#options.logger.warn(
-          { attempt, records: batch.actions.length, error: reasonOf(error) },
-          'Elasticsearch bulk request failed, will be repeated',
-        )
-        await this.#pause(attempt)
-      }
-    }
-  }
-
-  async #request(batch: Batch): Promise<unknown> {
-    const ndjson = batch.body.view(0, batch.body.length)
-    this.#metrics.requests.add(1)
-    this.#metrics.bytes.add(ndjson.length)
-    return await this.#options.connection.request(
-      { method: 'POST', path: bulkPath, query: this.#query, ndjson },
-      this.#cut.signal,
-    )
-  }
-
-  async #pause(attempt: number): Promise<void> {
-    await this.#options.clock.sleep(this.#backoff.waitMs(attempt), this.#halt.signal)
-    if (this.#halt.signal.aborted) throw this.#failure ?? closed()
-  }
-
-  /** Too large for the server: in halves, in order; a single action is a malformed document. */
-  async #split(batch: Batch, error: unknown): Promise<readonly number[]> {
-    const all = batch.actions.map((_, i) => i)
-    if (all.length === 1) {
-      const type = serverErrorType(error).trim() || 'content_too_long_exception'
-      const reason = `the request was refused with HTTP ${statusOf(error)}: ${batch.body.length} bytes`
-      await this.#malformed(batch.actions[0] as PendingAction, { type, reason })
+  /** One request. @returns indices of the actions to send again */
+  async #attempt(batch: Batch, attempt: number): Promise<readonly number[]> {
+    const { actions, body } = batch
+    const outcome = await this.#requests.bulk(body.view(0, body.length), actions.length, attempt)
+    if (outcome.kind === 'answered') return await this.#settle(batch, outcome)
+    // In halves, in order; a single action that is too large is a malformed document.
+    const [single, second] = actions
+    if (single !== undefined && second === undefined) {
+      await this.#refusals.malformed(single.record, outcome.error)
+      this.#finish(single)
       return []
     }
-    const middle = all.length >> 1
-    await this.#deliver(subset(batch, all.slice(0, middle)))
-    await this.#deliver(subset(batch, all.slice(middle)))
+    const all = actions.map((_, i) => i)
+    await this.#deliver(subset(batch, all.slice(0, all.length >> 1)))
+    await this.#deliver(subset(batch, all.slice(all.length >> 1)))
     return []
   }
 
-  async #settle(batch: Batch, answer: unknown): Promise<readonly number[]> {
-    const { errors, items } = readAnswer(answer)
-    if (items.length !== batch.actions.length) {
-      throw new ConnectError('fatal', 'CONNECT_ES_REQUEST', 'The bulk answer does not have one item per action', {
-        context: { actions: batch.actions.length, items: items.length },
-      })
-    }
+  async #settle(
+    { actions }: Batch,
+    { errors, items }: { readonly errors: boolean; readonly items: readonly BulkItem[] },
+  ): Promise<readonly number[]> {
     if (!errors) {
-      for (const pending of batch.actions) this.#finish(pending)
+      for (const pending of actions) this.#finish(pending)
       return []
     }
     const retry: number[] = []
     const missing = new Set<string>()
     // All items first, so that those which succeeded are done even if another fails the task.
     const refused: (readonly [PendingAction, BulkItem])[] = []
-    for (let i = 0; i < items.length; i++) {
-      const pending = batch.actions[i] as PendingAction
+    for (const [i, pending] of actions.entries()) {
       const item = items[i] as BulkItem
       const verdict = classifyItem(item)
       if (verdict === 'done') this.#finish(pending)
@@ -333,50 +274,17 @@ export class BulkWriter {
         retry.push(i)
       } else refused.push([pending, item])
     }
-    for (const [pending, item] of refused) await this.#refuse(pending, item)
+    for (const [pending, item] of refused) {
+      await this.#refusals.refuse(pending.record, classifyItem(item), item.error)
+      this.#finish(pending)
+    }
     for (const resource of missing) await this.#options.recreate(resource)
     return retry
   }
 
-  async #refuse(pending: PendingAction, item: BulkItem): Promise<void> {
-    const verdict = classifyItem(item)
-    if (verdict === 'conflict') return await this.#conflict(pending, item)
-    if (verdict === 'malformed') return await this.#malformed(pending, item.error)
-    await this.#options.report(pending.record, rejected(item.error))
-    const skips = this.#config['behavior.on.closed.index'].toLowerCase() === 'skip'
-    if (verdict !== 'closed-index' || !skips) throw failTask(pending, item.error, 'CONNECT_ES_REJECTED')
-    this.#options.logger.warn(coordinates(pending, item.error), 'The index is closed; the record is skipped')
-    this.#finish(pending)
-  }
-
-  async #malformed(pending: PendingAction, error: ItemError | undefined): Promise<void> {
-    this.#metrics.malformed.add(1)
-    await this.#options.report(pending.record, rejected(error))
-    const behavior = this.#config['behavior.on.malformed.documents'].toLowerCase()
-    if (behavior === 'fail') throw failTask(pending, error, 'CONNECT_ES_REJECTED')
-    if (behavior === 'warn') {
-      this.#options.logger.warn(coordinates(pending, error), 'Elasticsearch refused a document; it is skipped')
-    }
-    this.#finish(pending)
-  }
-
-  /** The index has the same or a later version: what a replay looks like. */
-  async #conflict(pending: PendingAction, item: BulkItem): Promise<void> {
-    this.#metrics.conflicts.add(1)
-    const behavior = this.#config['behavior.on.version.conflict'].toLowerCase()
-    if (behavior === 'report' || behavior === 'fail') {
-      await this.#options.report(pending.record, rejected(item.error, 'CONNECT_ES_CONFLICT'))
-    }
-    if (behavior === 'fail') throw failTask(pending, item.error, 'CONNECT_ES_CONFLICT')
-    if (behavior === 'warn') {
-      this.#options.logger.warn(coordinates(pending, item.error), 'The index has this or a later version')
-    }
-    this.#finish(pending)
-  }
-
   #finish(pending: PendingAction): void {
     pending.slot.done = true
-    this.#count--
+    this.#flow.finish()
     this.#metrics.done.add(1)
     const { orderKey } = pending.action
     if (orderKey === null) return
@@ -384,76 +292,17 @@ export class BulkWriter {
     if (next === undefined) this.#busy.delete(orderKey)
     else this.#append(next.pending, next.bytes)
   }
-
-  #fail(error: Error): void {
-    if (this.#halt.signal.aborted && this.#failure === null) return
-    this.#failure ??= error
-    this.#halt.abort()
-  }
-
-  #wake(): void {
-    const waiters = [...this.#waiters]
-    this.#waiters.clear()
-    for (const resolve of waiters) resolve()
-  }
-
-  /** Waits for a condition, looked at after each answer. */
-  async #until(isMet: () => boolean, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
-    if (isMet()) return true
-    const timer = new AbortController()
-    const either = AbortSignal.any([timer.signal, signal, this.#halt.signal])
-    let timedOut = false
-    const expiry = this.#options.clock.sleep(timeoutMs, either).then(() => {
-      timedOut = true
-      this.#wake()
-    })
-    try {
-      while (!isMet() && !timedOut && !either.aborted) {
-        await new Promise<void>((resolve) => this.#waiters.add(resolve))
-      }
-      return isMet()
-    } finally {
-      timer.abort()
-      await expiry
-    }
-  }
 }
 
-interface BulkMetrics {
-  readonly requests: Counter
-  readonly bytes: Counter
-  readonly done: Counter
-  readonly retries: Counter
-  readonly conflicts: Counter
-  readonly malformed: Counter
-  readonly inFlight: Gauge
-}
-
-function bulkMetrics(metrics: Metrics): BulkMetrics {
-  return {
-    requests: metrics.counter('elasticsearch-bulk-requests', 'Bulk requests sent, repeats included'),
-    bytes: metrics.counter('elasticsearch-bulk-bytes', 'Bytes of bulk requests, before compression'),
-    done: metrics.counter('elasticsearch-actions-done', 'Records whose effect is in the index, or that were reported'),
-    retries: metrics.counter('elasticsearch-actions-retried', 'Records sent again'),
-    conflicts: metrics.counter(
-      'elasticsearch-version-conflicts',
-      'Records whose document was there in this or a later version',
-    ),
-    malformed: metrics.counter('elasticsearch-malformed-documents', 'Documents that the server refused'),
-    inFlight: metrics.gauge('elasticsearch-requests-in-flight', 'Bulk requests waiting for their answer'),
-  }
+/** Repeats of single items, by `bulk.item.retries`. */
+export function itemRetries(config: ElasticsearchSinkConfig): number {
+  const own = config['bulk.item.retries']
+  return own < 0 ? config['max.retries'] : own
 }
 
 /** Whether a conflict says that the effect is there, or a later one. */
 function isSuperseded({ versioned, kind }: Action): boolean {
   return versioned || kind === 'create' || kind === 'index'
-}
-
-/** A request that smaller parts may get through; 400 when one action of it fails validation. */
-function isTooLarge(error: unknown): boolean {
-  if (classify(error) === 'split') return true
-  const type = serverErrorType(error)
-  return statusOf(error) === 400 && type === ' action_request_validation_exception'
 }
 
 function subset(batch: Batch, indices: readonly number[]): Batch {
@@ -465,40 +314,4 @@ function subset(batch: Batch, indices: readonly number[]): Batch {
     part.actions.push(batch.actions[i] as PendingAction)
   }
   return part
-}
-
-function readAnswer(answer: unknown): { readonly errors: boolean; readonly items: readonly BulkItem[] } {
-  if (typeof answer !== 'object' || answer === null || !('errors' in answer)) {
-    throw new ConnectError('fatal', 'CONNECT_ES_REQUEST', 'The bulk answer is not one of Elasticsearch')
-  }
-  const items = 'items' in answer && Array.isArray(answer.items) ? (answer.items as readonly object[]) : []
-  // Each item has one member, named after its action.
-  return { errors: answer.errors !== false, items: items.map((item) => Object.values(item)[0] as BulkItem) }
-}
-
-function coordinates({ record }: PendingAction, error: ItemError | undefined) {
-  // The reason may quote the document (I8).
-  const { originalTopic: topic, originalPartition: partition, offset } = record
-  return { topic, partition, offset: offset.toString(), type: error?.type ?? null }
-}
-
-function rejected(
-  error: ItemError | undefined,
-  code: 'CONNECT_ES_REJECTED' | 'CONNECT_ES_CONFLICT' = 'CONNECT_ES_REJECTED',
-) {
-  return new DataError(code, describeItemError(error))
-}
-
-function failTask(
-  pending: PendingAction,
-  error: ItemError | undefined,
-  code: 'CONNECT_ES_REJECTED' | 'CONNECT_ES_CONFLICT',
-) {
-  return new ConnectError('fatal', code, 'Indexing record failed. Please check DLQ topic for errors.', {
-    context: coordinates(pending, error),
-  })
-}
-
-function closed(): ConnectError {
-  return new ConnectError('fatal', 'CONNECT_ES_REQUEST', 'The task was closed before the server answered')
 }

@@ -1,0 +1,115 @@
+import type { Logger } from '../../worker/api/context.ts'
+import { ConnectError } from '../../worker/api/errors.ts'
+import type { BulkMetrics } from './bulk-metrics.ts'
+import type { ServerConnection, ServerRequest } from './client.ts'
+import type { ElasticsearchSinkConfig } from './config-options.ts'
+import { type BulkItem, classify, requestError, serverErrorType, statusOf } from './errors.ts'
+import { type FlowControl, taskClosed } from './flow-control.ts'
+import { type Backoff, exhausted, reasonOf } from './retry.ts'
+
+// Without the status of every item, positions of the failed ones would be lost.
+const bulkQuery = 'filter_path=errors,items.*.status,items.*.error'
+
+/** Outcome of one bulk request: what became of each action, or that it was too large to be looked at. */
+export type BulkOutcome =
+  | { readonly kind: 'answered'; readonly errors: boolean; readonly items: readonly BulkItem[] }
+  | { readonly kind: 'too-large'; readonly error: ItemErrorOfRequest }
+
+/** Error of a request as a whole, in the form of an item's. */
+export interface ItemErrorOfRequest {
+  readonly type: string
+  readonly reason: string
+}
+
+export interface BulkRequestsOptions {
+  readonly config: ElasticsearchSinkConfig
+  readonly connection: ServerConnection
+  readonly logger: Logger
+  readonly metrics: BulkMetrics
+  readonly backoff: Backoff
+  readonly flow: FlowControl
+}
+
+/** Requests repeated while they fail as a whole (KIP-610 does not apply to them: no single record is at fault). */
+export class BulkRequests {
+  readonly #options: BulkRequestsOptions
+  readonly #query: string
+
+  constructor(options: BulkRequestsOptions) {
+    this.#options = options
+    const pipeline = options.config['pipeline.name']
+    this.#query = pipeline === '' ? bulkQuery : `${bulkQuery}&pipeline=${encodeURIComponent(pipeline)}`
+  }
+
+  /**
+   * Sends the lines of `actions` actions.
+   * @param attempt of the actions so far, 1 at first: repeats of items and of requests count together
+   * @throws ConnectError that fails the task
+   */
+  async bulk(ndjson: Uint8Array, actions: number, attempt: number): Promise<BulkOutcome> {
+    try {
+      const answer = await this.#repeat('execute bulk request', actions, attempt, () => {
+        this.#options.metrics.requests.add(1)
+        this.#options.metrics.bytes.add(ndjson.length)
+        return { method: 'POST', path: '/_bulk', query: this.#query, ndjson }
+      })
+      return readAnswer(answer, actions)
+    } catch (error) {
+      if (!isTooLarge(error)) throw error instanceof ConnectError ? error : requestError('execute bulk request', error)
+      const type = serverErrorType(error).trim() || 'content_too_long_exception'
+      const reason = `the request was refused with HTTP ${statusOf(error)}: ${ndjson.length} bytes`
+      return { kind: 'too-large', error: { type, reason } }
+    }
+  }
+
+  /** A request that reads. @throws ConnectError */
+  async read(what: string, request: ServerRequest, actions: number): Promise<unknown> {
+    try {
+      return await this.#repeat(what, actions, 1, () => request)
+    } catch (error) {
+      throw error instanceof ConnectError ? error : requestError(what, error)
+    }
+  }
+
+  async #repeat(what: string, actions: number, first: number, request: () => ServerRequest): Promise<unknown> {
+    const { config, connection, flow, logger, metrics, backoff } = this.#options
+    for (let attempt = first; ; attempt++) {
+      try {
+        return await connection.request(request(), flow.cut)
+      } catch (error) {
+        if (flow.cut.aborted) throw taskClosed()
+        if (classify(error) !== 'retry') throw error
+        if (attempt > config['max.retries']) throw exhausted(what, error, attempt)
+        metrics.retries.add(actions)
+        logger.warn(
+          { attempt, records: actions, error: reasonOf(error) },
+          'Elasticsearch bulk request failed, will be repeated',
+        )
+        await flow.pause(backoff.waitMs(attempt))
+      }
+    }
+  }
+}
+
+/** A request that smaller parts may get through; 400 when one action of it fails validation. */
+function isTooLarge(error: unknown): boolean {
+  if (error instanceof ConnectError) return false
+  if (classify(error) === 'split') return true
+  const type = serverErrorType(error)
+  return statusOf(error) === 400 && type === ' action_request_validation_exception'
+}
+
+function readAnswer(answer: unknown, actions: number): BulkOutcome {
+  if (typeof answer !== 'object' || answer === null || !('errors' in answer)) {
+    throw new ConnectError('fatal', 'CONNECT_ES_REQUEST', 'The bulk answer is not one of Elasticsearch')
+  }
+  const raw = 'items' in answer && Array.isArray(answer.items) ? (answer.items as readonly object[]) : []
+  if (raw.length !== actions) {
+    throw new ConnectError('fatal', 'CONNECT_ES_REQUEST', 'The bulk answer does not have one item per action', {
+      context: { actions, items: raw.length },
+    })
+  }
+  if (answer.errors === false) return { kind: 'answered', errors: false, items: [] }
+  // Each item has one member, named after its action.
+  return { kind: 'answered', errors: true, items: raw.map((item) => Object.values(item)[0] as BulkItem) }
+}

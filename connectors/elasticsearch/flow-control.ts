@@ -1,0 +1,147 @@
+import type { Clock } from '../../worker/api/context.ts'
+import { ConnectError } from '../../worker/api/errors.ts'
+
+/**
+ * Counts of what a writer has taken and not finished, its first failure, and waits for both. One per task; the
+ * writers decide what is sent, this decides whether more may be taken and when something may end.
+ */
+export class FlowControl {
+  readonly #clock: Clock
+  readonly #maxRecords: number
+  readonly #timeoutMs: number
+  readonly #halt = new AbortController()
+  readonly #cut = new AbortController()
+  readonly #waiters = new Set<() => void>()
+  #count = 0
+  #inFlight = 0
+  #failure: Error | null = null
+
+  constructor(options: {
+    readonly clock: Clock
+    /** `max.buffered.records`: records that are buffered, waiting or in flight. */
+    readonly maxRecords: number
+    /** `flush.timeout.ms`. */
+    readonly timeoutMs: number
+  }) {
+    this.#clock = options.clock
+    this.#maxRecords = options.maxRecords
+    this.#timeoutMs = options.timeoutMs
+  }
+
+  /** Ends waits between retries, once the writer has failed or is closed. */
+  get halted(): AbortSignal {
+    return this.#halt.signal
+  }
+
+  /** Cuts requests off, after the deadline of closing. */
+  get cut(): AbortSignal {
+    return this.#cut.signal
+  }
+
+  get inFlight(): number {
+    return this.#inFlight
+  }
+
+  /** @throws the first failure, once there is one: nothing more is sent after it */
+  throwIfFailed(): void {
+    if (this.#failure !== null) throw this.#failure
+  }
+
+  /** Counts one record in. @returns false when the buffer is full */
+  take(): boolean {
+    this.throwIfFailed()
+    if (this.#count >= this.#maxRecords) return false
+    this.#count++
+    return true
+  }
+
+  /** Counts one record out: its effect is durable, or it was reported. */
+  finish(): void {
+    this.#count--
+  }
+
+  requestStarts(): void {
+    this.#inFlight++
+  }
+
+  requestEnds(): void {
+    this.#inFlight--
+    this.wake()
+  }
+
+  /** Keeps the first failure; nothing is sent any more. */
+  fail(error: Error): void {
+    if (this.#halt.signal.aborted && this.#failure === null) return
+    this.#failure ??= error
+    this.#halt.abort()
+  }
+
+  /** Sleeps between attempts. @throws the failure, or the closing, that ended the wait */
+  async pause(ms: number): Promise<void> {
+    await this.#clock.sleep(ms, this.#halt.signal)
+    if (this.#halt.signal.aborted) throw this.#failure ?? taskClosed()
+  }
+
+  /**
+   * Waits for room in the buffer.
+   * @returns false when `signal` aborted the wait
+   * @throws ConnectError after `flush.timeout.ms`, or the failure
+   */
+  async room(signal: AbortSignal): Promise<boolean> {
+    const hasRoom = await this.#until(() => this.#count < this.#maxRecords, this.#timeoutMs, signal)
+    this.throwIfFailed()
+    if (hasRoom || signal.aborted) return hasRoom
+    throw new ConnectError(
+      'fatal',
+      'CONNECT_ES_BUFFER_FULL',
+      'Could not make space in the internal buffer fast enough. Consider increasing flush.timeout.ms or max.buffered.records.',
+    )
+  }
+
+  /** Waits until nothing is buffered, waiting or in flight. @returns false after `timeoutMs` or a failure */
+  async drained(timeoutMs: number): Promise<boolean> {
+    return await this.#until(() => this.#count === 0, timeoutMs, this.#halt.signal)
+  }
+
+  /** Ends everything that is under way and waits for its end; what was not acknowledged is not done. */
+  async close(): Promise<void> {
+    this.#halt.abort()
+    this.#cut.abort()
+    this.wake()
+    // Requests that were cut off end at once; without this they would outlive the task.
+    while (this.#inFlight > 0) await new Promise<void>((resolve) => this.#waiters.add(resolve))
+  }
+
+  /** Lets every wait look at its condition again. */
+  wake(): void {
+    const waiters = [...this.#waiters]
+    this.#waiters.clear()
+    for (const resolve of waiters) resolve()
+  }
+
+  /** Waits for a condition, looked at after each answer. */
+  async #until(isMet: () => boolean, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
+    if (isMet()) return true
+    const timer = new AbortController()
+    const either = AbortSignal.any([timer.signal, signal, this.#halt.signal])
+    let timedOut = false
+    const expiry = this.#clock.sleep(timeoutMs, either).then(() => {
+      timedOut = true
+      this.wake()
+    })
+    try {
+      while (!isMet() && !timedOut && !either.aborted) {
+        await new Promise<void>((resolve) => this.#waiters.add(resolve))
+      }
+      return isMet()
+    } finally {
+      timer.abort()
+      await expiry
+    }
+  }
+}
+
+/** What requests end with that were cut off. */
+export function taskClosed(): ConnectError {
+  return new ConnectError('fatal', 'CONNECT_ES_REQUEST', 'The task was closed before the server answered')
+}

@@ -1,0 +1,75 @@
+import type { Logger } from '../../worker/api/context.ts'
+import { ConnectError, DataError } from '../../worker/api/errors.ts'
+import type { SinkRecord } from '../../worker/api/record.ts'
+import type { BulkMetrics } from './bulk-metrics.ts'
+import type { ElasticsearchSinkConfig } from './config-options.ts'
+import { describeItemError, type ItemError, type ItemVerdict } from './errors.ts'
+
+export interface RefusalsOptions {
+  readonly config: ElasticsearchSinkConfig
+  readonly logger: Logger
+  readonly metrics: BulkMetrics
+  /** Reports a refused record to the dead letter queue, if there is one. */
+  report(record: SinkRecord, error: Error): Promise<void>
+}
+
+/** What becomes of a record whose document the server does not take: by the `behavior.on.…` options. */
+export class Refusals {
+  readonly #options: RefusalsOptions
+
+  constructor(options: RefusalsOptions) {
+    this.#options = options
+  }
+
+  /** Returns when the record counts as done. @throws ConnectError when it fails the task */
+  async refuse(record: SinkRecord, verdict: ItemVerdict, error: ItemError | undefined): Promise<void> {
+    if (verdict === 'conflict') return await this.#conflict(record, error)
+    if (verdict === 'malformed') return await this.malformed(record, error)
+    await this.#options.report(record, rejected(error))
+    const skips = this.#options.config['behavior.on.closed.index'].toLowerCase() === 'skip'
+    if (verdict !== 'closed-index' || !skips) throw failTask(record, error, 'CONNECT_ES_REJECTED')
+    this.#options.logger.warn(coordinates(record, error), 'The index is closed; the record is skipped')
+  }
+
+  /** @throws ConnectError with `behavior.on.malformed.documents=fail` */
+  async malformed(record: SinkRecord, error: ItemError | undefined): Promise<void> {
+    const { config, logger, metrics } = this.#options
+    metrics.malformed.add(1)
+    await this.#options.report(record, rejected(error))
+    const behavior = config['behavior.on.malformed.documents'].toLowerCase()
+    if (behavior === 'fail') throw failTask(record, error, 'CONNECT_ES_REJECTED')
+    if (behavior === 'warn') {
+      logger.warn(coordinates(record, error), 'Elasticsearch refused a document; it is skipped')
+    }
+  }
+
+  /** The index has the same or a later version: what a replay looks like. */
+  async #conflict(record: SinkRecord, error: ItemError | undefined): Promise<void> {
+    const { config, logger, metrics } = this.#options
+    metrics.conflicts.add(1)
+    const behavior = config['behavior.on.version.conflict'].toLowerCase()
+    if (behavior === 'report' || behavior === 'fail') {
+      await this.#options.report(record, rejected(error, 'CONNECT_ES_CONFLICT'))
+    }
+    if (behavior === 'fail') throw failTask(record, error, 'CONNECT_ES_CONFLICT')
+    if (behavior === 'warn') logger.warn(coordinates(record, error), 'The index has this or a later version')
+  }
+}
+
+type RefusalCode = 'CONNECT_ES_REJECTED' | 'CONNECT_ES_CONFLICT'
+
+function coordinates(record: SinkRecord, error: ItemError | undefined) {
+  // The reason may quote the document (I8).
+  const { originalTopic: topic, originalPartition: partition, offset } = record
+  return { topic, partition, offset: offset.toString(), type: error?.type ?? null }
+}
+
+function rejected(error: ItemError | undefined, code: RefusalCode = 'CONNECT_ES_REJECTED'): DataError {
+  return new DataError(code, describeItemError(error))
+}
+
+function failTask(record: SinkRecord, error: ItemError | undefined, code: RefusalCode): ConnectError {
+  return new ConnectError('fatal', code, 'Indexing record failed. Please check DLQ topic for errors.', {
+    context: coordinates(record, error),
+  })
+}
