@@ -1,6 +1,16 @@
 import type { SchemaAndValue } from './converter.ts'
-import { type Decimal, decimalSchema, LogicalName, makeSchema, type Schema, Schemas, type Value } from './data.ts'
-import { parseDecimal } from './json.ts'
+import {
+  Decimal,
+  decimalSchema,
+  Float64,
+  LogicalName,
+  makeSchema,
+  type Schema,
+  Schemas,
+  type Struct,
+  type Value,
+} from './data.ts'
+import { bigDecimalText, javaDouble, javaFloat, parseDecimal } from './json.ts'
 
 /**
  * The value that a header's text stands for, with the narrowest schema, as Connect's `Values.parseString`; text that
@@ -235,4 +245,47 @@ export function temporalText(date: Date): string {
   const iso = date.toISOString()
   if (ms >= 0 && ms < dayMs) return iso.slice(11)
   return ms % dayMs === 0 ? iso.slice(0, iso.indexOf('T')) : iso
+}
+
+/**
+ * Text form of a value in a header, as Connect's `Values.convertToString`: `[a,b]`, `{k:v}` without blanks, strings
+ * quoted only inside others.
+ * @param nested whether the value stands inside an array, map or struct
+ */
+export function headerText(schema: Schema | null, value: Value, nested = false): string {
+  switch (typeof value) {
+    case 'string':
+      return nested ? `"${value.replaceAll(/[\\"]/g, String.raw`\$&`)}"` : value
+    case 'boolean':
+    case 'bigint':
+      return String(value)
+    case 'number':
+      if (schema?.type === 'FLOAT32') return javaFloat(value)
+      return schema?.type === 'FLOAT64' || !Number.isInteger(value) ? javaDouble(value) : String(value)
+    default:
+  }
+  if (value === null) return 'null'
+  if (value instanceof Float64) return javaDouble(value.value)
+  if (value instanceof Decimal) return bigDecimalText(value)
+  if (value instanceof Date) return temporalText(value)
+  if (value instanceof Uint8Array) {
+    const base64 = Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64')
+    return nested ? `"${base64}"` : base64
+  }
+  if (Array.isArray(value)) {
+    return `[${(value as readonly Value[]).map((v) => headerText(schema?.valueSchema ?? null, v, true)).join(',')}]`
+  }
+  const entries: string[] = []
+  if (value instanceof Map) {
+    for (const [k, v] of value as ReadonlyMap<Value, Value>) {
+      entries.push(
+        `${headerText(schema?.keySchema ?? null, k, true)}:${headerText(schema?.valueSchema ?? null, v, true)}`,
+      )
+    }
+  } else {
+    for (const [k, v] of Object.entries(value as Struct)) {
+      entries.push(`"${k}":${headerText(schema?.fieldsByName.get(k)?.schema ?? null, v, true)}`)
+    }
+  }
+  return `{${entries.join(',')}}`
 }
