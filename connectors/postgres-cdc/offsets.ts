@@ -17,7 +17,10 @@ export type MessageType =
 export interface StoredOffset {
   readonly lsn: Lsn
   readonly lsnProc: Lsn | null
+  /** End of the last commit that was decoded, which `source.sequence` names. */
   readonly lsnCommit: Lsn | null
+  /** Everything that ends here or before is emitted: `lsnCommit`, or the end of the log that an idle stream had reached. */
+  readonly complete: Lsn | null
   readonly txId: number | null
   readonly tsUs: bigint
   readonly messageType: string | null
@@ -58,11 +61,14 @@ export function readOffset(offset: SourceOffset): StoredOffset | null {
     if (key.startsWith(countPrefix)) counts.set(key.slice(countPrefix.length), Number(value))
   }
   const messageType = offset['messageType']
+  // Behind a COMMIT nothing is open: where lsn_proc goes further than lsn_commit, the stream was idle up to there.
+  const complete = commit !== null && proc !== null && messageType === 'COMMIT' && proc > commit ? proc : commit
   const transactionId = offset['transaction_id']
   return {
     lsn: lsn(at),
     lsnProc: proc === null ? null : lsn(proc),
     lsnCommit: commit === null ? null : lsn(commit),
+    complete: complete === null ? null : lsn(complete),
     txId: txId === null ? null : Number(BigInt.asUintN(32, txId)),
     tsUs: integer(offset['ts_usec']) ?? 0n,
     messageType: typeof messageType === 'string' ? messageType : null,
@@ -75,7 +81,7 @@ export function readOffset(offset: SourceOffset): StoredOffset | null {
 
 /** Where the stream is requested from: what came before is known to be complete. */
 export function startOf(stored: StoredOffset): Lsn {
-  return stored.lsnCommit ?? stored.lsnProc ?? stored.lsn
+  return stored.complete ?? stored.lsnProc ?? stored.lsn
 }
 
 /**
@@ -110,8 +116,6 @@ export class StreamPosition {
   lsn: Lsn
   lsnProc: Lsn
   lsnCommit: Lsn | null
-  /** Last commit that was decoded, which `source.sequence` names; an idle advance is none. */
-  lastCommit: Lsn | null
   txId: number | null
   tsUs: bigint
   messageType: MessageType | null = null
@@ -128,7 +132,6 @@ export class StreamPosition {
     this.lsn = stored?.lsn ?? start
     this.lsnProc = stored?.lsnProc ?? start
     this.lsnCommit = stored?.lsnCommit ?? null
-    this.lastCommit = this.lsnCommit
     this.txId = stored?.txId ?? null
     this.tsUs = stored?.tsUs ?? 0n
     // Within the transaction that was cut, counting goes on: a second cut must not repeat what the first one passed.
@@ -162,7 +165,6 @@ export class StreamPosition {
     this.lsn = end
     this.lsnProc = end
     this.lsnCommit = end
-    this.lastCommit = end
     this.messageType = 'COMMIT'
     this.eventsProcessed = 0
   }
@@ -180,11 +182,15 @@ export class StreamPosition {
     this.messageType = 'MESSAGE'
   }
 
-  /** Everything up to here was seen while nothing was open: an idle slot moves on. */
+  /**
+   * Everything up to here was seen while nothing was open: an idle slot moves on. That is no commit, so `lsn_commit` and
+   * with it `source.sequence` stay; Debezium starts from `lsn_proc`.
+   */
   idle(walEnd: Lsn): void {
-    const { lastCommit } = this
-    this.commit(maxLsn(walEnd, this.lsnCommit ?? walEnd))
-    this.lastCommit = lastCommit
+    this.lsnProc = maxLsn(walEnd, this.lsnProc)
+    this.lsn = this.lsnProc
+    this.messageType = 'COMMIT'
+    this.eventsProcessed = 0
   }
 
   /** A new object per call: records keep it. */

@@ -33,7 +33,7 @@ export class ResumeFilter {
     const stored = this.#stored
     this.#mode = 'emit'
     if (stored === null) return true
-    if (stored.lsnCommit !== null && finalLsn < stored.lsnCommit) {
+    if (stored.complete !== null && finalLsn < stored.complete) {
       this.#mode = 'skip'
       return false
     }
@@ -61,7 +61,7 @@ export class ResumeFilter {
   /** Whether a logical message at `at` is new. */
   admitsMessage(at: Lsn, transactional: boolean): boolean {
     const stored = this.#stored
-    if (!transactional) return stored === null || stored.lsnCommit === null || at > stored.lsnCommit
+    if (!transactional) return stored === null || stored.complete === null || at > stored.complete
     if (this.#mode !== 'search' || stored === null) return this.#mode === 'emit'
     if (stored.messageType === 'MESSAGE' && at === stored.lsn) this.#mode = 'emit'
     return false

@@ -209,7 +209,7 @@ export class StreamDecoder {
       time: this.#time,
       snapshot: null,
       txId,
-      sequencePrefix: position.lastCommit === null ? '[null,' : `["${position.lastCommit}",`,
+      sequencePrefix: position.lsnCommit === null ? '[null,' : `["${position.lsnCommit}",`,
       xmin: this.#options.xmin(),
       origin: null,
       originLsn: null,

@@ -133,6 +133,26 @@ suite('resume', () => {
     assert.equal(again.admitsChange(lsn(40n)), true)
   })
 
+  test('an idle advance is complete without being a commit: restarts neither repeat nor rename one', () => {
+    const position = new StreamPosition(null, lsn(100n))
+    position.begin(lsn(200n), 7, 1n)
+    position.change(lsn(200n), 'INSERT')
+    position.commit(lsn(300n))
+    position.idle(lsn(900n))
+    const offset = position.offset()
+    assert.deepEqual([offset['lsn'], offset['lsn_proc'], offset['lsn_commit']], [900n, 900n, 300n])
+    assert.equal(confirmable(offset), 900n)
+    const stored = readOffset(offset)
+    assert.equal(new StreamPosition(stored, lsn(900n)).lsnCommit, 300n)
+    const filter = new ResumeFilter(stored, null)
+    filter.begin({ finalLsn: lsn(880n), xid: 8, commitTimeUs: 0n })
+    assert.equal(filter.skipsCommit, true)
+    assert.equal(filter.begin({ finalLsn: lsn(900n), xid: 9, commitTimeUs: 0n }), true)
+    assert.equal(filter.admitsChange(lsn(895n)), true)
+    position.idle(lsn(800n))
+    assert.equal(position.lsn, 900n)
+  })
+
   test('messages outside transactions are skipped up to the last commit', () => {
     const filter = new ResumeFilter(
       readOffset({ lsn: 20n, lsn_proc: 20n, lsn_commit: 20n, messageType: 'MESSAGE' }),
