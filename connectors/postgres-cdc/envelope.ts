@@ -1,5 +1,14 @@
 /** Change events as views: rows go from replication bytes straight to a `ValueWriter`. */
-import { type Schema, type Struct, StructView, type ValueWriter, valueEquals } from '../../worker/api/data.ts'
+import { GrowingByteWriter } from '../../worker/api/byte-writer.ts'
+import {
+  RepeatedValues,
+  type Schema,
+  type Struct,
+  StructView,
+  type ValueWriter,
+  valueEquals,
+  writeRepeated,
+} from '../../worker/api/data.ts'
 import { DataError } from '../../worker/api/errors.ts'
 import { type SnapshotMarker, sourceSchema, transactionBlockSchema } from './event-schemas.ts'
 import type { Lsn } from './lsn.ts'
@@ -22,12 +31,29 @@ export class EventTime {
   readonly ms: number
   readonly us: number
   readonly nsText: Buffer
+  #ends: Map<Operation, RepeatedValues> | null = null
 
   /** @param belowUs nanoseconds below the microsecond, of a clock that has them */
   constructor(us: number, belowUs = 0) {
     this.ms = Math.floor(us / 1000)
     this.us = us
     this.nsText = Buffer.from(`${us}${String(belowUs).padStart(3, '0')}`, 'latin1')
+  }
+
+  /** What follows the block `transaction` in an event that was emitted at this time. */
+  endOf(operation: Operation): RepeatedValues {
+    this.#ends ??= new Map()
+    let end = this.#ends.get(operation)
+    if (end === undefined) {
+      end = new RepeatedValues(4, (out) => {
+        out.string(operation)
+        out.integer(this.ms)
+        out.integer(this.us)
+        out.integerText(this.nsText, 0, this.nsText.length)
+      })
+      this.#ends.set(operation, end)
+    }
+    return end
   }
 }
 
@@ -153,8 +179,7 @@ function writeText(text: string | null, out: ValueWriter): void {
   else out.string(text)
 }
 
-/** LSNs stay exact as numbers up to 8 PiB of log. */
-export function writeInt64(value: bigint, out: ValueWriter): void {
+function writeInt64(value: bigint, out: ValueWriter): void {
   if (value <= Number.MAX_SAFE_INTEGER && value >= Number.MIN_SAFE_INTEGER) out.integer(Number(value))
   else out.int64(value)
 }
@@ -164,36 +189,84 @@ function writeNumber(value: number | null, out: ValueWriter): void {
   else out.integer(value)
 }
 
-/** Where an event comes from, beside its transaction. */
-export interface EventPosition {
-  readonly lsn: Lsn
+/** Text of `sequence`: made in one place, since an event needs its digits twice. */
+const sequence = new GrowingByteWriter(64)
+
+/**
+ * The block `source` of the events of one table in one transaction or snapshot. They differ in their position only,
+ * and rows of a snapshot do not even in that.
+ */
+export class SourceBlock {
+  readonly context: SourceContext
   readonly schema: string
   readonly table: string
-}
+  readonly #head: RepeatedValues
+  readonly #middle: RepeatedValues
+  readonly #tail: RepeatedValues
+  #at: Lsn | null = null
+  #whole: RepeatedValues | null = null
 
-export function writeSource(context: SourceContext, at: EventPosition, out: ValueWriter): void {
-  const { constants, time } = context
-  out.beginStruct(sourceSchema)
-  out.string(emulatedVersion)
-  out.string('postgresql')
-  out.string(constants.logicalName)
-  out.integer(time.ms)
-  writeText(context.snapshot, out)
-  out.string(constants.database)
-  out.string(`${context.sequencePrefix}"${at.lsn}"]`)
-  out.integer(time.us)
-  out.integerText(time.nsText, 0, time.nsText.length)
-  out.string(at.schema)
-  out.string(at.table)
-  writeNumber(context.txId, out)
-  // A row of an incremental snapshot was read, not logged.
-  if (context.snapshot === 'incremental') out.null()
-  else writeInt64(at.lsn, out)
-  writeNumber(context.xmin, out)
-  writeText(context.origin, out)
-  if (context.originLsn === null) out.null()
-  else writeInt64(context.originLsn, out)
-  out.endStruct()
+  constructor(context: SourceContext, schema: string, table: string) {
+    this.context = context
+    this.schema = schema
+    this.table = table
+    const { constants, time } = context
+    this.#head = new RepeatedValues(6, (out) => {
+      out.string(emulatedVersion)
+      out.string('postgresql')
+      out.string(constants.logicalName)
+      out.integer(time.ms)
+      writeText(context.snapshot, out)
+      out.string(constants.database)
+    })
+    this.#middle = new RepeatedValues(5, (out) => {
+      out.integer(time.us)
+      out.integerText(time.nsText, 0, time.nsText.length)
+      out.string(schema)
+      out.string(table)
+      writeNumber(context.txId, out)
+    })
+    this.#tail = new RepeatedValues(3, (out) => {
+      writeNumber(context.xmin, out)
+      writeText(context.origin, out)
+      if (context.originLsn === null) out.null()
+      else writeInt64(context.originLsn, out)
+    })
+  }
+
+  write(at: Lsn, out: ValueWriter): void {
+    out.beginStruct(sourceSchema)
+    if (at === this.#at) {
+      this.#whole ??= new RepeatedValues(sourceSchema.fields.length, (writer) => this.#write(at, writer))
+      writeRepeated(this.#whole, out)
+    } else {
+      this.#at = at
+      this.#whole = null
+      this.#write(at, out)
+    }
+    out.endStruct()
+  }
+
+  #write(at: Lsn, out: ValueWriter): void {
+    const { sequencePrefix, snapshot } = this.context
+    writeRepeated(this.#head, out)
+    sequence.reset()
+    sequence.ascii(sequencePrefix)
+    sequence.byte(0x22)
+    const start = sequence.length
+    // LSNs stay exact as numbers up to 8 PiB of log.
+    if (at <= Number.MAX_SAFE_INTEGER) sequence.decimal(Number(at))
+    else sequence.ascii(at.toString())
+    const end = sequence.length
+    sequence.ascii('"]')
+    const text = sequence.reserve(0)
+    out.utf8(text, 0, sequence.length)
+    writeRepeated(this.#middle, out)
+    // A row of an incremental snapshot was read, not logged.
+    if (snapshot === 'incremental') out.null()
+    else out.integerText(text, start, end)
+    writeRepeated(this.#tail, out)
+  }
 }
 
 export function writeTransactionBlock(block: TransactionBlock | null, out: ValueWriter): void {
@@ -213,7 +286,7 @@ export type Operation = 'c' | 'u' | 'd' | 'r' | 't'
 /** What one change event is made of. */
 export interface EventParts {
   readonly table: TableSchema
-  readonly context: SourceContext
+  readonly source: SourceBlock
   readonly operation: Operation
   readonly lsn: Lsn
   readonly bytes: Buffer
@@ -230,28 +303,43 @@ export interface EventParts {
 /** A whole change event. */
 export class EnvelopeView extends StructView {
   readonly schema: Schema
-  readonly #parts: EventParts
+  readonly #plan: RowPlan
+  readonly #source: SourceBlock
+  readonly #operation: Operation
+  readonly #lsn: Lsn
+  readonly #bytes: Buffer
+  readonly #before: number
+  readonly #after: number
+  readonly #lender: number
+  readonly #transaction: TransactionBlock | null
+  readonly #emitted: EventTime
 
   constructor(parts: EventParts) {
     super()
     this.schema = parts.table.envelope
-    this.#parts = parts
+    this.#plan = parts.table.value
+    this.#source = parts.source
+    this.#operation = parts.operation
+    this.#lsn = parts.lsn
+    this.#bytes = parts.bytes
+    this.#before = parts.before
+    this.#after = parts.after
+    this.#lender = parts.lender
+    this.#transaction = parts.transaction
+    this.#emitted = parts.emitted
   }
 
   writeTo(out: ValueWriter): void {
-    const { table, context, emitted, bytes } = this.#parts
-    const { failures } = context.constants
+    const bytes = this.#bytes
+    const { failures } = this.#source.context.constants
     out.beginStruct(this.schema)
-    if (this.#parts.before < 0) out.null()
-    else writeRow(table.value, { bytes, tuple: this.#parts.before, oldTuple: -1, failures }, out)
-    if (this.#parts.after < 0) out.null()
-    else writeRow(table.value, { bytes, tuple: this.#parts.after, oldTuple: this.#parts.lender, failures }, out)
-    writeSource(context, { lsn: this.#parts.lsn, schema: table.schema, table: table.table }, out)
-    writeTransactionBlock(this.#parts.transaction, out)
-    out.string(this.#parts.operation)
-    out.integer(emitted.ms)
-    out.integer(emitted.us)
-    out.integerText(emitted.nsText, 0, emitted.nsText.length)
+    if (this.#before < 0) out.null()
+    else writeRow(this.#plan, { bytes, tuple: this.#before, oldTuple: -1, failures }, out)
+    if (this.#after < 0) out.null()
+    else writeRow(this.#plan, { bytes, tuple: this.#after, oldTuple: this.#lender, failures }, out)
+    this.#source.write(this.#lsn, out)
+    writeTransactionBlock(this.#transaction, out)
+    writeRepeated(this.#emitted.endOf(this.#operation), out)
     out.endStruct()
   }
 

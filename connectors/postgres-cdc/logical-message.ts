@@ -1,9 +1,9 @@
 import { type Schema, type Struct, StructView, type Value, type ValueWriter } from '../../worker/api/data.ts'
 import {
   type EventTime,
+  SourceBlock,
   type SourceContext,
   type TransactionBlock,
-  writeSource,
   writeTransactionBlock,
 } from './envelope.ts'
 import type { Lsn } from './lsn.ts'
@@ -37,7 +37,7 @@ export class LogicalMessageView extends StructView {
     out.beginStruct(this.schema)
     out.string('m')
     out.integer(emitted.ms)
-    writeSource(context, { lsn, schema: '', table: '' }, out)
+    new SourceBlock(context, '', '').write(lsn, out)
     writeTransactionBlock(transaction, out)
     out.beginStruct(message.schema)
     out.string(prefix)

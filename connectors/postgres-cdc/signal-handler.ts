@@ -1,12 +1,12 @@
 /** Answers signals within the stream: incremental snapshots, blocking ones, log messages. */
 import type { Clock, Logger } from '../../worker/api/context.ts'
+import { JavaRegex } from '../../worker/api/java-regex.ts'
 import { type SourceOffset, SourceRecord } from '../../worker/api/record.ts'
 import type { Catalog } from './catalog.ts'
 import { Database } from './connection.ts'
-import { EnvelopeView, type EventConstants, EventTime, RowView } from './envelope.ts'
+import { EnvelopeView, type EventConstants, EventTime, RowView, SourceBlock } from './envelope.ts'
 import { sqlStateOf } from './errors.ts'
 import { type ChunkRow, IncrementalSnapshot } from './incremental-snapshot.ts'
-import { wholeMatch } from './java-regex.ts'
 import { type Notification, Notifications } from './notifications.ts'
 import type { StreamPosition } from './offsets.ts'
 import type { Settings } from './settings.ts'
@@ -170,8 +170,10 @@ export class SignalHandler implements StreamSignals, AsyncDisposable {
     const { settings, constants, catalog, schemas, position, logger } = this.#options
     const { filters } = settings
     const tables = (await catalog.tables()).map(({ schema, table }) => `${schema}.${table}`)
-    const matching = (text: string, ignoreCase: boolean) =>
-      tables.filter((id) => wholeMatch(text, { ignoreCase }).test(id))
+    const matching = (text: string, ignoreCase: boolean) => {
+      const pattern = new JavaRegex(text, { ignoreCase })
+      return tables.filter((id) => pattern.matches(id))
+    }
     const only = new Set(request.collections.flatMap((text) => matching(text, false)))
     const overrides = request.conditions.flatMap(({ collection, filter }) =>
       matching(collection, true).map((id) => [id, filter] as const),
@@ -227,16 +229,20 @@ export class SignalHandler implements StreamSignals, AsyncDisposable {
       valueSchema: schema.envelope,
       value: new EnvelopeView({
         table: schema,
-        context: {
-          constants,
-          time: new EventTime(emitted.us, belowUs),
-          snapshot: 'incremental',
-          txId: null,
-          sequencePrefix: sequencePrefix(position),
-          xmin: null,
-          origin: null,
-          originLsn: null,
-        },
+        source: new SourceBlock(
+          {
+            constants,
+            time: new EventTime(emitted.us, belowUs),
+            snapshot: 'incremental',
+            txId: null,
+            sequencePrefix: sequencePrefix(position),
+            xmin: null,
+            origin: null,
+            originLsn: null,
+          },
+          schema.schema,
+          schema.table,
+        ),
         operation: 'r',
         lsn: position.lsn,
         bytes,

@@ -5,7 +5,7 @@ import type { Catalog, CatalogTable } from './catalog.ts'
 import type { Database } from './connection.ts'
 import { type CopyLimits, CopyQuery } from './copy-query.ts'
 import type { TupleBlock } from './copy-text.ts'
-import { EnvelopeView, type EventConstants, EventTime, RowView, type SourceContext } from './envelope.ts'
+import { EnvelopeView, type EventConstants, EventTime, RowView, SourceBlock, type SourceContext } from './envelope.ts'
 import type { SnapshotMarker } from './event-schemas.ts'
 import type { Filters } from './filters.ts'
 import type { Lsn } from './lsn.ts'
@@ -101,6 +101,7 @@ export class Snapshot {
   #ended: PendingRow | null = null
   #batch: SourceRecord[] = []
   #emitted: EventTime
+  #source: SourceBlock | null = null
   readonly #readers: Reader[] = []
 
   constructor(options: SnapshotOptions) {
@@ -340,7 +341,7 @@ export class Snapshot {
         valueSchema: table.envelope,
         value: new EnvelopeView({
           table,
-          context,
+          source: this.#sourceOf(context, table),
           operation: 'r',
           lsn,
           bytes,
@@ -353,6 +354,16 @@ export class Snapshot {
         headers,
       }),
     )
+  }
+
+  /** Nearly all rows of a table have one marker, so the block of the last row does again. */
+  #sourceOf(context: SourceContext, table: TableSchema): SourceBlock {
+    let source = this.#source
+    if (source?.context !== context || source.schema !== table.schema || source.table !== table.table) {
+      source = new SourceBlock(context, table.schema, table.table)
+      this.#source = source
+    }
+    return source
   }
 
   #takeBatch(): readonly SourceRecord[] {

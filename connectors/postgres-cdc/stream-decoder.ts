@@ -11,6 +11,7 @@ import {
   EventTime,
   type Operation,
   RowView,
+  SourceBlock,
   type SourceContext,
   sameKey,
   sameRow,
@@ -107,6 +108,8 @@ export class StreamDecoder {
   #segment: Segment | null = null
   #at = 0
   #context: SourceContext
+  /** Of the last event; most follow one of their own table and transaction. */
+  #source: SourceBlock | null = null
   #xid = 0
   #inTransaction = false
   #time: EventTime
@@ -402,7 +405,7 @@ export class StreamDecoder {
       valueSchema: table.envelope,
       value: new EnvelopeView({
         table,
-        context: this.#context,
+        source: this.#sourceOf(table),
         operation,
         lsn: position,
         bytes,
@@ -416,6 +419,15 @@ export class StreamDecoder {
     })
     this.#records.push(record)
     return record
+  }
+
+  #sourceOf(table: TableSchema): SourceBlock {
+    let source = this.#source
+    if (source?.context !== this.#context || source.schema !== table.schema || source.table !== table.table) {
+      source = new SourceBlock(this.#context, table.schema, table.table)
+      this.#source = source
+    }
+    return source
   }
 
   #truncate(bytes: Buffer, at: number, position: Lsn): void {

@@ -68,6 +68,15 @@ async function stop(child: ChildProcess): Promise<void> {
 }
 
 let built = false
+let profileFolder: string | null = null
+
+/**
+ * From now on our workers run their tasks on the main thread, with a task thread's young generation, and write a CPU
+ * profile into `folder` as they stop: flags of the process do not reach its threads.
+ */
+export function profileInto(folder: string): void {
+  profileFolder = folder
+}
 
 /** The compiled worker, as images and packages run it; built once per run of the bench. */
 function sluiceCommand(): WorkerCommand {
@@ -76,8 +85,12 @@ function sluiceCommand(): WorkerCommand {
   built = true
   return {
     executable: process.execPath,
-    args: [join(projectRoot, 'dist/worker/main.js'), 'distributed'],
-    properties: {},
+    args: [
+      ...(profileFolder === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`, '--max-semi-space-size=1']),
+      join(projectRoot, 'dist/worker/main.js'),
+      'distributed',
+    ],
+    properties: profileFolder === null ? {} : { 'task.isolation': 'none' },
   }
 }
 

@@ -1,5 +1,7 @@
 /**
- * `npm run bench <cdc|sink|start> [-- --records N --runs N --peers sluice,java]`
+ * `npm run bench <cdc|sink|start|hot-path> [-- --records N --runs N --peers sluice,java --profile FOLDER]`
+ *
+ * With `--profile` our worker writes a CPU profile of each thread into the folder when it stops; its figures do not count.
  *
  * Variants alternate; ours runs as A and A' so that the table shows what a difference of nothing looks like.
  */
@@ -11,8 +13,9 @@ import { servicesFrom } from '../../compose/pipelines/support/pipeline.ts'
 import { stackEnvironment } from '../../compose/pipelines/support/session.ts'
 import { projectRoot } from '../support/project-root.ts'
 import { benchCdc } from './cdc.ts'
+import { benchHotPath } from './hot-path.ts'
 import { type Measurement, printMeasurements } from './measure.ts'
-import { type PeerName, startPeer } from './peers.ts'
+import { type PeerName, profileInto, startPeer } from './peers.ts'
 import { usageOf } from './process-usage.ts'
 import { benchSink, fillTopic } from './sink.ts'
 
@@ -24,6 +27,7 @@ const { values, positionals } = parseArgs({
     peers: { type: 'string', default: 'sluice,java' },
     bytes: { type: 'string', default: '500' },
     port: { type: 'string', default: '8283' },
+    profile: { type: 'string' },
   },
 })
 const records = Number(values.records)
@@ -41,6 +45,7 @@ const variants: readonly (readonly [variant: string, peer: PeerName])[] = values
           ["sluice A'", 'sluice'],
         ],
   )
+if (values.profile !== undefined) profileInto(values.profile)
 const reference = values.peers.includes('java') ? 'java' : 'sluice A'
 
 console.log(`${cpus().length} × ${cpus()[0]?.model}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Node ${process.version}`)
@@ -64,6 +69,9 @@ switch (positionals[0]) {
       }
     }
     break
+  case 'hot-path':
+    await benchHotPath(Math.min(records, 200_000), 2 * Number(values.runs))
+    break
   case 'sink': {
     const topic = await fillTopic(services, records, Number(values.bytes))
     for (let run = 0; run < Number(values.runs); run++) {
@@ -84,7 +92,7 @@ switch (positionals[0]) {
     }
     break
   default:
-    console.error('usage: npm run bench <cdc|sink|start> [-- --records N --runs N --peers sluice,java]')
+    console.error('usage: npm run bench <cdc|sink|start|hot-path> [-- --records N --runs N --peers sluice,java]')
     process.exitCode = 2
 }
 

@@ -58,6 +58,30 @@ export class GrowingByteWriter implements ByteWriter {
     this.#length += this.#buffer.write(text, this.#length, 'utf8')
   }
 
+  decimal(value: number): void {
+    if (value < 0 || !Number.isSafeInteger(value)) {
+      this.ascii(String(value))
+      return
+    }
+    if (this.#length + mostDigits > this.#buffer.length) this.#grow(mostDigits)
+    if (value < billion) {
+      this.#length = writeDigits(this.#buffer, this.#length, value, digitCount(value))
+      return
+    }
+    const high = Math.floor(value / billion)
+    const at = writeDigits(this.#buffer, this.#length, high, digitCount(high))
+    this.#length = writeDigits(this.#buffer, at, value - high * billion, 9)
+  }
+
+  reserve(count: number): Uint8Array {
+    if (this.#length + count > this.#buffer.length) this.#grow(count)
+    return this.#buffer
+  }
+
+  advance(count: number): void {
+    this.#length += count
+  }
+
   mark(): number {
     return this.#length
   }
@@ -79,4 +103,26 @@ export class GrowingByteWriter implements ByteWriter {
     this.#buffer.copy(grown, 0, 0, this.#length)
     this.#buffer = grown
   }
+}
+
+/** Digits of 2^53. */
+const mostDigits = 16
+const billion = 1_000_000_000
+
+/** Of an integer below 10^9. */
+function digitCount(value: number): number {
+  if (value < 1000) return value < 10 ? 1 : value < 100 ? 2 : 3
+  if (value < 1_000_000) return value < 10_000 ? 4 : value < 100_000 ? 5 : 6
+  return value < 10_000_000 ? 7 : value < 100_000_000 ? 8 : 9
+}
+
+/** The last `count` digits of an integer below 10^9. @returns the position behind them */
+function writeDigits(out: Uint8Array, start: number, value: number, count: number): number {
+  let rest = value | 0
+  for (let at = start + count - 1; at >= start; at--) {
+    const tens = (rest / 10) | 0
+    out[at] = 48 + rest - tens * 10
+    rest = tens
+  }
+  return start + count
 }

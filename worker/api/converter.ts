@@ -18,6 +18,14 @@ export interface ByteWriter {
   /** ASCII only: one byte per character, unchecked. */
   ascii(text: string): void
   utf8(text: string): void
+  /** An integer within ±2^53, as decimal text. */
+  decimal(value: number): void
+  /**
+   * Storage with room for `count` more bytes from `length` on, for loops that write bytes themselves; `advance` says
+   * how many they were. Valid until the next call.
+   */
+  reserve(count: number): Uint8Array
+  advance(count: number): void
   mark(): number
   rollback(mark: number): void
   /** The bytes from `mark` on; a view that the next write may invalidate. */

@@ -272,4 +272,29 @@ export interface ValueWriter {
   utf8(bytes: Uint8Array, start: number, end: number): void
   /** Anything else, as a plain value of the field's schema. */
   value(value: Value): void
+  /** Optional short cut of `writeRepeated`: the same values, perhaps as kept from the last time. */
+  repeated?(values: RepeatedValues): void
+}
+
+/**
+ * Values of consecutive fields of one struct that many structs have in common, such as what all events of a
+ * transaction say of their source. Made once and written with each of them, so that a writer encodes them once.
+ */
+export class RepeatedValues {
+  /** Number of values, at the level of the struct that they stand in. */
+  readonly count: number
+  readonly writeTo: (out: ValueWriter) => void
+  /** What the last writer keeps of them. It is the writer's own: another one must know that it is not its. */
+  memo: unknown = null
+
+  constructor(count: number, writeTo: (out: ValueWriter) => void) {
+    this.count = count
+    this.writeTo = writeTo
+  }
+}
+
+/** Writes values that are the same in many structs. */
+export function writeRepeated(values: RepeatedValues, out: ValueWriter): void {
+  if (out.repeated === undefined) values.writeTo(out)
+  else out.repeated(values)
 }

@@ -1,8 +1,18 @@
 import { GrowingByteWriter } from './byte-writer.ts'
 import type { ByteWriter } from './converter.ts'
-import { Decimal, Float64, LogicalName, type Schema, StructView, type Value, type ValueWriter } from './data.ts'
+import {
+  Decimal,
+  Float64,
+  LogicalName,
+  type RepeatedValues,
+  type Schema,
+  StructView,
+  type Value,
+  type ValueWriter,
+} from './data.ts'
 import { DataError } from './errors.ts'
 import { bigDecimalText, doubleJson, floatJson, quoteJson, stringifyJson } from './json.ts'
+import { writeBase64, writeJsonString, writeJsonUtf8 } from './json-text.ts'
 import { isStruct, javaClass, twosComplement } from './values.ts'
 
 export interface JsonWriteOptions {
@@ -31,6 +41,20 @@ interface StructPlan {
   readonly types: readonly Schema['type'][]
   readonly writers: readonly Write[]
   readonly nulls: readonly NullRule[]
+}
+
+/** What a `ViewWriter` keeps of values that come again: their bytes at one place of one plan. */
+class RepeatedBytes {
+  readonly plan: StructPlan
+  readonly index: number
+  /** Null until they have come a second time: most values of short transactions never do. */
+  readonly bytes: Uint8Array | null
+
+  constructor(plan: StructPlan, index: number, bytes: Uint8Array | null) {
+    this.plan = plan
+    this.index = index
+    this.bytes = bytes
+  }
 }
 
 const nullBytes = Buffer.from('null')
@@ -308,7 +332,7 @@ class ViewWriter implements ValueWriter {
 
   integer(value: number): void {
     this.#next()
-    this.#out.ascii(String(value))
+    this.#out.decimal(value)
   }
 
   int64(value: bigint): void {
@@ -342,6 +366,26 @@ class ViewWriter implements ValueWriter {
     if (value === null) writeNull(plan.nulls[at] as NullRule, this.#out, plan.names[at])
     else (plan.writers[at] as Write)(value, this.#out)
   }
+
+  /** A plan belongs to one writer and its options, so whose memo it is shows in its plan. */
+  repeated(values: RepeatedValues): void {
+    const plan = this.#plan
+    const index = this.#index
+    if (plan === null) throw new RangeError('No struct was begun')
+    const memo = values.memo
+    const own = memo instanceof RepeatedBytes && memo.plan === plan && memo.index === index
+    if (own && memo.bytes !== null) {
+      this.#out.bytes(memo.bytes)
+      this.#index = index + values.count
+      return
+    }
+    const mark = this.#out.mark()
+    values.writeTo(this)
+    if (this.#plan !== plan || this.#index !== index + values.count) {
+      throw new RangeError('Repeated values wrote another number of values than they said')
+    }
+    values.memo = new RepeatedBytes(plan, index, own ? Uint8Array.from(this.#out.since(mark)) : null)
+  }
 }
 
 function writeNull(rule: NullRule, out: ByteWriter, field?: string): void {
@@ -358,49 +402,6 @@ function writeNull(rule: NullRule, out: ByteWriter, field?: string): void {
 /** JSON of a value without a schema, as `stringifyJson`. */
 export function writeSchemaless(value: Value, out: ByteWriter): void {
   out.utf8(stringifyJson(value))
-}
-
-/** Longest text that is checked and copied character by character; longer ones are left to native code. */
-const shortText = 40
-
-/** A JSON string literal, as `quoteJson`. */
-export function writeJsonString(text: string, out: ByteWriter): void {
-  if (text.length > shortText || !isPlainAscii(text)) {
-    out.utf8(quoteJson(text))
-    return
-  }
-  out.byte(0x22)
-  out.ascii(text)
-  out.byte(0x22)
-}
-
-function isPlainAscii(text: string): boolean {
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i)
-    if (code < 0x20 || code > 0x7e || code === 0x22 || code === 0x5c) return false
-  }
-  return true
-}
-
-/** A JSON string literal from UTF-8 text that is not escaped yet; the same bytes as `writeJsonString`. */
-export function writeJsonUtf8(bytes: Uint8Array, start: number, end: number, out: ByteWriter): void {
-  for (let i = start; i < end; i++) {
-    const byte = bytes[i] as number
-    // 0xF0 and above lead a character beyond the basic plane, which is written as two escapes.
-    if (byte < 0x20 || byte === 0x22 || byte === 0x5c || byte >= 0xf0) {
-      out.utf8(quoteJson(Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('utf8')))
-      return
-    }
-  }
-  out.byte(0x22)
-  out.bytes(bytes, start, end)
-  out.byte(0x22)
-}
-
-function writeBase64(bytes: Uint8Array, out: ByteWriter): void {
-  out.byte(0x22)
-  out.ascii(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64'))
-  out.byte(0x22)
 }
 
 const integerBounds = { INT8: 0x7f, INT16: 0x7fff, INT32: 0x7fffffff } as const
