@@ -1,11 +1,11 @@
 import { type ConfigOf, defineConfig, javaRegex, oneOf } from '../worker/api/config.ts'
 import { makeSchema, type Schema, Schemas, type Struct, type Value } from '../worker/api/data.ts'
+import { JavaRegex } from '../worker/api/java-regex.ts'
 import { defineTransformation } from '../worker/api/plugin.ts'
 import type { ConnectRecord } from '../worker/api/record.ts'
 import type { Transformation } from '../worker/api/transform.ts'
 import { isStruct } from '../worker/api/values.ts'
 import { debeziumVersion, isEnvelope } from './change-event.ts'
-import { compileJavaRegex, expandReplacement } from './java-regex.ts'
 import { setMember } from './record-part.ts'
 
 /** @param keyField default of key.field.name, in which the two names of this transform differ */
@@ -161,14 +161,8 @@ class LogicalTableRouter implements Transformation<Options> {
 
 /** The first match replaced; null when the expression does not match the whole text. */
 function replacer(regex: string, replacement: string): (text: string) => string | null {
-  const whole = compileJavaRegex(regex, true)
-  const first = compileJavaRegex(regex, false)
-  return (text) => {
-    const match = whole.test(text) ? first.exec(text) : null
-    if (match === null) return null
-    const rest = text.slice(match.index + match[0].length)
-    return text.slice(0, match.index) + expandReplacement(replacement, match) + rest
-  }
+  const pattern = new JavaRegex(regex)
+  return (text) => pattern.replaceWhenWhole(text, replacement)
 }
 
 /** Replaces what Avro does not allow in a full name: by `_`, or by `_u` and four hexadecimal digits. */

@@ -1,10 +1,10 @@
 import { type ConfigOf, defineConfig, oneOfIgnoringCase } from '../worker/api/config.ts'
 import { Decimal, Float64, type Value } from '../worker/api/data.ts'
+import { JavaRegex } from '../worker/api/java-regex.ts'
 import { defineTransformation } from '../worker/api/plugin.ts'
 import type { ConnectRecord } from '../worker/api/record.ts'
 import type { Transformation } from '../worker/api/transform.ts'
 import { FieldPath, fieldSyntaxOption } from './field-path.ts'
-import { compileJavaRegex } from './java-regex.ts'
 import { requireMap, requireStruct } from './record-part.ts'
 
 const config = defineConfig(
@@ -34,7 +34,7 @@ const config = defineConfig(
       }
       if (condition === 'equals') return []
       try {
-        compileJavaRegex(options.operand, true)
+        new JavaRegex(options.operand)
         return []
       } catch (error) {
         return [{ option: 'operand', message: error instanceof Error ? error.message : String(error) }]
@@ -73,10 +73,10 @@ function conditionOf(condition: string, operand: string): (value: Value) => bool
   if (condition === 'null') return (value) => value === null
   if (condition === 'not-null') return (value) => value !== null
   if (condition === 'equals') return (value) => scalarText(value) === operand
-  const pattern = compileJavaRegex(operand, true)
+  const pattern = new JavaRegex(operand)
   return (value) => {
     const text = scalarText(value)
-    return text !== null && pattern.test(text)
+    return text !== null && pattern.matches(text)
   }
 }
 

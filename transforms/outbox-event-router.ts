@@ -1,11 +1,11 @@
 import { makeSchema, type Schema, type Struct, type Value } from '../worker/api/data.ts'
 import { DataError } from '../worker/api/errors.ts'
+import { expandReplacement, JavaRegex } from '../worker/api/java-regex.ts'
 import { defineTransformation } from '../worker/api/plugin.ts'
 import type { ConnectRecord, Header } from '../worker/api/record.ts'
 import type { Transformation } from '../worker/api/transform.ts'
 import { isStruct } from '../worker/api/values.ts'
 import { debeziumVersion, isEnvelope, rawMember } from './change-event.ts'
-import { compileJavaRegex, expandReplacement } from './java-regex.ts'
 import { expandJson, type JsonPayloadRules } from './json-payload.ts'
 import { type AdditionalField, type OutboxOptions, outboxConfig, parseAdditionalField } from './outbox-options.ts'
 import { fieldValue, requireStruct, setMember } from './record-part.ts'
@@ -30,9 +30,9 @@ const maxCachedSchemas = 100
 class OutboxEventRouter implements Transformation<OutboxOptions> {
   #options: OutboxOptions | null = null
   #additional: readonly AdditionalField[] = []
-  #json: JsonPayloadRules = { nulls: 'ignore', emptyArrays: 'ignore' }
+  #json: JsonPayloadRules = { nulls: 'ignore', emptyArrays: 'ignore', root: 'payload' }
   #ignoresMissing = false
-  #regex = /^/
+  #regex = new JavaRegex('')
   /** Schemas of values with envelope fields, by row schema, routed value, payload schema and version. */
   #schemas = new WeakMap<Schema, WeakMap<Schema, Map<string, Schema>>>()
 
@@ -46,8 +46,9 @@ class OutboxEventRouter implements Transformation<OutboxOptions> {
       nulls: options['table.json.payload.null.behavior'].toLowerCase() === 'ignore' ? 'ignore' : 'optional_bytes',
       emptyArrays:
         options['table.json.payload.empty.array.behavior'].toLowerCase() === 'ignore' ? 'ignore' : 'optional_string',
+      root: 'payload',
     }
-    this.#regex = compileJavaRegex(options['route.topic.regex'], true)
+    this.#regex = new JavaRegex(options['route.topic.regex'])
     this.#schemas = new WeakMap()
   }
 
@@ -107,7 +108,7 @@ class OutboxEventRouter implements Transformation<OutboxOptions> {
   }
 
   #topic(routedBy: string, options: OutboxOptions): string {
-    const match = this.#regex.exec(routedBy)
+    const match = this.#regex.match(routedBy)
     return match === null ? routedBy : expandReplacement(options['route.topic.replacement'], match)
   }
 

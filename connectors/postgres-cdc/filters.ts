@@ -1,5 +1,6 @@
 /** Which tables, columns and messages are captured, and what is the key of a table. */
-import { PatternList, splitList, wholeMatch } from './java-regex.ts'
+import { JavaRegex } from '../../worker/api/java-regex.ts'
+import { PatternList, patternProblem, splitList } from './pattern-list.ts'
 
 export interface FilterOptions {
   readonly schemaInclude: string | null
@@ -51,11 +52,8 @@ export function keyColumnsProblem(text: string): string | null {
     if (item.trim() === '') continue
     const match = keyItem.exec(item)
     if (match === null) return `'${item}' is not of the form <regular expression>:<column>,<column>`
-    try {
-      wholeMatch((match[1] as string).trim(), { ignoreCase: true })
-    } catch (error) {
-      return `'${match[1]}' is not a regular expression: ${error instanceof Error ? error.message : String(error)}`
-    }
+    const problem = patternProblem((match[1] as string).trim())
+    if (problem !== null) return problem
   }
   return null
 }
@@ -68,7 +66,7 @@ export class Filters {
   readonly #message: Choice
   readonly #snapshot: PatternList | null
   readonly #tableOrder: PatternList | null
-  readonly #keys: readonly { readonly table: RegExp; readonly columns: readonly string[] }[]
+  readonly #keys: readonly { readonly table: JavaRegex; readonly columns: readonly string[] }[]
 
   constructor(options: FilterOptions) {
     this.#options = options
@@ -83,7 +81,7 @@ export class Filters {
       .map((item) => keyItem.exec(item))
       .filter((match) => match !== null)
       .map((match) => ({
-        table: wholeMatch((match[1] as string).trim(), { ignoreCase: true }),
+        table: new JavaRegex((match[1] as string).trim(), { ignoreCase: true }),
         columns: (match[2] as string).split(',').map((column) => column.trim()),
       }))
   }
@@ -123,7 +121,7 @@ export class Filters {
 
   /** Columns of `message.key.columns` for a table, of all items that match it; null when none does. */
   keyColumns(schema: string, table: string): readonly string[] | null {
-    const matching = this.#keys.filter((item) => item.table.test(`${schema}.${table}`))
+    const matching = this.#keys.filter((item) => item.table.matches(`${schema}.${table}`))
     return matching.length === 0 ? null : matching.flatMap((item) => item.columns)
   }
 }

@@ -6,6 +6,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import type { Logger } from '../../worker/api/context.ts'
+import { JavaRegex } from '../../worker/api/java-regex.ts'
 import type { Catalog, CatalogTable } from './catalog.ts'
 import { chunkSql, countSql, type KeyText, maximumKeySql } from './chunk-query.ts'
 import { type ConnectionOptions, Database } from './connection.ts'
@@ -21,7 +22,6 @@ import {
   openTable,
   stateOf,
 } from './incremental-state.ts'
-import { wholeMatch } from './java-regex.ts'
 import type { Notification } from './notifications.ts'
 import { TupleIndex } from './pgoutput.ts'
 import type { SnapshotRequest } from './signals.ts'
@@ -117,11 +117,13 @@ export class IncrementalSnapshot implements AsyncDisposable {
   /** Ends the snapshot of these tables, or of all when none is named. */
   async stop(request: SnapshotRequest): Promise<void> {
     if (!this.isRunning) return
-    const patterns = request.collections.map((text) => wholeMatch(text, { ignoreCase: false }))
+    const patterns = request.collections.map((text) => new JavaRegex(text))
     const current = this.#collections[0]
     const all = patterns.length === 0
     if (all) this.#notify('ABORTED', this.#remaining())
-    this.#collections = all ? [] : this.#collections.filter(({ id }) => !patterns.some((pattern) => pattern.test(id)))
+    this.#collections = all
+      ? []
+      : this.#collections.filter(({ id }) => !patterns.some((pattern) => pattern.matches(id)))
     if (this.#collections[0] !== current) {
       this.#current = null
       this.#chunk = null
@@ -187,13 +189,13 @@ export class IncrementalSnapshot implements AsyncDisposable {
     )
     const ids = new Set<string>()
     for (const text of request.collections) {
-      const pattern = wholeMatch(text, { ignoreCase: false })
-      const matching = tables.map((t) => `${t.schema}.${t.table}`).filter((id) => pattern.test(id))
+      const pattern = new JavaRegex(text)
+      const matching = tables.map((t) => `${t.schema}.${t.table}`).filter((id) => pattern.matches(id))
       for (const id of matching.length > 0 ? matching : [text.replaceAll('"', '')]) ids.add(id)
     }
     return [...ids].map((id) => {
       const condition = request.conditions.find(({ collection }) =>
-        wholeMatch(collection, { ignoreCase: true }).test(id),
+        new JavaRegex(collection, { ignoreCase: true }).matches(id),
       )
       return { id, condition: condition?.filter ?? '', surrogateKey: request.surrogateKey, correlationId: request.id }
     })

@@ -1,5 +1,5 @@
 /** Topic and schema names: Debezium's topic naming strategies and name adjusters. */
-import { wholeReplacer } from './java-regex.ts'
+import { JavaRegex } from '../../worker/api/java-regex.ts'
 
 export type NameAdjustment = 'none' | 'avro' | 'avro_unicode'
 
@@ -95,6 +95,12 @@ export interface TopicNameOptions {
   readonly routing?: TopicRouting | null
 }
 
+/** Renames what the expression matches as a whole; the rest stays. @throws SyntaxError */
+function replacer(regex: string, replacement: string): (topic: string) => string {
+  const pattern = new JavaRegex(regex)
+  return (topic) => pattern.replaceWhenWhole(topic, replacement) ?? topic
+}
+
 /** @throws SyntaxError for a regular expression that is none */
 export function topicNames(options: TopicNameOptions): TopicNames {
   const { prefix, delimiter, strategy = 'SchemaTopicNamingStrategy', routing = null } = options
@@ -111,9 +117,9 @@ export function topicNames(options: TopicNameOptions): TopicNames {
   }
   if (strategy !== 'DefaultRegexTopicNamingStrategy' || routing === null)
     return { ...fixed, origin: null, table: plain }
-  const reroute = wholeReplacer(routing.regex, routing.replacement)
+  const reroute = replacer(routing.regex, routing.replacement)
   const originOf =
-    routing.keyRegex === null ? (topic: string) => topic : wholeReplacer(routing.keyRegex, routing.keyReplacement ?? '')
+    routing.keyRegex === null ? (topic: string) => topic : replacer(routing.keyRegex, routing.keyReplacement ?? '')
   const origin = { name: routing.keyField, value: (schema: string, table: string) => originOf(plain(schema, table)) }
   return {
     ...fixed,

@@ -1,10 +1,10 @@
 /** Publication: checks, automatic creation and adjustment; replica identities. */
 import type { Logger } from '../../worker/api/context.ts'
 import { ConnectError } from '../../worker/api/errors.ts'
+import { JavaRegex } from '../../worker/api/java-regex.ts'
 import type { CatalogTable } from './catalog.ts'
 import type { Database } from './connection.ts'
 import { sqlStateOf } from './errors.ts'
-import { wholeMatch } from './java-regex.ts'
 import { quoteIdentifier } from './sql.ts'
 
 export type AutocreateMode = 'disabled' | 'all_tables' | 'filtered' | 'no_tables'
@@ -114,13 +114,13 @@ export async function setReplicaIdentities(
     .map((item) => identityItem.exec(item))
     .filter((match) => match !== null)
     .map((match) => ({
-      tables: wholeMatch(match[1] as string, { ignoreCase: true }),
+      tables: new JavaRegex(match[1] as string, { ignoreCase: true }),
       identity: match[2] as string,
       index: match[3],
     }))
   for (const table of captured) {
     const id = `${table.schema}.${table.table}`
-    const matching = items.filter((item) => item.tables.test(id))
+    const matching = items.filter((item) => item.tables.matches(id))
     if (matching.length > 1) {
       throw new ConnectError(
         'fatal',

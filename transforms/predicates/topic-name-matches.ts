@@ -1,8 +1,8 @@
 import { allOf, type ConfigOf, defineConfig, javaRegex, nonEmptyString } from '../../worker/api/config.ts'
+import { JavaRegex } from '../../worker/api/java-regex.ts'
 import { definePredicate } from '../../worker/api/plugin.ts'
 import type { ConnectRecord } from '../../worker/api/record.ts'
 import type { Predicate } from '../../worker/api/transform.ts'
-import { compileJavaRegex } from '../java-regex.ts'
 import { transformsVersion } from '../record-part.ts'
 
 const config = defineConfig({
@@ -15,14 +15,14 @@ const config = defineConfig({
 })
 
 class TopicNameMatches implements Predicate<ConfigOf<typeof config>> {
-  #pattern = /$^/
+  #pattern = new JavaRegex('')
 
   configure(options: ConfigOf<typeof config>): void {
-    this.#pattern = compileJavaRegex(options.pattern, true)
+    this.#pattern = new JavaRegex(options.pattern)
   }
 
   test(record: ConnectRecord): boolean {
-    return this.#pattern.test(record.topic)
+    return this.#pattern.matches(record.topic)
   }
 }
 

@@ -1,4 +1,5 @@
 import type { ConfigProblem } from './errors.ts'
+import { JavaRegex } from './java-regex.ts'
 
 /** Vocabulary of Kafka's `ConfigDef`; from one definition come parsing, validation, REST answers and the reference. */
 export type ConfigType = 'BOOLEAN' | 'STRING' | 'INT' | 'SHORT' | 'LONG' | 'DOUBLE' | 'LIST' | 'CLASS' | 'PASSWORD'
@@ -146,31 +147,17 @@ export const nonEmptyList: Validator = validator('non-empty list', (_, value) =>
   value === null || (value as readonly string[]).length === 0 ? 'Empty list' : null,
 )
 
-/** A regular expression in Java's syntax as far as JavaScript has it; the common faults are told in Java's words. */
+/** A regular expression of Java that ours can run; faults are told in Java's words. @see JavaRegex */
 export const javaRegex: Validator = validator('valid regex', (_, value) => {
   // Connect's answer, a null pointer of Java; those who compare answers see the same.
   if (value === null) return 'Invalid regex: Cannot invoke "String.isEmpty()" because "this.pattern" is null'
   try {
-    // A flag group at the start is Java's way to say what JavaScript says with flags.
-    new RegExp(String(value).replace(/^\(\?[ims]+\)/, ''), 'u')
+    new JavaRegex(String(value))
     return null
   } catch (error) {
-    return `Invalid regex: ${javaRegexMessage(String(value), error instanceof Error ? error.message : String(error))}`
+    return `Invalid regex: ${error instanceof Error ? error.message : String(error)}`
   }
 })
-
-/** Java's description, position and pattern for the faults that people make; the engine's own words otherwise. */
-function javaRegexMessage(pattern: string, message: string): string {
-  const end = pattern.length
-  if (message.endsWith('Unterminated group')) return `Unclosed group near index ${end}\n${pattern}`
-  const at = (index: number): string => `near index ${index}\n${pattern}\n${' '.repeat(index)}^`
-  if (message.endsWith('Unterminated character class')) return `Unclosed character class ${at(end - 1)}`
-  const dangling = /^[*+?]/u.exec(pattern)
-  if (message.endsWith('Nothing to repeat') && dangling !== null) {
-    return `Dangling meta character '${dangling[0]}' ${at(0)}`
-  }
-  return message
-}
 
 /** The first problem of several validators. */
 export function allOf(...validators: readonly Validator[]): Validator {

@@ -6,6 +6,7 @@ import { readdir, readFile, realpath } from 'node:fs/promises'
 import { join, resolve as resolvePath, sep } from 'node:path'
 import type { RawConfig } from '../api/connector.ts'
 import { ConfigError, toError } from '../api/errors.ts'
+import { JavaRegex } from '../api/java-regex.ts'
 import type { RawOptions } from './config-def.ts'
 import { decodeProperties, parseProperties } from './properties.ts'
 
@@ -41,7 +42,7 @@ export function envProvider(
   params: Readonly<Record<string, string>>,
   env: Readonly<Record<string, string | undefined>>,
 ): ConfigProvider {
-  const allowed = new RegExp(`^(?:${params['allowlist.pattern'] ?? '.*'})$`, 'u')
+  const allowed = new JavaRegex(params['allowlist.pattern'] ?? '.*')
   return {
     async get(path, keys) {
       // The variables have no folders: with a path nothing is found, and the reference stays as it is.
@@ -49,7 +50,7 @@ export function envProvider(
       const values: Record<string, string> = {}
       for (const key of keys) {
         const value = env[key]
-        if (value !== undefined && allowed.test(key)) values[key] = value
+        if (value !== undefined && allowed.matches(key)) values[key] = value
       }
       return { values, ttlMs: null }
     },

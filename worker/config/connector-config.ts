@@ -1,6 +1,7 @@
 /** Definitions of connector configs: common options, those of sources and sinks, and the rules between them. */
 import { type ConfigKey, type ConfigKeys, type ConfigOf, defineConfig } from '../api/config.ts'
 import type { ConfigProblem } from '../api/errors.ts'
+import { JavaRegex } from '../api/java-regex.ts'
 import type { ConnectorPlugin, Plugin } from '../api/plugin.ts'
 import { keyInfos, type RawOptions } from './config-def.ts'
 import type { ConfigKeyInfo } from './config-infos.ts'
@@ -60,7 +61,7 @@ function deadLetterQueueProblems(topics: readonly string[], regex: string, queue
 /** False too when the pattern is malformed: its own validator reports that. */
 function matchesFully(regex: string, text: string): boolean {
   try {
-    return new RegExp(`^(?:${regex})$`, 'u').test(text)
+    return new JavaRegex(regex).matches(text)
   } catch {
     return false
   }

@@ -2,6 +2,7 @@
 import { type ConfigOf, defineConfig } from '../api/config.ts'
 import type { RawConfig } from '../api/connector.ts'
 import { ConnectError } from '../api/errors.ts'
+import { JavaRegex } from '../api/java-regex.ts'
 import { parseConfig } from '../config/config-def.ts'
 import {
   type SinkConnectorOptions,
@@ -51,7 +52,7 @@ export function checkTaskCount(connector: string, taskCount: number, options: Co
 export function subscriptionOf(options: SinkOptions): Subscription {
   const topics = [...new Set(options.topics)].filter((topic) => topic !== '')
   if (topics.length > 0) return { kind: 'topics', topics }
-  return { kind: 'pattern', pattern: new RegExp(`^(?:${options['topics.regex']})$`, 'u') }
+  return { kind: 'pattern', pattern: new JavaRegex(options['topics.regex']).whole }
 }
 
 export function taskName(id: TaskId): string {

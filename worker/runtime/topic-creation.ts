@@ -4,6 +4,7 @@
  */
 import type { RawConfig } from '../api/connector.ts'
 import { ConfigError, ConnectError, kindOf } from '../api/errors.ts'
+import { JavaRegex } from '../api/java-regex.ts'
 import { withPrefixCut } from '../config/config-provider.ts'
 import type { Admin, NewTopic } from '../kafka/types.ts'
 import { parseList } from './transformation-chain.ts'
@@ -53,7 +54,7 @@ function parseGroup(config: RawConfig, name: string, fallback: TopicCreationGrou
     // Extra topic options are per group only: the default group's do not carry over.
     configs,
     matches: (topic) =>
-      fallback === null || (included !== null && included.test(topic) && !(excluded?.test(topic) ?? false)),
+      fallback === null || (included !== null && included.matches(topic) && !(excluded?.matches(topic) ?? false)),
   }
 }
 
@@ -75,10 +76,10 @@ function count(option: string, text: string | undefined, fallback: number | unde
   return value
 }
 
-function fullMatch(option: string, patterns: readonly string[]): RegExp | null {
+function fullMatch(option: string, patterns: readonly string[]): JavaRegex | null {
   if (patterns.length === 0) return null
   try {
-    return new RegExp(`^(?:${patterns.join('|')})$`, 'u')
+    return new JavaRegex(patterns.join('|'))
   } catch (error) {
     const detail = error instanceof Error ? error.message : String(error)
     throw new ConfigError([{ option, message: `Syntax error in regular expression: ${detail}` }])

@@ -1,6 +1,6 @@
 import { atLeast, type ConfigKeys, oneOf, type Validator } from '../../../worker/api/config.ts'
 import { keyColumnsProblem } from '../filters.ts'
-import { listProblem } from '../java-regex.ts'
+import { listProblem } from '../pattern-list.ts'
 
 const checked = (description: string, problem: (text: string) => string | null): Validator => ({
   description,

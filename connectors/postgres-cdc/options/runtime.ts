@@ -6,8 +6,8 @@ import {
   oneOfIgnoringCase,
   type Validator,
 } from '../../../worker/api/config.ts'
-import { wholeReplacer } from '../java-regex.ts'
 import { namingStrategyOf } from '../names.ts'
+import { patternProblem } from '../pattern-list.ts'
 
 const prefix: Validator = {
   description: 'letters, digits, `_`, `.`, `-`',
@@ -27,14 +27,7 @@ const strategy: Validator = {
 
 const expression: Validator = {
   description: 'regular expression',
-  check: (_, value) => {
-    try {
-      if (value !== null) wholeReplacer(String(value), '')
-      return null
-    } catch (error) {
-      return error instanceof Error ? error.message : String(error)
-    }
-  },
+  check: (_, value) => (value === null ? null : patternProblem(String(value))),
 }
 
 const snapshot = 'Snapshot'
