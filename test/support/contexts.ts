@@ -121,6 +121,9 @@ export function sourceTaskContext(
       read: async (partitions) => partitions.map((partition) => offsets.get(partitionIdentity(partition)) ?? null),
     },
     transaction: null,
+    readTopic: () => {
+      throw new Error('This context has no topics to read')
+    },
     setOffset: (partition, offset) => offsets.set(partitionIdentity(partition), offset),
   }
 }

@@ -69,3 +69,34 @@ export interface TopicOptions {
   readonly replicationFactor: number
   readonly configs?: Readonly<Record<string, string>>
 }
+
+/** One partition of a topic that a task reads beside the main flow. */
+export interface TopicReaderOptions {
+  readonly topic: string
+  readonly partition: number
+  /**
+   * Consumer properties under Java's names; nothing is taken over from the worker, since the topic may live on another
+   * cluster. `auto.offset.reset` is `earliest` unless set.
+   */
+  readonly properties: Readonly<Record<string, string>>
+}
+
+export interface TopicReaderRecord {
+  readonly offset: bigint
+  readonly key: Uint8Array | null
+  readonly value: Uint8Array | null
+}
+
+/** Reads without being a member of a group: nothing is ever taken away, and nobody else is kept from reading. */
+export interface TopicReader extends AsyncDisposable {
+  /**
+   * Committed records that are there or come within `maxWaitMs`, in offset order; the first call starts where the group
+   * of `group.id` has committed. They belong to the caller.
+   * @throws ConnectError for properties that cannot work; what may pass by itself is tried again inside
+   */
+  poll(maxWaitMs: number, signal?: AbortSignal): Promise<readonly TopicReaderRecord[]>
+  /** Reads on from this offset, whatever the group has committed. */
+  seek(offset: bigint): void
+  /** Stores the next offset to read for the group of `group.id`. @throws RetriableError, ConnectError */
+  commit(nextOffset: bigint, signal?: AbortSignal): Promise<void>
+}

@@ -1,5 +1,5 @@
 import type { OffsetReader, RawConfig } from './connector.ts'
-import type { Clock, Logger, Metrics, TopicProducer } from './context.ts'
+import type { Clock, Logger, Metrics, TopicProducer, TopicReader, TopicReaderOptions } from './context.ts'
 import type { SinkRecord, SourceOffset, SourcePartition, SourceRecord } from './record.ts'
 import type { Offsets, TopicPartition } from './topic-partition.ts'
 
@@ -19,6 +19,8 @@ export interface SourceTaskContext extends TaskContext {
   readonly offsets: OffsetReader
   /** Set when `transaction.boundary=connector` (KIP-618). */
   readonly transaction: TransactionContext | null
+  /** A reader of a topic that tells the task something, e.g. signals; the task closes it. */
+  readTopic(options: TopicReaderOptions): TopicReader
 }
 
 /** Transaction boundaries set by the connector; a request takes effect after the batch, or after the given record. */

@@ -26,6 +26,7 @@ import { openTaskOffsets, refuseOwnOffsetTopic } from './task-offsets.ts'
 import { checkTaskCount, parseSourceOptions, type SourceOptions } from './task-options.ts'
 import { TopicCreator, topicCreationGroups } from './topic-creation.ts'
 import { LazyTopicProducer } from './topic-producer.ts'
+import { KafkaTopicReader } from './topic-reader.ts'
 import { createTransformationChain, type TransformationChain, transformationContext } from './transformation-chain.ts'
 
 const closeTimeoutMs = 30_000
@@ -382,6 +383,7 @@ export class SourceTaskRunner {
       rawConfig: this.#spec.taskConfig,
       offsets: new HostOffsetReader(id.connector, services, remember),
       transaction: commits.transaction,
+      readTopic: (options) => new KafkaTopicReader(kafka, options),
     }
   }
 

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
-import { requireService } from '../../support/services.ts'
-import { caseNames, knownDifferences, playCase } from './tasks.ts'
+import { requireService, skipUnless } from '../../support/services.ts'
+import { caseNames, knownDifferences, needsKafka, playCase } from './tasks.ts'
 
 /**
  * The recorded corpus against the task (Debezium 3.7.0.Final, PostgreSQL 15). Strict both ways: a case that is listed
  * in `not-equal.json` and has become equal must leave the list.
  */
 const postgres = requireService('postgres')
+const kafka = requireService('kafka')
 const notEqual = await knownDifferences()
 const names = await caseNames()
 const strict = names.filter((name) => notEqual[name] === undefined)
@@ -22,8 +23,11 @@ test('every case of the list of differences exists', () => {
 
 for (const name of names) {
   const reason = notEqual[name]
-  test(`case ${name}${reason === undefined ? '' : ` differs: ${reason}`}`, { skip: postgres.skip }, async () => {
-    const outcome = await playCase(name, postgres.settings.url).catch((error: unknown) => error)
+  const usesKafka = await needsKafka(name)
+  const skip = usesKafka ? skipUnless(postgres, kafka) : postgres.skip
+  test(`case ${name}${reason === undefined ? '' : ` differs: ${reason}`}`, { skip }, async () => {
+    const servers = { pgUrl: postgres.settings.url, brokers: usesKafka ? kafka.settings.brokers : [] }
+    const outcome = await playCase(name, servers).catch((error: unknown) => error)
     const differences = outcome instanceof Error || !isComparison(outcome) ? [String(outcome)] : outcome.differences
     if (reason === undefined) {
       assert.deepEqual(differences, [])

@@ -1,5 +1,6 @@
 /**
- * Parity with the recorded corpus: `run.ts [--lines N] [case…]`, cases by the start of their names. Needs TEST_PG_URL.
+ * Parity with the recorded corpus: `run.ts [--lines N] [case…]`, cases by the start of their names. Needs TEST_PG_URL,
+ * and TEST_KAFKA_BROKERS for the cases whose signals come from there.
  * Prints differences per case and `N of M cases equal`; exit status 1 when a case differs that is not known to.
  */
 import { caseNames, knownDifferences, playCase } from './tasks.ts'
@@ -7,6 +8,7 @@ import { caseNames, knownDifferences, playCase } from './tasks.ts'
 const args = process.argv.slice(2)
 const lines = args[0] === '--lines' ? Number(args.splice(0, 2)[1]) : 5
 const url = process.env['TEST_PG_URL'] ?? ''
+const brokers = (process.env['TEST_KAFKA_BROKERS'] ?? '').split(',').filter((broker) => broker !== '')
 const print = (text: string) => process.stdout.write(`${text}\n`)
 
 if (url === '') {
@@ -20,7 +22,7 @@ if (url === '') {
     const reason = known[name]
     let problems: readonly string[]
     try {
-      const { equal, total, differences } = await playCase(name, url)
+      const { equal, total, differences } = await playCase(name, { pgUrl: url, brokers })
       print(`${name}: ${equal} of ${total} records equal`)
       problems = differences
     } catch (error) {

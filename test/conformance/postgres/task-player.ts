@@ -10,11 +10,14 @@ import type { SourceTask, SourceTaskContext } from '../../../worker/api/task.ts'
 import { evaluateWithRules, parseConfig, valuesOf } from '../../../worker/config/config-def.ts'
 import { JsonConverter, jsonConverterConfig } from '../../../worker/converters/json.ts'
 import { SimpleHeaderConverter } from '../../../worker/converters/simple-header.ts'
+import { createKafkaClientFactory } from '../../../worker/kafka/client.ts'
 import { PluginRegistry } from '../../../worker/plugins/registry.ts'
+import { KafkaTopicReader } from '../../../worker/runtime/topic-reader.ts'
 import { createTransformationChain, TransformationChain } from '../../../worker/runtime/transformation-chain.ts'
 import { GrowingByteWriter } from '../../../worker/util/byte-writer.ts'
 import { systemClock } from '../../../worker/util/clock.ts'
 import { type ActualRecord, type CaseRules, type Json, Normaliser, type NormalRecord, parseExact } from './normalise.ts'
+import { deleteTopics, produceOne } from './produce.ts'
 import { runScript } from './sql-script.ts'
 
 export interface Step {
@@ -131,9 +134,20 @@ class RunningTask {
   }
 }
 
+/** What cases are played against. */
+export interface Servers {
+  readonly pgUrl: string
+  /** Empty where no case needs Kafka. */
+  readonly brokers: readonly string[]
+}
+
 export class TaskPlayer {
   readonly #folder: string
   readonly #server: URL
+  readonly #brokers: readonly string[]
+  readonly #kafka = createKafkaClientFactory()
+  /** Topics that the case has written to. */
+  readonly #written: string[] = []
   readonly #spec: GoldenCase
   readonly #counts: Counts
   readonly #normaliser: Normaliser
@@ -154,9 +168,11 @@ export class TaskPlayer {
   #received = 0
   #lastMs = performance.now()
 
-  private constructor(folder: string, server: URL, spec: GoldenCase, counts: Counts, id: string) {
+  private constructor(folder: string, servers: Servers, spec: GoldenCase, counts: Counts, id: string) {
+    const server = new URL(servers.pgUrl)
     this.#folder = folder
     this.#server = server
+    this.#brokers = servers.brokers
     this.#spec = spec
     this.#counts = counts
     const names = { prefix: `g${id}`, db: `g_${id}_db`, slot: `g_${id}_slot` }
@@ -166,15 +182,16 @@ export class TaskPlayer {
       pgPort: server.port,
       pgUser: decodeURIComponent(server.username),
       pgPassword: decodeURIComponent(server.password),
+      bootstrap: servers.brokers.join(','),
     }
     this.#normaliser = new Normaliser(names, spec)
   }
 
   /** Plays the case to its end and cleans up. */
-  static async play(folder: string, pgUrl: string, id: string): Promise<readonly NormalRecord[]> {
+  static async play(folder: string, servers: Servers, id: string): Promise<readonly NormalRecord[]> {
     const json = async (file: string) => JSON.parse(await readFile(join(folder, file), 'utf8')) as unknown
     const spec = (await json('case.json')) as GoldenCase
-    const player = new TaskPlayer(folder, new URL(pgUrl), spec, (await json('counts.json')) as Counts, id)
+    const player = new TaskPlayer(folder, servers, spec, (await json('counts.json')) as Counts, id)
     try {
       await player.#play()
       return player.#normaliser.run([...player.#records, ...player.#pseudo])
@@ -312,6 +329,7 @@ export class TaskPlayer {
       rawConfig: this.#config,
       offsets: { read: async () => [this.#offset] },
       transaction: null,
+      readTopic: (options) => new KafkaTopicReader(this.#kafka, options),
     })
   }
 
@@ -397,6 +415,9 @@ export class TaskPlayer {
         )
         break
       }
+      case 'produce':
+        await this.#produce(step)
+        break
       case 'validate':
         this.#pseudo.push({ topic: '$validate', pseudoKey: step.name ?? '', pseudo: await this.#validate(step) })
         break
@@ -406,6 +427,13 @@ export class TaskPlayer {
       default:
         throw new Error(`The task player has no action ${step.action}`)
     }
+  }
+
+  async #produce(step: Step): Promise<void> {
+    const topic = this.#fill(step.topic ?? '')
+    const value = typeof step.value === 'string' ? step.value : spacedJson(step.value)
+    this.#written.push(topic)
+    await produceOne(this.#brokers, { topic, key: this.#fill(step.key ?? ''), value: this.#fill(value) })
   }
 
   /** As the worker's validate endpoint: the definition, its rules, then the connection. */
@@ -454,6 +482,7 @@ export class TaskPlayer {
       await systemClock.sleep(pauseMs)
     }
     await this.#query(`DROP DATABASE IF EXISTS ${db} WITH (FORCE)`, 'postgres')
+    await deleteTopics(this.#brokers, this.#written)
   }
 }
 

@@ -4,7 +4,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Comparison, compareRecords } from './compare.ts'
 import { type NormalRecord, parseExact } from './normalise.ts'
-import { type GoldenCase, TaskPlayer } from './task-player.ts'
+import { type GoldenCase, type Servers, TaskPlayer } from './task-player.ts'
 
 export const corpus = new URL('../golden/postgres/', import.meta.url).pathname
 
@@ -20,8 +20,13 @@ export async function caseNames(): Promise<readonly string[]> {
 type Player = (folder: string, id: string) => Promise<readonly NormalRecord[]>
 
 /** Plays one case against the task itself and compares. */
-export async function playCase(name: string, pgUrl: string): Promise<Comparison> {
-  return await playCaseWith(name, (folder, id) => TaskPlayer.play(folder, pgUrl, id))
+export async function playCase(name: string, servers: Servers): Promise<Comparison> {
+  return await playCaseWith(name, (folder, id) => TaskPlayer.play(folder, servers, id))
+}
+
+/** Whether the connector of a case talks to Kafka itself. */
+export async function needsKafka(name: string): Promise<boolean> {
+  return (await readFile(join(corpus, name, 'connector.json'), 'utf8')).includes('${bootstrap}')
 }
 
 /** Plays one case and compares. @param player gets the folder of the case and an id for everything that it creates */

@@ -2,7 +2,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
-import { createKafkaClientFactory } from '../../../worker/kafka/client.ts'
 import {
   type ActualRecord,
   type Json,
@@ -10,6 +9,7 @@ import {
   type NormalRecord,
   parseExact,
 } from '../../conformance/postgres/normalise.ts'
+import { produceOne } from '../../conformance/postgres/produce.ts'
 import { runScript } from '../../conformance/postgres/sql-script.ts'
 import { type GoldenCase, type Step, spacedJson } from '../../conformance/postgres/task-player.ts'
 import { eventually, type WorkerUnderTest } from '../../support/worker-process.ts'
@@ -314,21 +314,12 @@ export class WorkerPlayer {
   }
 
   async #produce(step: Step): Promise<void> {
-    const bytes = (text: string) => Buffer.from(this.#fill(text))
     const value = typeof step.value === 'string' ? step.value : spacedJson(step.value)
-    const client = { 'bootstrap.servers': this.#stage.brokers.join(',') }
-    const factory = createKafkaClientFactory()
-    const topic = this.#fill(step.topic ?? '')
-    await using admin = factory.admin(client)
-    await admin.createTopic({ topic, partitions: 1, replicationFactor: 1 })
-    await using producer = factory.producer(client)
-    await eventually(() => producer.partitionsOf(topic), timeoutMs)
-    const sent = Promise.withResolvers<void>()
-    producer.append(
-      { topic, partition: 0, key: bytes(step.key ?? ''), value: bytes(value), headers: [], timestamp: null },
-      { delivered: () => sent.resolve(), failed: (_, error) => sent.reject(error) },
-    )
-    await sent.promise
+    await produceOne(this.#stage.brokers, {
+      topic: this.#fill(step.topic ?? ''),
+      key: this.#fill(step.key ?? ''),
+      value: this.#fill(value),
+    })
   }
 
   async #offsets(): Promise<Json> {
