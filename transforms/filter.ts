@@ -14,7 +14,8 @@ class Filter implements Transformation<unknown> {
 
 export const filter = defineTransformation({
   name: 'org.apache.kafka.connect.transforms.Filter',
-  aliases: [],
+  // Debezium has a Filter too; the short name has always meant this one.
+  aliases: ['Filter'],
   version: transformsVersion,
   config: defineConfig({}),
   create: async () => new Filter(),

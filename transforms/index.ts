@@ -1,10 +1,13 @@
 import { defineErrorCodes } from '../worker/api/errors.ts'
 import type { PredicatePlugin, TransformationPlugin } from '../worker/api/plugin.ts'
 import { cast } from './cast.ts'
+import { contentBasedRouter } from './content-based-router.ts'
+import { decodeMessageContent } from './decode-message-content.ts'
 import { dropHeaders } from './drop-headers.ts'
 import { extractChangedRecordState } from './extract-changed-record-state.ts'
 import { extractField } from './extract-field.ts'
 import { extractNewRecordState } from './extract-new-record-state.ts'
+import { extractSchemaToNewRecord } from './extract-schema-to-new-record.ts'
 import { filter } from './filter.ts'
 import { flatten } from './flatten.ts'
 import { headerFrom } from './header-from.ts'
@@ -22,13 +25,21 @@ import { recordIsTombstone } from './predicates/record-is-tombstone.ts'
 import { topicNameMatches } from './predicates/topic-name-matches.ts'
 import { regexRouter } from './regex-router.ts'
 import { replaceField } from './replace-field.ts'
+import { schemaChangeEventFilter } from './schema-change-event-filter.ts'
+import { scriptedFilter } from './scripted-filter.ts'
 import { setSchemaMetadata } from './set-schema-metadata.ts'
 import { timestampConverter } from './timestamp-converter.ts'
 import { timestampRouter } from './timestamp-router.ts'
+import { timezoneConverter } from './timezone-converter.ts'
 import { valueToKey } from './value-to-key.ts'
 
 /** Codes of the data errors that transforms raise. */
 export const transformErrorCodes = defineErrorCodes({
+  CONNECT_TRANSFORM_EXPRESSION: {
+    meaning:
+      'An expression of Filter or ContentBasedRouter cannot be compiled, fails for a record, or gives the wrong type.',
+    remedy: 'Correct the expression; guard members that may be null with ?. or a condition.',
+  },
   CONNECT_TRANSFORM_FIELD: {
     meaning: 'A transform was told of a field that the record does not have.',
     remedy: 'Correct the field name, or let a predicate keep other records away from the transform.',
@@ -52,9 +63,12 @@ export const transformErrorCodes = defineErrorCodes({
 })
 
 const shipped: readonly (TransformationPlugin | PredicatePlugin)[] = [
+  contentBasedRouter,
+  decodeMessageContent,
   dropHeaders,
   extractChangedRecordState,
   extractNewRecordState,
+  extractSchemaToNewRecord,
   filter,
   insertHeader,
   headerToValue,
@@ -62,7 +76,10 @@ const shipped: readonly (TransformationPlugin | PredicatePlugin)[] = [
   outboxEventRouter,
   partitionRouting,
   regexRouter,
+  schemaChangeEventFilter,
+  scriptedFilter,
   timestampRouter,
+  timezoneConverter,
   valueToKey,
   hasHeaderKey,
   recordIsTombstone,

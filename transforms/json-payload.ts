@@ -11,6 +11,8 @@ export interface JsonPayloadRules {
   readonly nulls: 'ignore' | 'optional_bytes'
   /** An empty array is left out, or an optional array of strings. */
   readonly emptyArrays: 'ignore' | 'optional_string'
+  /** Name of the outermost struct, before the dotted path of each inner one; null for none. */
+  readonly root: string | null
 }
 
 const int32Max = 2 ** 31
@@ -21,7 +23,7 @@ const int32Max = 2 ** 31
  */
 export function expandJson(text: string, rules: JsonPayloadRules): { readonly schema: Schema; readonly value: Value } {
   const json = /^\s*[[{]/.test(text) ? parseJson(text) : null
-  const schema = json === null ? null : schemaOf([json], 'payload', rules)
+  const schema = json === null ? null : schemaOf([json], rules.root, rules)
   if (json === null || schema === null) {
     throw new DataError('CONNECT_DATA_TYPE', 'The payload is no JSON object or array that a schema can describe')
   }
@@ -29,7 +31,7 @@ export function expandJson(text: string, rules: JsonPayloadRules): { readonly sc
 }
 
 /** One schema for all samples, null members apart; null when nothing is known about the type. */
-function schemaOf(samples: readonly Value[], path: string, rules: JsonPayloadRules): Schema | null {
+function schemaOf(samples: readonly Value[], path: string | null, rules: JsonPayloadRules): Schema | null {
   const known = samples.filter((sample) => sample !== null)
   const [first] = known
   if (first === undefined) return rules.nulls === 'optional_bytes' ? Schemas.optionalBytes : null
@@ -39,7 +41,7 @@ function schemaOf(samples: readonly Value[], path: string, rules: JsonPayloadRul
   if (types.has(Schemas.optionalInt64)) types.delete(Schemas.optionalInt32)
   const [schema] = types
   if (types.size === 1 && schema !== undefined && schema !== null) return schema
-  throw new DataError('CONNECT_DATA_TYPE', `The elements of ${path} have different types`)
+  throw new DataError('CONNECT_DATA_TYPE', `The elements of ${path ?? 'the array'} have different types`)
 }
 
 function scalarSchema(value: Value): Schema | null {
@@ -52,7 +54,11 @@ function scalarSchema(value: Value): Schema | null {
   return value >= -int32Max && value < int32Max ? Schemas.optionalInt32 : Schemas.optionalInt64
 }
 
-function arraySchema(arrays: readonly (readonly Value[])[], path: string, rules: JsonPayloadRules): Schema | null {
+function arraySchema(
+  arrays: readonly (readonly Value[])[],
+  path: string | null,
+  rules: JsonPayloadRules,
+): Schema | null {
   const elements = arrays.flat()
   if (elements.length === 0) {
     if (rules.emptyArrays === 'ignore') return null
@@ -62,11 +68,11 @@ function arraySchema(arrays: readonly (readonly Value[])[], path: string, rules:
   return element === null ? null : makeSchema({ type: 'ARRAY', optional: true, valueSchema: element })
 }
 
-function structSchema(structs: readonly Struct[], path: string, rules: JsonPayloadRules): Schema {
+function structSchema(structs: readonly Struct[], path: string | null, rules: JsonPayloadRules): Schema {
   const names = new Set(structs.flatMap((struct) => Object.keys(struct)))
   const fields = [...names].flatMap((name) => {
     const samples = structs.map((struct) => rawMember(struct, name))
-    const schema = schemaOf(samples, `${path}.${name}`, rules)
+    const schema = schemaOf(samples, path === null ? name : `${path}.${name}`, rules)
     return schema === null ? [] : [{ name, schema }]
   })
   return makeSchema({ type: 'STRUCT', name: path, optional: true, fields })
