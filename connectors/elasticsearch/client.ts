@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import type { ConnectionOptions } from 'node:tls'
-import { Client, HttpConnection } from '@elastic/elasticsearch'
+import { Client, HttpConnection, Serializer } from '@elastic/elasticsearch'
 import type { Password } from '../../worker/api/config.ts'
 import { ConfigError } from '../../worker/api/errors.ts'
+import { parseJson } from '../../worker/api/json.ts'
 import type { ElasticsearchSinkConfig } from './config-options.ts'
 
 /** One request; the body, if any, is sent as it is. */
@@ -37,6 +38,13 @@ class ReadTimeout extends Error {
 
   constructor(timeoutMs: number) {
     super(`no answer within read.timeout.ms=${timeoutMs}`)
+  }
+}
+
+/** Answers may hold documents: integers beyond 2^53 stay exact (I6), and `__proto__` is a field like any other. */
+class ExactSerializer extends Serializer {
+  override deserialize<T = unknown>(json: string): T {
+    return parseJson(json) as T
   }
 }
 
@@ -89,6 +97,7 @@ async function clientOptions(config: ElasticsearchSinkConfig): Promise<ClientOpt
   const proxy = proxyUrl(config)
   const common: ClientOptions = {
     nodes: config['connection.url'].map((url) => url.replace(/\/+$/, '')),
+    Serializer: ExactSerializer,
     maxRetries: 0,
     requestTimeout: 0,
     compression: config['connection.compression'],

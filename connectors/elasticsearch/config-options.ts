@@ -1,5 +1,6 @@
 import { atLeast, between, type ConfigOf, defineConfig, oneOfIgnoringCase } from '../../worker/api/config.ts'
 import { dataStreamPart, keytabPath, nameFormat, resourceMapping, urlList } from './config-validators.ts'
+import { mergeOptions } from './merge-options.ts'
 import { sslOptions } from './ssl-options.ts'
 
 const week = 604_800_000
@@ -216,9 +217,9 @@ export const elasticsearchOptions = defineConfig({
     type: 'STRING',
     default: 'insert',
     importance: 'LOW',
-    valid: oneOfIgnoringCase('insert', 'upsert'),
+    valid: oneOfIgnoringCase('insert', 'upsert', 'merge'),
     group: 'Data Conversion',
-    doc: 'insert replaces whole documents; upsert merges the fields of the value into what is there.',
+    doc: 'insert replaces whole documents; upsert sets the fields of the value in what is there; merge also counts, collects and compares, each record exactly once (merge.* options).',
   },
   'external.version.header': {
     type: 'STRING',
@@ -326,6 +327,7 @@ export const elasticsearchOptions = defineConfig({
     group: 'Data Conversion',
     doc: 'What to do with records of an index that is closed; skip reports them to the dead letter queue and goes on.',
   },
+  ...mergeOptions,
   'proxy.host': { type: 'STRING', default: '', importance: 'LOW', group: 'Proxy', doc: 'Host of an HTTP proxy.' },
   'proxy.port': {
     type: 'INT',

@@ -70,3 +70,25 @@ export function parseResourceMapping(pairs: readonly string[]): ReadonlyMap<stri
     }),
   )
 }
+
+/** Pairs `topic:path` with one path per topic. */
+export const topicFields: Validator = {
+  description: 'list of topic:field.path',
+  check: (_, value) => {
+    const topics = new Set<string>()
+    for (const pair of value as readonly string[]) {
+      const [topic = '', path = '', ...rest] = pair.split(':').map((part) => part.trim())
+      if (topic === '' || rest.length > 0 || path.split('.').includes('')) {
+        return `${pair} is not of the form topic:field.path`
+      }
+      if (topics.has(topic)) return `topic ${topic} occurs twice`
+      topics.add(topic)
+    }
+    return null
+  },
+}
+
+/** Topic → names on the path, of `merge.id.fields` and `merge.nest.fields`. */
+export function parseTopicFields(pairs: readonly string[]): ReadonlyMap<string, readonly string[]> {
+  return new Map(Array.from(parseResourceMapping(pairs), ([topic, path]) => [topic, path.split('.')]))
+}

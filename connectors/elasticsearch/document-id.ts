@@ -23,11 +23,16 @@ export function keyToId(schema: Schema | null, key: Value): string {
   }
   const id = String(key)
   if (id === '') throw bad('Key is used as document id and can not be empty.')
-  // Found out here: the server refuses the bulk request as a whole, with every document in it.
-  if (Buffer.byteLength(id) > maxDocumentIdBytes) {
-    throw bad(`The key has more than ${maxDocumentIdBytes} bytes, the longest document id.`)
-  }
-  return id
+  return checkedId(id, 'The key')
+}
+
+/**
+ * Found out here: the server refuses the bulk request as a whole, with every document in it.
+ * @throws DataError for an id that is too long
+ */
+export function checkedId(id: string, what: string): string {
+  if (Buffer.byteLength(id) <= maxDocumentIdBytes) return id
+  throw bad(`${what} has more than ${maxDocumentIdBytes} bytes, the longest document id.`)
 }
 
 function inferType(key: Exclude<Value, null>): Schema['type'] | null {

@@ -1,3 +1,4 @@
+import { GrowingByteWriter } from '../../worker/api/byte-writer.ts'
 import type { ByteWriter } from '../../worker/api/converter.ts'
 import type { Struct, Value } from '../../worker/api/data.ts'
 import { DataError } from '../../worker/api/errors.ts'
@@ -72,6 +73,23 @@ export class DocumentWriter {
     return { kind: 'index', resource, versioned, orderKey: null }
   }
 
+  /** The document id of a record by its key. @throws DataError */
+  id(record: SinkRecord): string {
+    return this.#id(record)
+  }
+
+  /** Shard routing of a record; null when the document id decides. @throws DataError */
+  routing(record: SinkRecord): string | null {
+    return this.#routing === null ? null : partText(record, this.#routing)
+  }
+
+  /** The document that a value becomes, as JSON reads it back. @throws DataError */
+  document(record: SinkRecord): Value {
+    const out = new GrowingByteWriter(1024)
+    this.#document(record, out)
+    return parseJsonBytes(out.since(0))
+  }
+
   #start(
     kind: Action['kind'],
     { resource, id, record }: { readonly resource: string; readonly id: string | null; readonly record: SinkRecord },
@@ -79,7 +97,8 @@ export class DocumentWriter {
   ): void {
     out.utf8(`{"${kind}":{"_index":${quoteJson(resource)}`)
     if (id !== null) out.utf8(`,"_id":${quoteJson(id)}`)
-    if (this.#routing !== null) out.utf8(`,"routing":${quoteJson(partText(record, this.#routing))}`)
+    const routing = this.routing(record)
+    if (routing !== null) out.utf8(`,"routing":${quoteJson(routing)}`)
   }
 
   #id(record: SinkRecord): string {

@@ -111,6 +111,26 @@ export function classifyItem(item: BulkItem): ItemVerdict {
   return types.some((type) => malformedTypes.has(type)) ? 'malformed' : 'refused'
 }
 
+/** Decides about a document that could not be read: it is not there, to be asked for again, or never to be had. */
+export function classifyItemRead(error: ItemError): 'absent' | 'retry' | 'refused' {
+  const types = errorTypes(error)
+  if (types.includes('index_not_found_exception')) return 'absent'
+  return types.some((type) => transientReads.has(type)) ? 'retry' : 'refused'
+}
+
+/** No copy of the shard answers now: an index just created, a node that restarts, queues that are full. */
+const transientReads: ReadonlySet<string> = new Set([
+  'no_shard_available_action_exception',
+  'shard_not_found_exception',
+  'illegal_index_shard_state_exception',
+  'node_disconnected_exception',
+  'node_not_connected_exception',
+  'node_closed_exception',
+  'es_rejected_execution_exception',
+  'circuit_breaking_exception',
+  'cluster_block_exception',
+])
+
 function errorTypes(error: ItemError | undefined): readonly string[] {
   const types: string[] = []
   for (let at = error; at !== undefined && types.length < 20; at = at.caused_by) if (at.type) types.push(at.type)

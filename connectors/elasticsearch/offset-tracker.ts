@@ -56,11 +56,11 @@ export class OffsetTracker {
     return offsets
   }
 
-  /** Records that are not done, of all partitions. */
-  pendingCount(): number {
+  /** Records from the first that is not done on, of all partitions: what is kept of them is memory. */
+  heldCount(): number {
     let count = 0
     for (const progress of this.#partitions.values()) {
-      for (let i = progress.head; i < progress.slots.length; i++) if (progress.slots[i]?.done === false) count++
+      if (firstPending(progress) !== undefined) count += progress.slots.length - progress.head
     }
     return count
   }

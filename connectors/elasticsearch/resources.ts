@@ -14,7 +14,9 @@ export class Resources {
   readonly #connection: ServerConnection
   readonly #kind: ResourceKind
   readonly #putsMappings: boolean
+  readonly #fenceField: string | null
   readonly #retry: RetryContext
+  readonly #created = new Set<string>()
   readonly #ready = new Map<string, Promise<void>>()
 
   constructor(options: {
@@ -22,11 +24,14 @@ export class Resources {
     readonly kind: ResourceKind
     /** Whether mappings may be put at all; aliases and data streams have their own. */
     readonly putsMappings: boolean
+    /** Field of the fence of merged documents; null when nothing is merged. */
+    readonly fenceField: string | null
     readonly retry: RetryContext
   }) {
     this.#connection = options.connection
     this.#kind = options.kind
     this.#putsMappings = options.putsMappings
+    this.#fenceField = options.fenceField
     this.#retry = options.retry
   }
 
@@ -56,16 +61,37 @@ export class Resources {
     await ready
   }
 
+  /** As `ensure`, for a record that has no value and so cannot say what the mapping is: the next one is asked again. */
+  async ensureForTombstone(name: string): Promise<void> {
+    if (this.#created.has(name)) return
+    await this.#prepare(name, undefined)
+    this.#created.add(name)
+  }
+
   /** Creates a resource that has gone since. */
   async recreate(name: string): Promise<void> {
-    if (this.#kind !== 'existing') await this.#create(name)
+    if (this.#kind === 'existing') return
+    await this.#create(name)
+    if (this.#fenceField !== null) await this.#putFence(name, this.#fenceField)
   }
 
   async #prepare(name: string, schema: Schema | null | undefined): Promise<void> {
     if (this.#kind !== 'existing' && !(await this.#exists(name))) await this.#create(name)
-    if (schema === undefined || !this.#putsMappings || (await this.#hasFields(name))) return
+    const needsMapping = schema !== undefined && this.#putsMappings
+    if (!needsMapping && this.#fenceField === null) return
+    const fields = await this.#fieldNames(name)
+    if (this.#fenceField !== null && !fields.includes(this.#fenceField)) await this.#putFence(name, this.#fenceField)
+    if (!needsMapping || fields.some((field) => field !== this.#fenceField)) return
     // Only now: an index that has its mapping takes records without a schema, too.
-    const mapping = mappingOf(schema)
+    await this.#putMapping(name, mappingOf(schema))
+  }
+
+  /** Offsets of a fence are neither searched nor indexed, and partitions must not become fields of the mapping. */
+  async #putFence(name: string, field: string): Promise<void> {
+    await this.#putMapping(name, { properties: { [field]: { type: 'object', enabled: false } } })
+  }
+
+  async #putMapping(name: string, mapping: object): Promise<void> {
     await this.#request(`put the mapping of '${name}'`, {
       method: 'PUT',
       path: `${pathOf(name)}/_mapping`,
@@ -93,14 +119,14 @@ export class Resources {
     })
   }
 
-  async #hasFields(name: string): Promise<boolean> {
+  async #fieldNames(name: string): Promise<readonly string[]> {
     const answer = await this.#request(`read the mapping of '${name}'`, {
       method: 'GET',
       path: `${pathOf(name)}/_mapping`,
     })
-    if (typeof answer !== 'object' || answer === null) return false
-    return Object.values(answer).some((index: { mappings?: { properties?: object } }) => {
-      return Object.keys(index.mappings?.properties ?? {}).length > 0
+    if (typeof answer !== 'object' || answer === null) return []
+    return Object.values(answer).flatMap((index: { mappings?: { properties?: object } }) => {
+      return Object.keys(index.mappings?.properties ?? {})
     })
   }
 

@@ -3,12 +3,13 @@ import { ConnectError, DataError, kindOf, toError } from '../../worker/api/error
 import type { SinkRecord } from '../../worker/api/record.ts'
 import type { SinkTask, SinkTaskContext } from '../../worker/api/task.ts'
 import type { Offsets, TopicPartition } from '../../worker/api/topic-partition.ts'
-import { BulkWriter } from './bulk-writer.ts'
+import { BulkWriter, type BulkWriterOptions } from './bulk-writer.ts'
 import { openConnection, type ServerConnection } from './client.ts'
 import type { ElasticsearchSinkConfig } from './config-options.ts'
-import { usesDataStreams } from './config-rules.ts'
+import { merges, usesDataStreams } from './config-rules.ts'
 import { type Action, DocumentWriter } from './documents.ts'
-import { OffsetTracker } from './offset-tracker.ts'
+import { MergeStage } from './merge-stage.ts'
+import { type OffsetSlot, OffsetTracker } from './offset-tracker.ts'
 import { resourceNaming } from './resource-names.ts'
 import { type ResourceKind, Resources } from './resources.ts'
 import { Backoff } from './retry.ts'
@@ -20,18 +21,31 @@ interface Parts {
   readonly connection: ServerConnection
   readonly resources: Resources
   readonly documents: DocumentWriter
-  readonly writer: BulkWriter
+  readonly stage: Stage
   readonly resourceOf: (record: SinkRecord) => string
   readonly reports: boolean
   /** Ends waits for resources when the task stops. */
   readonly halt: AbortController
 }
 
+/** Either whole documents go out, or records are merged into documents. */
+type Stage =
+  | { readonly kind: 'write'; readonly writer: BulkWriter }
+  | { readonly kind: 'merge'; readonly writer: MergeStage['writer']; readonly merge: MergeStage }
+
+/** Delivery is held back when so many times `max.buffered.records` wait behind the first that is not done. */
+const pauseFactor = 10
+const resumeFactor = 5
+/** Wait in ms before the next look while delivery is held back. */
+const pausedLookMs = 100
+
 /** Writes records into Elasticsearch; offsets become committable as the server acknowledges (I1, I2). */
 export class ElasticsearchSinkTask implements SinkTask<ElasticsearchSinkConfig> {
   readonly #offsets = new OffsetTracker()
   readonly #scratch = new GrowingByteWriter(16 * 1024)
   #parts: Parts | null = null
+  /** Whether delivery is held back. */
+  #paused = false
 
   async start(config: ElasticsearchSinkConfig, context: SinkTaskContext): Promise<void> {
     const connection = await openConnection(config)
@@ -40,10 +54,12 @@ export class ElasticsearchSinkTask implements SinkTask<ElasticsearchSinkConfig> 
     const backoff = new Backoff(config)
     const kind = resourceKind(config)
     const retry = { backoff, maxRetries: config['max.retries'], clock, logger, signal: halt.signal }
-    const resources = new Resources({ connection, kind, putsMappings: mapsTo(config), retry })
+    const fenceField = merges(config) ? config['merge.fence.field'] : null
+    const resources = new Resources({ connection, kind, putsMappings: mapsTo(config), fenceField, retry })
     // Without errors.tolerance=all a report would fail the task, and what to do is this connector's own option.
     const reports = context.rawConfig['errors.tolerance']?.toLowerCase() === 'all'
-    const writer = new BulkWriter({
+    const documents = new DocumentWriter(config)
+    const stage = openStage(documents, {
       config,
       connection,
       clock,
@@ -55,14 +71,13 @@ export class ElasticsearchSinkTask implements SinkTask<ElasticsearchSinkConfig> 
       },
       recreate: (resource) => resources.recreate(resource),
     })
-    const documents = new DocumentWriter(config)
     this.#parts = {
       config,
       context,
       connection,
       resources,
       documents,
-      writer,
+      stage,
       resourceOf: resourceNaming(config),
       reports,
       halt,
@@ -75,7 +90,7 @@ export class ElasticsearchSinkTask implements SinkTask<ElasticsearchSinkConfig> 
 
   async put(records: readonly SinkRecord[], signal: AbortSignal): Promise<void> {
     const parts = this.#started()
-    parts.writer.throwIfFailed()
+    parts.stage.writer.throwIfFailed()
     for (const record of records) {
       if (signal.aborted) return
       const slot = this.#offsets.add(record)
@@ -89,22 +104,72 @@ export class ElasticsearchSinkTask implements SinkTask<ElasticsearchSinkConfig> 
         slot.done = true
         continue
       }
-      if (record.value !== null && !parts.resources.isReady(resource)) {
-        const ignored = parts.documents.ignoresSchema(record.topic)
-        await parts.resources.ensure(resource, ignored ? undefined : record.valueSchema)
+      const { stage, resources } = parts
+      // A delete needs no index; a tombstone that is merged is written as a document.
+      if (!resources.isReady(resource) && (record.value !== null || stage.kind === 'merge')) {
+        await this.#prepare(record, resource, parts)
       }
       // From here on no promise per record, unless the record is invalid or the buffer full.
-      const action = this.#convert(record, resource, parts)
-      if (action instanceof Error) {
-        await this.#invalid(record, parts, action)
-        slot.done = true
-        continue
-      }
-      const pending = { record, slot, action }
-      const bytes = this.#scratch.since(0)
+      const taken =
+        stage.kind === 'write'
+          ? this.#write(record, { slot, resource, parts, signal, writer: stage.writer })
+          : this.#merge(record, { slot, resource, parts, signal, merge: stage.merge })
       // Not taken: the task is being stopped, and the slot stays pending, so nothing is lost.
-      if (!parts.writer.tryAdd(pending, bytes) && !(await parts.writer.add(pending, bytes, signal))) return
+      if (taken !== true && !(await taken)) return
     }
+    this.#holdBack(parts)
+  }
+
+  async #prepare(record: SinkRecord, resource: string, { resources, documents }: Parts): Promise<void> {
+    if (record.value === null) return await resources.ensureForTombstone(resource)
+    const ignored = documents.ignoresSchema(record.topic)
+    await resources.ensure(resource, ignored ? undefined : record.valueSchema)
+  }
+
+  /** @returns whether the record was taken, or is done; a promise when that takes time */
+  #write(
+    record: SinkRecord,
+    { slot, resource, parts, signal, writer }: Step & { readonly writer: BulkWriter },
+  ): true | Promise<boolean> {
+    const action = this.#convert(record, resource, parts)
+    if (action instanceof Error) return this.#drop(record, slot, parts, action)
+    const pending = { record, slot, action }
+    const bytes = this.#scratch.since(0)
+    return writer.tryAdd(pending, bytes) || writer.add(pending, bytes, signal)
+  }
+
+  /** As `#write`, for a record that is merged. */
+  #merge(
+    record: SinkRecord,
+    { slot, resource, parts, signal, merge }: Step & { readonly merge: MergeStage },
+  ): true | Promise<boolean> {
+    try {
+      const pending = merge.pending(record, slot, resource)
+      return merge.writer.tryAdd(pending) || merge.writer.add(pending, signal)
+    } catch (error) {
+      return this.#drop(record, slot, parts, recordError(error))
+    }
+  }
+
+  async #drop(record: SinkRecord, slot: OffsetSlot, parts: Parts, error: Error): Promise<true> {
+    await this.#invalid(record, parts, error)
+    slot.done = true
+    return true
+  }
+
+  /** One request that hangs must not let the records behind it pile up without bound: their offsets are kept. */
+  #holdBack({ config, context }: Parts): void {
+    const held = this.#offsets.heldCount()
+    const limit = config['max.buffered.records']
+    if (held > pauseFactor * limit) {
+      if (!this.#paused) context.logger.info({ held }, 'Delivery is held back until earlier records are written')
+      this.#paused = true
+      context.pause(context.assignment())
+    } else if (this.#paused && held <= resumeFactor * limit) {
+      this.#paused = false
+      context.resume(context.assignment())
+    }
+    if (this.#paused) context.timeout(pausedLookMs)
   }
 
   /** Decides about a tombstone. @returns whether there is nothing to write */
@@ -114,8 +179,16 @@ export class ElasticsearchSinkTask implements SinkTask<ElasticsearchSinkConfig> 
         await report(parts, record, new DataError('CONNECT_ES_RECORD', 'Cannot write null valued record.'))
         return true
       case 'delete':
+        // Nothing may say which document to delete.
+        if (parts.stage.kind === 'merge' && parts.stage.merge.hasIdInValue(record.topic)) {
+          await report(
+            parts,
+            record,
+            new DataError('CONNECT_ES_RECORD', 'A tombstone has no field for the document id'),
+          )
+          return true
+        }
         if (record.key !== null || parts.config['key.ignore']) return false
-        // Nothing says which document to delete.
         await report(
           parts,
           record,
@@ -155,15 +228,15 @@ export class ElasticsearchSinkTask implements SinkTask<ElasticsearchSinkConfig> 
   async preCommit(current: Offsets): Promise<Offsets> {
     const parts = this.#parts
     if (parts === null) return this.#offsets.committable(current)
-    if (parts.config['flush.synchronously']) await parts.writer.drain(parts.config['flush.timeout.ms'])
-    else parts.writer.flush()
+    if (parts.config['flush.synchronously']) await parts.stage.writer.drain(parts.config['flush.timeout.ms'])
+    else parts.stage.writer.flush()
     return this.#offsets.committable(current)
   }
 
   async close(partitions: readonly TopicPartition[]): Promise<void> {
     const parts = this.#parts
     // A zombie's late request could bring back what the next owner has deleted (I7).
-    if (parts !== null) await parts.writer.drain(parts.config['flush.timeout.ms'])
+    if (parts !== null) await parts.stage.writer.drain(parts.config['flush.timeout.ms'])
     this.#offsets.drop(partitions)
   }
 
@@ -172,10 +245,10 @@ export class ElasticsearchSinkTask implements SinkTask<ElasticsearchSinkConfig> 
     if (parts === null) return
     this.#parts = null
     try {
-      await parts.writer.drain(parts.config['flush.timeout.ms'])
+      await parts.stage.writer.drain(parts.config['flush.timeout.ms'])
     } finally {
       parts.halt.abort()
-      await parts.writer.close()
+      await parts.stage.writer.close()
       await parts.connection.close()
     }
   }
@@ -184,6 +257,20 @@ export class ElasticsearchSinkTask implements SinkTask<ElasticsearchSinkConfig> 
     if (this.#parts === null) throw new ConnectError('fatal', 'CONNECT_ES_REQUEST', 'The task is not running')
     return this.#parts
   }
+}
+
+/** What a record is worked on with. */
+interface Step {
+  readonly slot: OffsetSlot
+  readonly resource: string
+  readonly parts: Parts
+  readonly signal: AbortSignal
+}
+
+function openStage(documents: DocumentWriter, options: BulkWriterOptions): Stage {
+  if (!merges(options.config)) return { kind: 'write', writer: new BulkWriter(options) }
+  const merge = new MergeStage(options, documents)
+  return { kind: 'merge', writer: merge.writer, merge }
 }
 
 /** Name of the record's index; the error of a record that it cannot be made of. */

@@ -224,7 +224,7 @@ describe('OffsetTracker', () => {
     assert.equal(next(tracker, 6n), 5n)
     if (c) c.done = true
     assert.equal(next(tracker, 9n), 9n, 'what a transform filtered counts too')
-    assert.equal(tracker.pendingCount(), 0)
+    assert.equal(tracker.heldCount(), 0)
   })
 
   it('goes back with the position (E59) and forgets what was revoked (E61)', () => {

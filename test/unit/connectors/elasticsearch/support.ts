@@ -2,6 +2,7 @@ import type { ServerConnection, ServerRequest } from '../../../../connectors/ela
 import type { ElasticsearchSinkConfig } from '../../../../connectors/elasticsearch/config-options.ts'
 import { plugin } from '../../../../connectors/elasticsearch/index.ts'
 import type { LogFields, Logger, Metrics } from '../../../../worker/api/context.ts'
+import { parseJson } from '../../../../worker/api/json.ts'
 import { SinkRecord, type SinkRecordInit } from '../../../../worker/api/record.ts'
 import type { SinkTaskContext } from '../../../../worker/api/task.ts'
 import { type Offsets, TopicPartitionMap } from '../../../../worker/api/topic-partition.ts'
@@ -132,6 +133,8 @@ export interface BulkLine {
   readonly id: string
   readonly version: bigint | null
   readonly document: string | null
+  /** `if_seq_no`, the condition of a write. */
+  readonly sequence: number | null
 }
 
 /** Actions of a request body, by our own reading of the text: versions beyond 2^53 stay exact. */
@@ -144,7 +147,9 @@ export function readBulk(ndjson: Uint8Array): BulkLine[] {
     const version = /"version":(\d+)/.exec(head)
     const id = String((JSON.parse(head) as Record<string, { _id?: string }>)[kind]?._id ?? `auto-${i}`)
     const document = kind === 'delete' ? null : (lines[++i] ?? '')
-    actions.push({ kind, id, version: version === null ? null : BigInt(version[1] as string), document })
+    const condition = /"if_seq_no":(\d+)/.exec(head)
+    const sequence = condition === null ? null : Number(condition[1])
+    actions.push({ kind, id, version: version === null ? null : BigInt(version[1] as string), document, sequence })
   }
   return actions
 }
@@ -161,6 +166,8 @@ export type Fault =
  */
 export class FakeElasticsearch implements ServerConnection {
   readonly documents = new Map<string, { version: bigint; source: string }>()
+  readonly #sequences = new Map<string, number>()
+  #sequence = 0
   readonly requests: BulkLine[][] = []
   readonly other: ServerRequest[] = []
   readonly faults: (Fault | null)[] = []
@@ -173,6 +180,7 @@ export class FakeElasticsearch implements ServerConnection {
   #inFlight = 0
 
   async request(request: ServerRequest, signal?: AbortSignal): Promise<unknown> {
+    if (request.path === '/_mget') return this.#read(request.json ?? '')
     if (request.ndjson === undefined) {
       this.other.push(request)
       return request.method === 'HEAD' ? true : {}
@@ -205,16 +213,31 @@ export class FakeElasticsearch implements ServerConnection {
     }
   }
 
+  async #read(body: string): Promise<unknown> {
+    const { docs } = JSON.parse(body) as { readonly docs: readonly { readonly _id: string }[] }
+    await systemClock.sleep(0)
+    return {
+      docs: docs.map(({ _id: id }) => {
+        const found = this.documents.get(id)
+        if (found === undefined) return { found: false }
+        return { found: true, _seq_no: this.#sequences.get(id), _primary_term: 1, _source: parseJson(found.source) }
+      }),
+    }
+  }
+
   #apply(line: BulkLine): {
     readonly status: number
     readonly error?: { readonly type: string; readonly reason: string }
   } {
     const current = this.documents.get(line.id)
     const version = current?.version ?? this.#gone.get(line.id) ?? -1n
-    if (line.version !== null && line.version <= version) {
+    const isStale = line.version !== null && line.version <= version
+    const isChanged = line.sequence !== null && line.sequence !== this.#sequences.get(line.id)
+    if (isStale || isChanged || (line.kind === 'create' && current !== undefined)) {
       return { status: 409, error: { type: 'version_conflict_engine_exception', reason: 'conflict' } }
     }
     const next = line.version ?? version + 1n
+    this.#sequences.set(line.id, this.#sequence++)
     if (line.kind === 'delete') {
       this.documents.delete(line.id)
       this.#gone.set(line.id, next)

@@ -1,0 +1,127 @@
+import { nonEmptyString, oneOfIgnoringCase } from '../../worker/api/config.ts'
+import { topicFields } from './config-validators.ts'
+
+const group = 'Merge'
+
+/** Options of `write.method=merge`; an unmodified configuration of Confluent's connector has none of them. */
+export const mergeOptions = {
+  'merge.increment.fields': {
+    type: 'LIST',
+    default: [],
+    importance: 'MEDIUM',
+    group,
+    doc: 'Paths of fields (a.b) whose numbers are added to what the document has, never set: 1, "+1", "-2.5".',
+  },
+  'merge.increment.syntax': {
+    type: 'STRING',
+    default: 'none',
+    importance: 'MEDIUM',
+    valid: oneOfIgnoringCase('none', 'signed'),
+    group,
+    doc: 'signed: a text with a sign and digits ("+5") is an increment in every field. Phone numbers look like that, too.',
+  },
+  'merge.set.once.fields': {
+    type: 'LIST',
+    default: [],
+    importance: 'LOW',
+    group,
+    doc: 'Paths of fields that keep the first value that is not null.',
+  },
+  'merge.max.fields': {
+    type: 'LIST',
+    default: [],
+    importance: 'LOW',
+    group,
+    doc: 'Paths of numeric fields that keep the largest value.',
+  },
+  'merge.min.fields': {
+    type: 'LIST',
+    default: [],
+    importance: 'LOW',
+    group,
+    doc: 'Paths of numeric fields that keep the smallest value.',
+  },
+  'merge.append.fields': {
+    type: 'LIST',
+    default: [],
+    importance: 'LOW',
+    group,
+    doc: 'Paths of fields that collect values as a set: a list in the order of arrival, without repeats.',
+  },
+  'merge.created.field': {
+    type: 'STRING',
+    default: '',
+    importance: 'LOW',
+    group,
+    doc: 'Field for the earliest record timestamp of a document, in ms since 1970; empty for none.',
+  },
+  'merge.updated.field': {
+    type: 'STRING',
+    default: '',
+    importance: 'LOW',
+    group,
+    doc: 'Field for the latest record timestamp of a document, in ms since 1970; empty for none.',
+  },
+  'merge.null': {
+    type: 'STRING',
+    default: 'set',
+    importance: 'LOW',
+    valid: oneOfIgnoringCase('set', 'ignore', 'remove'),
+    group,
+    doc: 'What a null field of a value does to that field of the document.',
+  },
+  'merge.unavailable.value': {
+    type: 'STRING',
+    default: '__debezium_unavailable_value',
+    importance: 'LOW',
+    group,
+    doc: 'Placeholder of a database source for a large value that did not change; such a field is left as it is. Empty for none.',
+  },
+  'merge.id.fields': {
+    type: 'LIST',
+    default: [],
+    importance: 'MEDIUM',
+    valid: topicFields,
+    group,
+    doc: 'Pairs topic:path: the field of the value that is the document id, instead of the key. So several topics meet in one document.',
+  },
+  'merge.nest.fields': {
+    type: 'LIST',
+    default: [],
+    importance: 'LOW',
+    valid: topicFields,
+    group,
+    doc: 'Pairs topic:path: the object of the document that values of the topic are merged into, instead of the document itself.',
+  },
+  'merge.fence.field': {
+    type: 'STRING',
+    default: 'kc_fence',
+    importance: 'LOW',
+    valid: nonEmptyString,
+    group,
+    doc: 'Field with the last offset merged of each partition: by it a record counts once however often it is delivered. Not indexed.',
+  },
+  'merge.fence.epoch': {
+    type: 'STRING',
+    default: '',
+    importance: 'LOW',
+    group,
+    doc: 'Text in front of the partition in that field. Change it when a topic was created anew, as its offsets begin at 0 again.',
+  },
+  'merge.delete': {
+    type: 'STRING',
+    default: 'soft',
+    importance: 'MEDIUM',
+    valid: oneOfIgnoringCase('soft', 'hard'),
+    group,
+    doc: 'What a tombstone does with behavior.on.null.values=delete. soft: empties the document and marks it; exact. hard: removes it; a record that a lost task sends late may bring a part of it back.',
+  },
+  'merge.deleted.field': {
+    type: 'STRING',
+    default: 'deleted',
+    importance: 'LOW',
+    valid: nonEmptyString,
+    group,
+    doc: 'Field that is true in a document that was deleted softly.',
+  },
+} as const

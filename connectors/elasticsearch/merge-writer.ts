@@ -1,0 +1,400 @@
+import { GrowingByteWriter } from '../../worker/api/byte-writer.ts'
+import type { Struct, Value } from '../../worker/api/data.ts'
+import { ConnectError, toError } from '../../worker/api/errors.ts'
+import { quoteJson, stringifyJson } from '../../worker/api/json.ts'
+import type { SinkRecord } from '../../worker/api/record.ts'
+import { isStruct } from '../../worker/api/values.ts'
+import { type BulkMetrics, bulkMetrics } from './bulk-metrics.ts'
+import { type BulkOutcome, BulkRequests } from './bulk-requests.ts'
+import { type BulkWriterOptions, itemRetries } from './bulk-writer.ts'
+import { classifyItem, classifyItemRead, type ItemError } from './errors.ts'
+import { FlowControl } from './flow-control.ts'
+import { type MergeOperation, mergeInto } from './merge-document.ts'
+import type { MergeRules } from './merge-rules.ts'
+import type { OffsetSlot } from './offset-tracker.ts'
+import { Refusals } from './refusals.ts'
+import { Backoff, exhausted } from './retry.ts'
+
+/** A record on its way into a document that others share. */
+export interface PendingMerge {
+  readonly record: SinkRecord
+  readonly slot: OffsetSlot
+  readonly resource: string
+  readonly id: string
+  /** Shard routing; null when the id decides. */
+  readonly routing: string | null
+  readonly operation: MergeOperation
+}
+
+/** A document with records to merge; at most one request of this task is under way for it. */
+interface Target {
+  readonly key: string
+  readonly resource: string
+  readonly id: string
+  readonly routing: string | null
+  waiting: PendingMerge[]
+}
+
+/** What one request does to one document. */
+interface Work {
+  readonly target: Target
+  readonly records: readonly PendingMerge[]
+}
+
+/** A document as it was read, by which a write is refused when somebody else wrote in between. */
+interface Read {
+  readonly document: Struct | null
+  readonly sequence: string | null
+}
+
+/** A read document, the records merged into it, and the lines that write it. */
+interface Write {
+  readonly work: Work
+  readonly bytes: Uint8Array
+}
+
+/** What has to be done again, and why. */
+interface Again {
+  readonly busy: Work[]
+  readonly conflicts: Work[]
+}
+
+// `_source` by itself: everything else that a read document has would only be sent for nothing.
+const readQuery =
+  'filter_path=docs.found,docs._source,docs._seq_no,docs._primary_term,docs.error&_source=true&realtime=true'
+
+/**
+ * Merges records into documents: reads them, applies what waits for each, and writes them back on the condition that
+ * nobody wrote in between (`if_seq_no`), so that no script engine is needed on the server.
+ *
+ * Exactly once: the fence of a document is written together with the effect of the records it stands for, and a
+ * repeated request, a replay or another task's write is met by reading again. Order: records of one document are
+ * merged in the order of arrival, and a request that must be repeated keeps later ones waiting (E72).
+ */
+export class MergeWriter {
+  readonly #options: BulkWriterOptions
+  readonly #rules: MergeRules
+  readonly #backoff: Backoff
+  readonly #metrics: BulkMetrics
+  readonly #flow: FlowControl
+  readonly #requests: BulkRequests
+  readonly #refusals: Refusals
+  readonly #batchSize: number
+  readonly #maxBytes: number
+  readonly #itemRetries: number
+  /** Documents with records that wait or are under way. */
+  readonly #targets = new Map<string, Target>()
+  /** Those of them that no request is under way for, in the order of their first record. */
+  #queue: Target[] = []
+  #due = false
+  #draining = false
+  #linger: AbortController | null = null
+
+  constructor(options: BulkWriterOptions, rules: MergeRules) {
+    const { config, clock, logger, connection, report } = options
+    this.#options = options
+    this.#rules = rules
+    this.#backoff = options.backoff ?? new Backoff(config)
+    this.#metrics = bulkMetrics(options.metrics)
+    this.#batchSize = config['batch.size']
+    const limit = config['bulk.size.bytes']
+    this.#maxBytes = limit < 0 ? Number.POSITIVE_INFINITY : limit
+    this.#itemRetries = itemRetries(config)
+    const metrics = this.#metrics
+    const [maxRecords, timeoutMs] = [config['max.buffered.records'], config['flush.timeout.ms']]
+    this.#flow = new FlowControl({ clock, maxRecords, timeoutMs })
+    this.#requests = new BulkRequests({
+      config,
+      connection,
+      logger,
+      metrics,
+      backoff: this.#backoff,
+      flow: this.#flow,
+    })
+    this.#refusals = new Refusals({ config, logger, metrics, report })
+  }
+
+  /** @throws the first failure, once there is one */
+  throwIfFailed(): void {
+    this.#flow.throwIfFailed()
+  }
+
+  /** Takes one record, unless the buffer is full. @returns false when it is @throws the writer's failure */
+  tryAdd(pending: PendingMerge): boolean {
+    if (!this.#flow.take()) return false
+    const { resource, id, routing } = pending
+    const key = `${resource}\n${id}`
+    let target = this.#targets.get(key)
+    if (target === undefined) {
+      target = { key, resource, id, routing, waiting: [] }
+      this.#targets.set(key, target)
+      this.#queue.push(target)
+    }
+    target.waiting.push(pending)
+    if (this.#queue.length >= this.#batchSize || this.#draining) this.flush()
+    else if (this.#linger === null && this.#queue.length > 0) this.#startLinger()
+    return true
+  }
+
+  /** As `tryAdd`, but waits while the buffer is full. @returns false when `signal` aborted the wait */
+  async add(pending: PendingMerge, signal: AbortSignal): Promise<boolean> {
+    if (this.tryAdd(pending)) return true
+    this.flush()
+    return (await this.#flow.room(signal)) && this.tryAdd(pending)
+  }
+
+  flush(): void {
+    this.#due = true
+    this.#pump()
+  }
+
+  /** @returns false when that took longer than `timeoutMs` or the writer failed */
+  async drain(timeoutMs: number): Promise<boolean> {
+    this.#draining = true
+    try {
+      this.flush()
+      return await this.#flow.drained(timeoutMs)
+    } finally {
+      this.#draining = false
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#linger?.abort()
+    await this.#flow.close()
+  }
+
+  #startLinger(): void {
+    const linger = new AbortController()
+    this.#linger = linger
+    void this.#options.clock.sleep(this.#options.config['linger.ms'], linger.signal).then(() => {
+      this.#linger = null
+      if (!linger.signal.aborted) this.flush()
+    })
+  }
+
+  #pump(): void {
+    const limit = this.#options.config['max.in.flight.requests']
+    while (this.#due && this.#queue.length > 0) {
+      // While all requests are taken, documents only gather more records.
+      if (this.#flow.halted.aborted || this.#flow.inFlight >= limit) return
+      const targets = this.#queue.splice(0, this.#batchSize)
+      const batch = targets.map((target) => {
+        const records = target.waiting
+        target.waiting = []
+        return { target, records }
+      })
+      this.#flow.requestStarts()
+      void this.#send(batch)
+    }
+    if (this.#queue.length === 0) this.#due = false
+  }
+
+  async #send(batch: readonly Work[]): Promise<void> {
+    this.#metrics.inFlight.set(this.#flow.inFlight)
+    try {
+      await this.#deliver(batch)
+    } catch (error) {
+      this.#flow.fail(toError(error))
+    } finally {
+      let waited = false
+      for (const { target } of batch) {
+        if (target.waiting.length === 0) this.#targets.delete(target.key)
+        else {
+          this.#queue.push(target)
+          waited = true
+        }
+      }
+      this.#flow.requestEnds()
+      this.#metrics.inFlight.set(this.#flow.inFlight)
+      // What came meanwhile has waited for a request already.
+      if (waited) this.flush()
+      else this.#pump()
+    }
+  }
+
+  /** Reads, merges and writes until each record is done. @throws the error that fails the task */
+  async #deliver(batch: readonly Work[]): Promise<void> {
+    let remaining = batch
+    let attempt = 1
+    for (let round = 1; ; round++) {
+      const again = await this.#attempt(remaining, attempt)
+      remaining = [...again.busy, ...again.conflicts]
+      if (remaining.length === 0) return
+      const records = remaining.reduce((sum, work) => sum + work.records.length, 0)
+      this.#metrics.retries.add(records)
+      // A conflict says that another writer got on, so it ends by itself: only a busy server uses up the retries.
+      if (again.busy.length > 0) {
+        if (attempt > this.#itemRetries) {
+          throw exhausted('index records', new Error('the cluster is too busy'), attempt)
+        }
+        this.#options.logger.warn({ attempt, records }, 'Elasticsearch was too busy for some records')
+        attempt++
+      }
+      await this.#flow.pause(this.#backoff.waitMs(Math.min(round, 6)))
+    }
+  }
+
+  async #attempt(batch: readonly Work[], attempt: number): Promise<Again> {
+    const again: Again = { busy: [], conflicts: [] }
+    const reads = await this.#read(batch)
+    const writes: Write[] = []
+    for (const [i, work] of batch.entries()) {
+      const read = reads[i] ?? null
+      if (read === null) again.busy.push(work)
+      else {
+        const write = await this.#merge(work, read)
+        if (write !== null) writes.push(write)
+      }
+    }
+    for (const chunk of inChunks(writes, this.#maxBytes)) await this.#write(chunk, attempt, again)
+    return again
+  }
+
+  /** Documents as they are now, refreshed or not; null for one that must be asked for again. */
+  async #read(batch: readonly Work[]): Promise<readonly (Read | null)[]> {
+    const docs = batch.map(({ target: { resource, id, routing } }) => {
+      const route = routing === null ? '' : `,"routing":${quoteJson(routing)}`
+      return `{"_index":${quoteJson(resource)},"_id":${quoteJson(id)}${route}}`
+    })
+    const answer = await this.#requests.read(
+      'read documents to merge into',
+      { method: 'POST', path: '/_mget', query: readQuery, json: `{"docs":[${docs.join(',')}]}` },
+      batch.length,
+    )
+    const found = isRecord(answer) && Array.isArray(answer['docs']) ? (answer['docs'] as readonly Value[]) : []
+    if (found.length !== batch.length) {
+      throw new ConnectError('fatal', 'CONNECT_ES_REQUEST', 'The answer does not have one document per id', {
+        context: { ids: batch.length, documents: found.length },
+      })
+    }
+    return found.map(readOf)
+  }
+
+  /** @returns null when nothing needs to be written: its records are done */
+  async #merge(work: Work, { document, sequence }: Read): Promise<Write | null> {
+    const operations = work.records.map(({ operation }) => operation)
+    const merged = mergeInto(document, operations, this.#rules)
+    const left: PendingMerge[] = []
+    for (const [i, pending] of work.records.entries()) {
+      const failure = merged.failures.get(i)
+      if (failure === undefined) left.push(pending)
+      else {
+        await this.#refusals.malformed(pending.record, { type: 'merge_exception', reason: failure.message })
+        this.#finish(pending)
+      }
+    }
+    if (!merged.changed) {
+      for (const pending of left) this.#finish(pending)
+      return null
+    }
+    const { target } = work
+    const out = new GrowingByteWriter(1024)
+    const kind = merged.document === null ? 'delete' : sequence === null ? 'create' : 'index'
+    out.utf8(`{"${kind}":{"_index":${quoteJson(target.resource)},"_id":${quoteJson(target.id)}`)
+    if (target.routing !== null) out.utf8(`,"routing":${quoteJson(target.routing)}`)
+    out.ascii(`${sequence ?? ''}}}\n`)
+    if (merged.document !== null) out.utf8(`${stringifyJson(merged.document)}\n`)
+    return { work: { target, records: left }, bytes: out.since(0) }
+  }
+
+  async #write(chunk: readonly Write[], attempt: number, again: Again): Promise<void> {
+    const body = chunk.length === 1 ? (chunk[0]?.bytes ?? new Uint8Array()) : Buffer.concat(chunk.map((w) => w.bytes))
+    const outcome = await this.#requests.bulk(body, chunk.length, attempt)
+    if (outcome.kind === 'answered') return await this.#settle(chunk, outcome, again)
+    if (chunk.length === 1) return await this.#refused(chunk[0] as Write, outcome.error)
+    const middle = chunk.length >> 1
+    await this.#write(chunk.slice(0, middle), attempt, again)
+    await this.#write(chunk.slice(middle), attempt, again)
+  }
+
+  async #settle(chunk: readonly Write[], outcome: BulkOutcome & { kind: 'answered' }, again: Again): Promise<void> {
+    const refused: (() => Promise<void>)[] = []
+    const missing = new Set<string>()
+    // All items first, so that those which succeeded are done even if another fails the task.
+    for (const [i, write] of chunk.entries()) {
+      const { work } = write
+      const item = outcome.items[i]
+      const verdict = item === undefined ? 'done' : classifyItem(item)
+      if (verdict === 'done') for (const pending of work.records) this.#finish(pending)
+      else if (verdict === 'conflict') {
+        this.#metrics.conflicts.add(work.records.length)
+        again.conflicts.push(work)
+      } else if (verdict === 'retry') again.busy.push(work)
+      else if (verdict === 'missing-index') {
+        missing.add(work.target.resource)
+        again.busy.push(work)
+      } else if (verdict === 'malformed') refused.push(() => this.#refused(write, item?.error))
+      else {
+        refused.push(async () => {
+          for (const pending of work.records) {
+            await this.#refusals.refuse(pending.record, verdict, item?.error)
+            this.#finish(pending)
+          }
+        })
+      }
+    }
+    for (const refuse of refused) await refuse()
+    for (const resource of missing) await this.#options.recreate(resource)
+  }
+
+  /** A document that the server does not take: the record at fault is found by merging one after the other. */
+  async #refused({ work }: Write, error: ItemError | undefined): Promise<void> {
+    const [single, second] = work.records
+    if (single !== undefined && second === undefined) {
+      await this.#refusals.malformed(single.record, error)
+      this.#finish(single)
+      return
+    }
+    for (const pending of work.records) await this.#deliver([{ target: work.target, records: [pending] }])
+  }
+
+  #finish(pending: PendingMerge): void {
+    pending.slot.done = true
+    this.#flow.finish()
+    this.#metrics.done.add(1)
+  }
+}
+
+function* inChunks(writes: readonly Write[], maxBytes: number): Iterable<readonly Write[]> {
+  let chunk: Write[] = []
+  let bytes = 0
+  for (const write of writes) {
+    if (chunk.length > 0 && bytes + write.bytes.length > maxBytes) {
+      yield chunk
+      chunk = []
+      bytes = 0
+    }
+    chunk.push(write)
+    bytes += write.bytes.length
+  }
+  if (chunk.length > 0) yield chunk
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null
+}
+
+/** @returns null for a document that may be there and could not be read now @throws ConnectError */
+function readOf(answer: Value): Read | null {
+  if (!isStruct(answer)) throw unreadable('unknown')
+  const error = (answer['error'] ?? null) as ItemError | null
+  if (error !== null) {
+    const verdict = classifyItemRead(error)
+    if (verdict === 'refused') throw unreadable(error.type ?? 'unknown')
+    return verdict === 'retry' ? null : { document: null, sequence: null }
+  }
+  const document = answer['_source'] ?? null
+  if (answer['found'] !== true) return { document: null, sequence: null }
+  if (!isStruct(document)) throw unreadable('_source is not stored')
+  const sequence = `,"if_seq_no":${String(answer['_seq_no'])},"if_primary_term":${String(answer['_primary_term'])}`
+  return { document, sequence }
+}
+
+function unreadable(type: string): ConnectError {
+  return new ConnectError(
+    'fatal',
+    'CONNECT_ES_REQUEST',
+    `A document cannot be read to be merged into: ${type}. write.method=merge needs the privilege read, and an index that stores _source.`,
+  )
+}
