@@ -139,22 +139,28 @@ export const redshiftSinkOptions = defineConfig({
     importance: 'HIGH',
     group: target,
     valid: oneOfIgnoringCase('append', 'upsert'),
-    doc: '`append`; upsert is not there yet.',
+    doc: '`append`, or `upsert` by `pk.fields`: the newest row of a key replaces what the table has.',
   },
   'pk.fields': {
     type: 'LIST',
     default: [],
     importance: 'MEDIUM',
     group: target,
-    doc: 'Key columns of created tables (informational in Redshift).',
+    doc: 'Key columns: what `insert.mode=upsert` merges by, and the primary key of created tables (informational in Redshift).',
   },
-  'delete.enabled': { type: 'BOOLEAN', default: false, importance: 'LOW', group: target, doc: 'Not there yet.' },
+  'delete.enabled': {
+    type: 'BOOLEAN',
+    default: false,
+    importance: 'LOW',
+    group: target,
+    doc: 'Upsert only: rows with `__op` = `d` (`format.output.meta.fields` with `op` on the S3 sink) delete their key; otherwise they are passed over.',
+  },
   'upsert.fence': {
     type: 'BOOLEAN',
     default: true,
     importance: 'LOW',
     group: target,
-    doc: 'Upsert only; has no effect on append.',
+    doc: 'Upsert only: a row of the table with a higher `__offset` of the same `__partition` stays, so files that come late change nothing. A key that was deleted meanwhile comes back: the table does not remember it.',
   },
   'auto.create': {
     type: 'BOOLEAN',
@@ -310,7 +316,7 @@ export const redshiftSinkOptions = defineConfig({
     importance: 'LOW',
     group: target,
     valid: atLeast(1),
-    doc: 'How long in ms the ledger must remember, at least the retention of the metadata topic. Purging is not there yet: nothing is forgotten.',
+    doc: 'How long in ms the ledger remembers what was loaded, at least the retention of the metadata topic: a message that comes again later would be loaded again.',
   },
   'overlap.policy': {
     type: 'STRING',
@@ -327,7 +333,7 @@ export const redshiftSinkOptions = defineConfig({
     importance: 'LOW',
     group: target,
     valid: oneOfIgnoringCase('sluice', 's3-event'),
-    doc: 'Form of the messages; `s3-event` is not there yet.',
+    doc: '`sluice`: messages of the S3 sink. `s3-event`: notifications of S3 itself, which tell neither offsets nor counts nor columns; a file is loaded once per ETag.',
   },
 })
 

@@ -7,7 +7,12 @@ export type { RedshiftSinkConfig } from './config-options.ts'
 /** Options of the Redshift sink with the rules between them. */
 export const redshiftSinkConfig: typeof redshiftSinkOptions = {
   keys: redshiftSinkOptions.keys,
-  validate: (config: RedshiftSinkConfig) => [...checkTarget(config), ...checkCopy(config), ...checkNotThereYet(config)],
+  validate: (config: RedshiftSinkConfig) => [
+    ...checkTarget(config),
+    ...checkCopy(config),
+    ...checkUpsert(config),
+    ...checkNotThereYet(config),
+  ],
 }
 
 function checkTarget(config: RedshiftSinkConfig): ConfigProblem[] {
@@ -79,15 +84,31 @@ function checkCopy(config: RedshiftSinkConfig): ConfigProblem[] {
   return problems
 }
 
+/** What goes with upserts, and only with them. */
+function checkUpsert(config: RedshiftSinkConfig): ConfigProblem[] {
+  const problems: ConfigProblem[] = []
+  const refuse = (option: string, message: string) => problems.push({ option, message })
+  if (config['insert.mode'].toLowerCase() !== 'upsert') {
+    if (config['delete.enabled']) refuse('delete.enabled', 'works with insert.mode=upsert only')
+    return problems
+  }
+  const keys = config['pk.fields']
+  const fields = config['fields.whitelist'].map((name) => name.toLowerCase())
+  if (keys.length === 0) refuse('pk.fields', 'must name the key columns when insert.mode is upsert')
+  const absent = keys.filter((key) => fields.length > 0 && !fields.includes(key.toLowerCase()))
+  if (absent.length > 0) refuse('fields.whitelist', `must hold the key columns, too: ${absent.join(', ')}`)
+  if (config['copy.json.mode'] === 'noshred') {
+    refuse('copy.json.mode', 'noshred makes one column of a row, which insert.mode=upsert finds no key in')
+  }
+  if (config['message.format'].toLowerCase() === 's3-event') {
+    refuse('message.format', 's3-event tells no offsets, which insert.mode=upsert orders rows by')
+  }
+  return problems
+}
+
 /** A feature that is missing must not be ignored in silence. */
 function checkNotThereYet(config: RedshiftSinkConfig): ConfigProblem[] {
-  const problems: ConfigProblem[] = []
-  const refuse = (option: string, remedy: string) =>
-    problems.push({ option, message: `is not supported yet by this version: ${remedy}` })
-  if (config['insert.mode'].toLowerCase() === 'upsert') refuse('insert.mode', 'use append')
-  if (config['delete.enabled']) refuse('delete.enabled', 'leave it at false')
-  if (config['session.keepalive.seconds'] !== 0) refuse('session.keepalive.seconds', 'leave it at 0')
-  if (config['message.format'].toLowerCase() === 's3-event')
-    refuse('message.format', 'let the S3 sink of this project notify')
-  return problems
+  if (config['session.keepalive.seconds'] === 0) return []
+  const message = 'is not supported yet by this version: leave it at 0'
+  return [{ option: 'session.keepalive.seconds', message }]
 }

@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto'
 import type { Clock, Logger } from '../../worker/api/context.ts'
 import { ConnectError, toError } from '../../worker/api/errors.ts'
 import type { DataApi, ResultRow } from './data-api.ts'
-import { isTransientCall } from './errors.ts'
+import { isThrottled, isTransientCall } from './errors.ts'
 
 /**
  * How a transaction ended. `unknown`: nobody can say whether it took effect (it was aborted, cancelled, or could
@@ -10,7 +10,7 @@ import { isTransientCall } from './errors.ts'
  */
 export type Outcome =
   | { readonly kind: 'finished'; readonly id: string }
-  | { readonly kind: 'failed'; readonly id: string; readonly error: string }
+  | { readonly kind: 'failed'; readonly id: string; readonly queryId: string | null; readonly error: string }
   | { readonly kind: 'unknown'; readonly error: string }
 
 export interface RunnerOptions {
@@ -32,9 +32,15 @@ export class CopyRunner {
   readonly #logger: Logger
   /** Attempts count from 1 again after a restart, while the service remembers tokens for hours. */
   readonly #nonce = randomUUID()
+  readonly #onThrottled: () => void
 
-  constructor(api: DataApi, options: RunnerOptions, services: { readonly clock: Clock; readonly logger: Logger }) {
+  constructor(
+    api: DataApi,
+    options: RunnerOptions,
+    services: { readonly clock: Clock; readonly logger: Logger; readonly onThrottled?: () => void },
+  ) {
     this.#api = api
+    this.#onThrottled = services.onThrottled ?? (() => {})
     this.#options = options
     this.#clock = services.clock
     this.#logger = services.logger
@@ -82,7 +88,7 @@ export class CopyRunner {
     while (!signal.aborted) {
       const state = await this.#describe(id, signal)
       if (state?.status === 'FINISHED') return { kind: 'finished', id }
-      if (state?.status === 'FAILED') return { kind: 'failed', id, error: state.error }
+      if (state?.status === 'FAILED') return { kind: 'failed', id, queryId: state.failedQueryId, error: state.error }
       // Not a proof of rollback: the service has been seen to run an aborted COPY again, with success.
       if (state?.status === 'ABORTED') return { kind: 'unknown', error: state.error || 'the statement was aborted' }
       if (this.#clock.monotonicMs() >= deadline) return this.#cancel(id)
@@ -115,13 +121,17 @@ export class CopyRunner {
     return { kind: 'unknown', error }
   }
 
+  /** A service that is too busy is waited for, however long; other failures that may pass count. */
   async #repeat<T>(what: string, signal: AbortSignal, call: () => Promise<T>): Promise<T> {
+    let failures = 0
     for (let attempt = 1; ; attempt++) {
       try {
         return await call()
       } catch (error) {
         if (!isTransientCall(error)) throw refused(what, error)
-        if (attempt > this.#options.maxRetries || signal.aborted) throw unavailable(what, attempt, error)
+        if (isThrottled(error)) this.#onThrottled()
+        else failures++
+        if (failures > this.#options.maxRetries || signal.aborted) throw unavailable(what, attempt, error)
         await this.backOff(attempt, signal)
       }
     }

@@ -1,8 +1,6 @@
-import type { MetadataMessage } from '../common/metadata-message.ts'
 import type { ObjectAddress } from '../common/s3-client.ts'
-import { guard, insertLedger, type LedgerRow, lockLedger } from './ledger.ts'
-import { recordsOf } from './pending-file.ts'
-import { identifier, literal, qualified, type TableName } from './sql.ts'
+import type { FileMessage } from './pending-file.ts'
+import { identifier, literal, type TableName } from './sql.ts'
 
 /** What the COPY of every batch shares. */
 export interface CopySettings {
@@ -21,79 +19,56 @@ export interface CopySettings {
 export interface Load {
   readonly target: TableName
   readonly ledger: TableName
-  readonly messages: readonly MetadataMessage[]
+  readonly messages: readonly FileMessage[]
   readonly manifest: ObjectAddress
   readonly batch: string
   readonly connector: string
 }
 
+/** Options of `copy.options` that columnar formats refuse. */
+const textOnly =
+  /\b(?:TIMEFORMAT|DATEFORMAT)\s+(?:AS\s+)?'[^']*'|\b(?:ACCEPTINVCHARS(?:\s+(?:AS\s+)?'[^']*')?|TRUNCATECOLUMNS|COMPUPDATE\s+\w+)/gi
+
 /** COPY of a manifest into a table. */
 export function copyStatement(into: string, load: Load, settings: CopySettings): string {
-  const { compression } = load.messages[0] ?? { compression: 'none' }
+  const { format, compression } = load.messages[0] ?? { format: 'json', compression: 'none' }
   const columns = settings.fields.length === 0 ? '' : ` (${settings.fields.map(identifier).join(', ')})`
   const role = settings.iamRole === 'default' ? 'default' : literal(settings.iamRole)
   const parts = [
     `COPY ${into}${columns} FROM ${literal(`s3://${load.manifest.bucket}/${load.manifest.key}`)}`,
-    `IAM_ROLE ${role} MANIFEST FORMAT AS JSON ${literal(settings.jsonMode)}`,
+    `IAM_ROLE ${role} MANIFEST FORMAT AS ${formatClause(format, settings.jsonMode)}`,
   ]
-  if (compression === 'gzip') parts.push('GZIP')
+  if (format === 'parquet') {
+    const rest = settings.options.replaceAll(textOnly, '').replaceAll(/\s+/g, ' ').trim()
+    return [...parts, ...(rest === '' ? [] : [rest])].join(' ')
+  }
+  // Avro files are compressed by their own codec.
+  if (format !== 'avro' && compression !== 'none') parts.push(compression.toUpperCase())
   if (settings.region !== '') parts.push(`REGION ${literal(settings.region)}`)
   if (settings.maxErrors > 0) parts.push(`MAXERROR ${settings.maxErrors}`)
   if (settings.options !== '') parts.push(settings.options)
   return parts.join(' ')
 }
 
-/** Fails by a division by zero unless the count is as expected. */
-const check = (count: string, expected: number, from = '') =>
-  `SELECT 1/(CASE WHEN ${count}=${expected} THEN 1 ELSE 0 END)${from}`
-
-const countOf = (load: Load) => load.messages.reduce((sum, message) => sum + recordsOf(message), 0)
-
-/**
- * The transaction that appends a batch: lock, guard, COPY, count, ledger. With `checkOverlaps` the guard also
- * refuses sets whose offsets overlap with loaded ones.
- */
-export function appendStatements(
-  load: Load,
-  settings: CopySettings,
-  { checkOverlaps }: { readonly checkOverlaps: boolean },
-): readonly string[] {
-  const statements = [
-    lockLedger(load.ledger),
-    guard(load.ledger, load.messages, { withOverlaps: checkOverlaps, except: [] }),
-    copyStatement(qualified(load.target), load, settings),
-  ]
-  if (settings.verifyCounts) statements.push(check('pg_last_copy_count()', countOf(load)))
-  statements.push(insertLedger(load.ledger, load.messages, load))
-  return statements
+/** What a message's `format` is in COPY's words; the formats are those of `loadableFormats`. */
+function formatClause(format: string, jsonMode: string): string {
+  switch (format) {
+    case 'csv':
+      return `CSV QUOTE '"' IGNOREHEADER 1 NULL AS '\\\\N'`
+    case 'parquet':
+      return 'PARQUET'
+    case 'avro':
+      return `AVRO 'auto ignorecase'`
+    default:
+      return `JSON ${literal(jsonMode)}`
+  }
 }
 
-/**
- * The transaction that loads one set whose offsets overlap with loaded sets: through a stage, and only the rows
- * outside of their ranges. The guard makes sure that the ledger knows no more overlaps than `covered`.
- */
-export function filteredStatements(
-  load: Load,
-  settings: CopySettings,
-  covered: readonly LedgerRow[],
-): readonly string[] {
-  const stage = identifier(`kc_stage_${load.batch}`)
-  const except = [...new Set(covered.map((row) => row.fileId))]
-  const outside = covered.map((row) => `NOT ("__offset" BETWEEN ${row.firstOffset} AND ${row.lastOffset})`)
-  const where = outside.length === 0 ? '' : ` WHERE ${outside.join(' AND ')}`
-  const columns = settings.fields.length === 0 ? '*' : settings.fields.map(identifier).join(', ')
-  const into = settings.fields.length === 0 ? '' : ` (${columns})`
-  const statements = [
-    lockLedger(load.ledger),
-    guard(load.ledger, load.messages, { withOverlaps: true, except }),
-    `CREATE TEMP TABLE ${stage} (LIKE ${qualified(load.target)})`,
-    copyStatement(stage, load, settings),
-  ]
-  if (settings.verifyCounts) statements.push(check('COUNT(*)', countOf(load), ` FROM ${stage}`))
-  statements.push(
-    `INSERT INTO ${qualified(load.target)}${into} SELECT ${columns} FROM ${stage}${where}`,
-    insertLedger(load.ledger, load.messages, load),
-    `DROP TABLE ${stage}`,
-  )
-  return statements
+/** Formats that COPY reads, with the compressions that it undoes. */
+export const loadableFormats: Readonly<Record<string, readonly string[]>> = {
+  json: ['none', 'gzip', 'zstd'],
+  csv: ['none', 'gzip', 'zstd'],
+  // Compressed inside of the file, by whatever codec.
+  parquet: [],
+  avro: [],
 }

@@ -7,6 +7,8 @@ export interface StatementState {
   /** Empty unless the status is FAILED or ABORTED. */
   readonly error: string
   readonly hasResult: boolean
+  /** Query id of the statement that failed, as the load error views know it; null when there is none. */
+  readonly failedQueryId: string | null
 }
 
 /** A row of a result; int8 and smaller as bigint, everything else as text. */
@@ -64,11 +66,14 @@ export async function openDataApi(options: DataApiOptions): Promise<DataApi> {
     },
     async describe(Id, abortSignal) {
       const answer = await client.send(new sdk.DescribeStatementCommand({ Id }), { abortSignal })
-      const failed = answer.SubStatements?.find((s) => s.Status === 'FAILED')?.Error
+      const failed = answer.SubStatements?.find((s) => s.Status === 'FAILED')
+      const queryId = answer.SubStatements === undefined ? answer.RedshiftQueryId : failed?.RedshiftQueryId
       return {
         status: answer.Status ?? 'SUBMITTED',
-        error: answer.Error ?? failed ?? '',
+        error: answer.Error ?? failed?.Error ?? '',
         hasResult: answer.HasResultSet ?? false,
+        // 0 and -1 stand for a query that never had one.
+        failedQueryId: queryId === undefined || queryId <= 0 ? null : String(queryId),
       }
     },
     async rows(Id, abortSignal) {

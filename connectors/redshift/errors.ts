@@ -42,8 +42,16 @@ export const redshiftErrorCodes = defineErrorCodes({
     remedy: 'Read the last error; raise max.retries or repair the warehouse, then restart the task.',
   },
   CONNECT_REDSHIFT_FORMAT: {
-    meaning: 'A message tells of files in a format that this version does not load.',
-    remedy: 'Write JSON files.',
+    meaning: 'A message tells of files that cannot be loaded as configured: format, compression, or what rows lack.',
+    remedy: 'See the text; change the S3 sink, or the options of this one.',
+  },
+  CONNECT_REDSHIFT_UPSERT_COLUMNS: {
+    meaning: 'The target table lacks columns that insert.mode=upsert works with.',
+    remedy: 'Add them, or set upsert.fence=false when __partition and __offset are not wanted in the table.',
+  },
+  CONNECT_REDSHIFT_EVOLUTION: {
+    meaning: 'A message has a column that the table lacks and that may not be null, so no column can be added for it.',
+    remedy: 'Add the column with a default yourself, or make the field optional at the source.',
   },
   ...s3ErrorCodes,
 })
@@ -64,6 +72,18 @@ export function isTransientCall(error: unknown): boolean {
   const { name, status } = awsFailureOf(error)
   return transientNames.has(name) || isTransientName(name) || isTransientStatus(status)
 }
+
+/** Whether the service says that it is too busy: not a failure, but a request to slow down (statement R41). */
+export function isThrottled(error: unknown): boolean {
+  const { name, status } = awsFailureOf(error)
+  return busyNames.has(name) || status === 429
+}
+
+const busyNames: ReadonlySet<string> = new Set([
+  'ThrottlingException',
+  'ActiveStatementsExceededException',
+  'ActiveSessionsExceededException',
+])
 
 /** What the failure of a statement calls for. */
 export type StatementFailure = 'transient' | 'guard' | 'data' | 'missing-file' | 'missing-table' | 'fatal'

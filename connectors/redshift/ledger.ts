@@ -1,5 +1,4 @@
-import type { MetadataMessage } from '../common/metadata-message.ts'
-import { directoriesOf, directoryOf } from './pending-file.ts'
+import { directoriesOf, directoryOf, type FileMessage, type PendingFile, recordsOf } from './pending-file.ts'
 import { literal, optionalLiteral, qualified, type TableName } from './sql.ts'
 
 /**
@@ -22,11 +21,12 @@ export function lockLedger(ledger: TableName): string {
 }
 
 /** Rows of the ledger that concern these sets: the same ids, or overlapping offsets in their directories. */
-function concerns(messages: readonly MetadataMessage[], withOverlaps: boolean): string {
+function concerns(messages: readonly FileMessage[], withOverlaps: boolean): string {
   const ids = messages.map((m) => literal(m.id)).join(',')
   const conditions = [`file_id IN (${ids})`]
   if (withOverlaps) {
     for (const message of messages) {
+      if (message.source === null) continue
       const { topic, partition, firstOffset, lastOffset } = message.source
       const directories = directoriesOf(message).map(literal).join(',')
       conditions.push(
@@ -44,7 +44,7 @@ function concerns(messages: readonly MetadataMessage[], withOverlaps: boolean): 
  */
 export function guard(
   ledger: TableName,
-  messages: readonly MetadataMessage[],
+  messages: readonly FileMessage[],
   options: { readonly withOverlaps: boolean; readonly except: readonly string[] },
 ): string {
   const known = options.except.length === 0 ? '' : ` AND file_id NOT IN (${options.except.map(literal).join(',')})`
@@ -52,7 +52,7 @@ export function guard(
   return `SELECT 1/(CASE WHEN COUNT(*)=0 THEN 1 ELSE 0 END) FROM ${qualified(ledger)} WHERE ${where}`
 }
 
-export function selectLedger(ledger: TableName, messages: readonly MetadataMessage[]): string {
+export function selectLedger(ledger: TableName, messages: readonly FileMessage[]): string {
   // The Data API hands int8 out as a JSON number, which a double would round beyond 2^53.
   const columns =
     'file_id, src_topic, src_partition, src_directory, first_offset::VARCHAR, last_offset::VARCHAR, object_key'
@@ -62,17 +62,16 @@ export function selectLedger(ledger: TableName, messages: readonly MetadataMessa
 /** One row per file set and directory. */
 export function insertLedger(
   ledger: TableName,
-  messages: readonly MetadataMessage[],
+  messages: readonly FileMessage[],
   { connector, batch }: { readonly connector: string; readonly batch: string },
 ): string {
   const rows: string[] = []
   for (const message of messages) {
-    const { topic, partition, firstOffset, lastOffset, minTs, maxTs } = message.source
+    const { source } = message
     for (const directory of directoriesOf(message)) {
       const files = message.files.filter((f) => directoryOf(f) === directory)
       const first = files[0]
       if (first === undefined) continue
-      const records = files.reduce((sum, f) => sum + f.recordCount, 0)
       const bytes = files.reduce((sum, f) => sum + f.bytes, 0)
       const values = [
         literal(message.id),
@@ -81,15 +80,15 @@ export function insertLedger(
         literal(first.key),
         literal(directory),
         optionalLiteral(first.etag),
-        literal(topic),
-        String(partition),
-        firstOffset.toString(),
-        lastOffset.toString(),
-        String(records),
+        optionalLiteral(source?.topic ?? null),
+        optionalNumber(source?.partition),
+        optionalNumber(source?.firstOffset),
+        optionalNumber(source?.lastOffset),
+        optionalNumber(recordsOf({ files })),
         String(bytes),
-        first.contentHash ?? 'NULL',
-        String(minTs ?? 'NULL'),
-        String(maxTs ?? 'NULL'),
+        sumOfHashes(files),
+        optionalNumber(source?.minTs),
+        optionalNumber(source?.maxTs),
         literal(batch),
       ]
       rows.push(`(${values.join(',')})`)
@@ -99,6 +98,27 @@ export function insertLedger(
     'file_id, connector, bucket, object_key, src_directory, etag, src_topic, src_partition, first_offset, last_offset, ' +
     'record_count, bytes, content_hash, min_ts, max_ts, batch_id'
   return `INSERT INTO ${qualified(ledger)} (${columns}) VALUES ${rows.join(',')}`
+}
+
+const optionalNumber = (value: number | bigint | null | undefined) => String(value ?? 'NULL')
+
+/** The files' content hashes are sums over rows, so they add up; NULL when one is not known. */
+function sumOfHashes(files: readonly PendingFile[]): string {
+  let sum = 0n
+  for (const { contentHash } of files) {
+    if (contentHash === null) return 'NULL'
+    sum += BigInt(contentHash)
+  }
+  return sum.toString()
+}
+
+/**
+ * Forgets what was loaded long ago: by then the metadata topic must not hold its messages any more.
+ * @param retentionMs whole seconds count
+ */
+export function purgeLedger(ledger: TableName, retentionMs: number): string {
+  const seconds = Math.ceil(retentionMs / 1000)
+  return `DELETE FROM ${qualified(ledger)} WHERE loaded_at < SYSDATE - INTERVAL '${seconds} seconds'`
 }
 
 /** A loaded set, or one whose offsets overlap with a candidate. */

@@ -1,12 +1,12 @@
 import { ConnectError } from '../../worker/api/errors.ts'
-import type { MetadataMessage } from '../common/metadata-message.ts'
 import type { ObjectAddress } from '../common/s3-client.ts'
+import type { FileMessage } from './pending-file.ts'
 
 /**
  * The manifest of a COPY: exactly these files, all mandatory, with their sizes (COPY by prefix would also load
  * `…+120` for `…+12`, and skips missing files in silence). Sorted, so that equal batches have equal manifests.
  */
-export function manifestBody(messages: readonly MetadataMessage[]): Buffer {
+export function manifestBody(messages: readonly FileMessage[]): Buffer {
   const sizes = new Map<string, number>()
   for (const { files } of messages) for (const f of files) sizes.set(`s3://${f.bucket}/${f.key}`, f.bytes)
   const entries = [...sizes]
@@ -25,7 +25,7 @@ export function manifestBody(messages: readonly MetadataMessage[]): Buffer {
  */
 export function manifestAddress(
   prefix: string,
-  { table, batch, messages }: { table: string; batch: string; messages: readonly MetadataMessage[] },
+  { table, batch, messages }: { table: string; batch: string; messages: readonly FileMessage[] },
 ): ObjectAddress {
   const bucket = messages[0]?.files[0]?.bucket
   if (bucket === undefined) throw new ConnectError('fatal', 'CONNECT_REDSHIFT_LOAD_FAILED', 'a batch needs files')

@@ -1,9 +1,11 @@
 import { awsKeysOf } from '../common/aws-credentials.ts'
 import type { S3ClientOptions } from '../common/s3-client.ts'
+import type { LoaderOptions } from './batch-loader.ts'
 import type { RedshiftSinkConfig } from './config-options.ts'
 import type { RunnerOptions } from './copy-runner.ts'
 import type { DataApiOptions } from './data-api.ts'
-import type { LoaderOptions } from './table-loader.ts'
+import type { UpsertSettings } from './load-transaction.ts'
+import type { MessageOptions } from './messages.ts'
 import type { TablesOptions } from './tables.ts'
 
 /** Options of the parts of a task, from its config. */
@@ -52,6 +54,7 @@ export function tablesOptions(config: RedshiftSinkConfig): TablesOptions {
     autoCreate: config['auto.create'],
     autoEvolve: config['auto.evolve'],
     maxRetries: config['max.retries'],
+    ledgerRetentionMs: config['ledger.retention.ms'],
     definition: {
       varcharBytes: config['table.varchar.bytes'],
       primaryKey: config['pk.fields'],
@@ -74,6 +77,7 @@ export function loaderOptions(config: RedshiftSinkConfig, connector: string): Lo
       verifyCounts: config['verify.counts'] && config['copy.max.errors'] === 0,
       fields: config['fields.whitelist'].map((name) => name.toLowerCase()),
     },
+    upsert: upsertSettings(config),
     overlapPolicy: choice(config['overlap.policy'], ['fail', 'skip', 'filter', 'load']),
     onLoadError: choice(config['behavior.on.load.error'], ['fail', 'isolate', 'dlq']),
     onMissingFile: choice(config['behavior.on.missing.file'], ['fail', 'dlq', 'ignore']),
@@ -84,6 +88,22 @@ export function loaderOptions(config: RedshiftSinkConfig, connector: string): Lo
     manifestPrefix: config['manifest.prefix'],
     deleteManifest: config['manifest.delete'],
     connector,
+  }
+}
+
+/** Null in append mode. */
+function upsertSettings(config: RedshiftSinkConfig): UpsertSettings | null {
+  if (config['insert.mode'].toLowerCase() !== 'upsert') return null
+  const keys = config['pk.fields'].map((name) => name.toLowerCase())
+  return { keys, deletes: config['delete.enabled'], fence: config['upsert.fence'] }
+}
+
+export function messageOptions(config: RedshiftSinkConfig): MessageOptions {
+  return {
+    format: choice(config['message.format'], ['sluice', 's3-event']),
+    upsert: upsertSettings(config),
+    manifestPrefix: config['manifest.prefix'],
+    noshred: config['copy.json.mode'] === 'noshred',
   }
 }
 

@@ -1,4 +1,5 @@
-import type { MessageColumn, MetadataMessage } from '../common/metadata-message.ts'
+import type { MessageColumn } from '../common/metadata-message.ts'
+import type { FileMessage } from './pending-file.ts'
 import { identifier, normaliseName, qualified, type TableName } from './sql.ts'
 
 export interface TableOptions {
@@ -28,20 +29,36 @@ export interface ColumnDefinition {
 }
 
 /** Columns of the table for a message's files, names folded as Redshift does; null when the message has none. */
-export function columnDefinitions(message: MetadataMessage, options: TableOptions): readonly ColumnDefinition[] | null {
-  if (options.noshred) return [{ name: 'doc', type: 'SUPER' }]
-  if (message.columns === null) return null
-  const columns = new Map<string, string>()
-  for (const column of message.columns) {
-    const name = column.name.toLowerCase()
-    if (!columns.has(name)) columns.set(name, columnType(column, options))
-  }
-  for (const name of message.metaFields) if (!columns.has(name)) columns.set(name, metaTypes[name] ?? 'VARCHAR(4096)')
-  return [...columns].map(([name, type]) => ({ name, type }))
+export function columnDefinitions(message: FileMessage, options: TableOptions): readonly ColumnDefinition[] | null {
+  return options.noshred ? [{ name: 'doc', type: 'SUPER' }] : fileColumns(message, options)
 }
 
-/** Redshift's type of a column. Times in JSON are numbers (epoch), so they stay numbers: COPY has one format for all. */
-function columnType(column: MessageColumn, { varcharBytes }: TableOptions): string {
+/** Columns of a message's files in their order, its own and those that the S3 sink added. */
+export function fileColumns(message: FileMessage, options: TableOptions): readonly ColumnDefinition[] | null {
+  if (message.columns === null) return null
+  const columns = new Map<string, ColumnDefinition>()
+  for (const column of message.columns) {
+    const name = column.name.toLowerCase()
+    if (!columns.has(name)) columns.set(name, { name, type: columnType(column, message.format, options) })
+  }
+  for (const column of metaColumns(message)) if (!columns.has(column.name)) columns.set(column.name, column)
+  return [...columns.values()]
+}
+
+/** Columns that the S3 sink added to the rows of a message's files. */
+export function metaColumns({ metaFields }: FileMessage): readonly ColumnDefinition[] {
+  return metaFields.map((name) => ({ name: name.toLowerCase(), type: metaTypes[name] ?? 'VARCHAR(4096)' }))
+}
+
+const timeTypes: Readonly<Record<string, string>> = { date: 'DATE', time: 'TIME', timestamp: 'TIMESTAMP' }
+
+/**
+ * Redshift's type of a column. Parquet has times of its own; in the other formats they are numbers (epoch) and stay
+ * numbers, because COPY has one format for all time columns.
+ */
+function columnType(column: MessageColumn, format: string, { varcharBytes }: TableOptions): string {
+  const timeType = timeTypes[column.type]
+  if (format === 'parquet' && timeType !== undefined) return timeType
   switch (column.type) {
     case 'boolean':
       return 'BOOLEAN'
@@ -75,7 +92,9 @@ export function createTable(table: TableName, columns: readonly ColumnDefinition
   const keys = options.primaryKey.map((name) => name.toLowerCase())
   const lines = columns.map(({ name, type }) => `${identifier(name)} ${type}${keys.includes(name) ? ' NOT NULL' : ''}`)
   if (keys.length > 0) lines.push(`PRIMARY KEY (${keys.map(identifier).join(', ')})`)
-  const distKey = options.distKey === '' ? '' : ` DISTKEY(${identifier(normaliseName(options.distKey))})`
+  // Rows of one key on one node: joins and upserts by the key stay local.
+  const spread = options.distKey === '' && options.distStyle === '' ? (keys[0] ?? '') : options.distKey
+  const distKey = spread === '' ? '' : ` DISTKEY(${identifier(normaliseName(spread))})`
   const distStyle = options.distStyle === '' ? '' : ` DISTSTYLE ${options.distStyle.toUpperCase()}`
   const sortKey = options.sortKey === '' ? '' : ` SORTKEY(${identifier(normaliseName(options.sortKey))})`
   return `CREATE TABLE IF NOT EXISTS ${qualified(table)} (${lines.join(', ')})${distStyle}${distKey}${sortKey}`
@@ -87,14 +106,14 @@ export function addColumn(table: TableName, { name, type }: ColumnDefinition): s
 }
 
 /** Table of a message. `map` wins over the format; names are normalised in this one place. */
-export function tableFor(message: MetadataMessage, format: string, map: ReadonlyMap<string, string>): string {
-  const eventKey = message.eventKey ?? message.source.topic
-  const mapped = map.get(eventKey) ?? map.get(message.source.topic)
+export function tableFor(message: FileMessage, format: string, map: ReadonlyMap<string, string>): string {
+  const eventKey = message.eventKey ?? message.topic
+  const mapped = map.get(eventKey) ?? map.get(message.topic)
   if (mapped !== undefined) return normaliseName(mapped)
   const values: Readonly<Record<string, string>> = {
     table: message.table ?? eventKey,
     event_key: eventKey,
-    topic: message.source.topic,
+    topic: message.topic,
     bucket: message.files[0]?.bucket ?? '',
   }
   return normaliseName(format.replaceAll(/\$\{(\w+)\}/g, (text, name: string) => values[name] ?? text))

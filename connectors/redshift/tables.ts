@@ -1,66 +1,96 @@
 import { ConnectError } from '../../worker/api/errors.ts'
-import type { MetadataMessage } from '../common/metadata-message.ts'
 import type { CopyRunner } from './copy-runner.ts'
+import type { ResultRow } from './data-api.ts'
 import { classifyStatement } from './errors.ts'
-import { createLedger } from './ledger.ts'
+import { createLedger, purgeLedger } from './ledger.ts'
+import type { FileMessage } from './pending-file.ts'
 import { literal, type TableName } from './sql.ts'
-import { addColumn, columnDefinitions, createTable, type TableOptions } from './table-definition.ts'
+import {
+  addColumn,
+  type ColumnDefinition,
+  columnDefinitions,
+  createTable,
+  type TableOptions,
+} from './table-definition.ts'
 
 export interface TablesOptions {
   readonly autoCreate: boolean
   readonly autoEvolve: boolean
   readonly definition: TableOptions
   readonly maxRetries: number
+  /** How long ledgers remember. */
+  readonly ledgerRetentionMs: number
 }
+
+/** Columns of a table by name. */
+export type Columns = ReadonlyMap<string, ColumnDefinition>
 
 /** Another task, or a second statement of ours, made the same thing at the same time. */
 const alreadyThere = /already exists|concurrently updated|pg_type_typname|pg_class_relname|duplicate key/i
+/** A definition is looked up again after this time, in case somebody else changed the table. */
+const definitionAgeMs = 600_000
+const purgeIntervalMs = 3_600_000
 
 /**
  * Creates and widens tables, each statement by itself and before the load: DDL inside of it would commit the load, or
- * could not run. Remembers what is there.
+ * could not run (statement R47). Remembers what is there.
  */
 export class Tables {
+  readonly options: TablesOptions
   readonly #runner: CopyRunner
-  readonly #options: TablesOptions
-  /** Columns of the tables that are known, by table name. */
-  readonly #known = new Map<string, Set<string>>()
-  readonly #ledgers = new Set<string>()
+  readonly #monotonicMs: () => number
+  readonly #known = new Map<string, { readonly columns: Map<string, ColumnDefinition>; readonly readAt: number }>()
+  /** Ledgers that exist, with the time of their last purge. */
+  readonly #ledgers = new Map<string, number>()
 
-  constructor(runner: CopyRunner, options: TablesOptions) {
+  constructor(runner: CopyRunner, options: TablesOptions, monotonicMs: () => number) {
+    this.options = options
     this.#runner = runner
-    this.#options = options
+    this.#monotonicMs = monotonicMs
   }
 
   /** Makes ledger and, as far as the options allow, the target ready for these messages. @throws ConnectError */
   async prepare(
     { target, ledger }: { readonly target: TableName; readonly ledger: TableName },
-    messages: readonly MetadataMessage[],
+    messages: readonly FileMessage[],
     signal: AbortSignal,
   ): Promise<void> {
-    if (!this.#ledgers.has(ledger.table)) {
-      await this.#execute(createLedger(ledger), signal)
-      this.#ledgers.add(ledger.table)
-    }
-    const { autoCreate, autoEvolve, definition } = this.#options
+    await this.#prepareLedger(ledger, signal)
+    const { autoCreate, autoEvolve, definition } = this.options
     if (!autoCreate && !autoEvolve) return
     for (const message of messages) {
-      const columns = columnDefinitions(message, definition)
-      if (columns === null) continue
+      const wanted = columnDefinitions(message, definition)
+      if (wanted === null) continue
       if (autoCreate && !this.#known.has(target.table)) {
-        await this.#execute(createTable(target, columns, definition), signal)
+        await this.#execute(createTable(target, wanted, definition), signal)
         // Only what a look into the catalog says: the table may have been there with other columns.
-        this.#known.set(target.table, autoEvolve ? await this.#columnsOf(target, signal) : new Set())
+        await this.columnsOf(target, signal)
       }
       if (!autoEvolve) continue
-      const known = this.#known.get(target.table) ?? (await this.#columnsOf(target, signal))
-      this.#known.set(target.table, known)
-      for (const column of columns) {
-        if (known.has(column.name) || known.size === 0) continue
+      const columns = await this.columnsOf(target, signal)
+      // No columns, no table: the load says so.
+      if (columns.size === 0) continue
+      for (const column of wanted) {
+        if (columns.has(column.name)) continue
+        checkNullable(message, column, target)
         await this.#execute(addColumn(target, column), signal)
-        known.add(column.name)
+        this.#known.get(target.table)?.columns.set(column.name, column)
       }
     }
+  }
+
+  /** Columns of a table in their order, from memory while that is fresh; empty when there is no such table. */
+  async columnsOf({ schema, table }: TableName, signal: AbortSignal): Promise<Columns> {
+    const known = this.#known.get(table)
+    if (known !== undefined && this.#monotonicMs() - known.readAt < definitionAgeMs) return known.columns
+    const rows = await this.#runner.query(
+      'SELECT column_name, data_type, character_maximum_length, numeric_precision, numeric_scale FROM svv_columns ' +
+        `WHERE table_schema = ${literal(schema)} AND table_name = ${literal(table)} ORDER BY ordinal_position`,
+      signal,
+    )
+    const columns = new Map(rows.map(definitionOf).map((column) => [column.name, column]))
+    if (columns.size > 0) this.#known.set(table, { columns, readAt: this.#monotonicMs() })
+    return columns
   }
 
   /** After an error that tells of a table or column: look again next time. */
@@ -68,10 +98,13 @@ export class Tables {
     this.#known.delete(table)
   }
 
-  async #columnsOf({ schema, table }: TableName, signal: AbortSignal): Promise<Set<string>> {
-    const where = `table_schema = ${literal(schema)} AND table_name = ${literal(table)}`
-    const rows = await this.#runner.query(`SELECT column_name FROM svv_columns WHERE ${where}`, signal)
-    return new Set(rows.map(([name]) => String(name).toLowerCase()))
+  /** The purge is a statement of its own: what it removes concerns no load, and it may fail without harm. */
+  async #prepareLedger(ledger: TableName, signal: AbortSignal): Promise<void> {
+    const purgedAt = this.#ledgers.get(ledger.table)
+    if (purgedAt === undefined) await this.#execute(createLedger(ledger), signal)
+    else if (this.#monotonicMs() - purgedAt < purgeIntervalMs) return
+    this.#ledgers.set(ledger.table, this.#monotonicMs())
+    await this.#execute(purgeLedger(ledger, this.options.ledgerRetentionMs), signal)
   }
 
   async #execute(sql: string, signal: AbortSignal): Promise<void> {
@@ -79,11 +112,28 @@ export class Tables {
       const outcome = await this.#runner.run([sql], sql, attempt, signal)
       if (outcome.kind === 'finished' || alreadyThere.test(outcome.error)) return
       const mayPass = outcome.kind === 'unknown' || classifyStatement(outcome.error) === 'transient'
-      if (!mayPass || attempt > this.#options.maxRetries || signal.aborted) {
+      if (!mayPass || attempt > this.options.maxRetries || signal.aborted) {
         const statement = sql.slice(0, 120)
         throw new ConnectError('fatal', 'CONNECT_REDSHIFT_STATEMENT', `${outcome.error} (in: ${statement}…)`)
       }
       await this.#runner.backOff(attempt, signal)
     }
   }
+}
+
+/** Rows that are there already would have nothing in the new column (statement R46). */
+function checkNullable({ columns }: FileMessage, { name }: ColumnDefinition, { table }: TableName): void {
+  const column = columns?.find((candidate) => candidate.name.toLowerCase() === name)
+  if (column === undefined || column.nullable) return
+  const message = `Column ${name} of the files may not be null, and table ${table} lacks it: add it with a default, or make it optional`
+  throw new ConnectError('fatal', 'CONNECT_REDSHIFT_EVOLUTION', message)
+}
+
+/** A row of `svv_columns` as a column definition that CREATE TABLE takes. */
+function definitionOf([name, dataType, length, precision, scale]: ResultRow): ColumnDefinition {
+  const type = String(dataType)
+  const isSized = length !== null && /char/i.test(type)
+  const isScaled = precision !== null && /^(numeric|decimal)/i.test(type)
+  const size = isSized ? `(${length})` : isScaled ? `(${precision},${scale ?? 0})` : ''
+  return { name: String(name).toLowerCase(), type: `${type}${size}` }
 }

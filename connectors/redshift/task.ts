@@ -1,17 +1,28 @@
-import { DataError, kindOf, toError } from '../../worker/api/errors.ts'
+import { kindOf, toError } from '../../worker/api/errors.ts'
 import type { SinkRecord } from '../../worker/api/record.ts'
 import type { SinkTask, SinkTaskContext } from '../../worker/api/task.ts'
 import { type Offsets, type TopicPartition, TopicPartitionMap } from '../../worker/api/topic-partition.ts'
-import { type MetadataMessage, parseMetadataMessage } from '../common/metadata-message.ts'
 import { type ObjectStore, openObjectStore } from '../common/s3-client.ts'
+import type { LoaderServices } from './batch-loader.ts'
 import type { RedshiftSinkConfig } from './config-options.ts'
 import { CopyRunner } from './copy-runner.ts'
 import { type DataApi, openDataApi } from './data-api.ts'
+import { LoadLimit } from './load-limit.ts'
+import { readMessages } from './messages.ts'
 import { OffsetPrefix } from './offset-prefix.ts'
-import { apiOptions, loaderOptions, runnerOptions, storeOptions, tableMap, tablesOptions } from './settings.ts'
+import type { FileMessage } from './pending-file.ts'
+import {
+  apiOptions,
+  loaderOptions,
+  messageOptions,
+  runnerOptions,
+  storeOptions,
+  tableMap,
+  tablesOptions,
+} from './settings.ts'
 import { normaliseName } from './sql.ts'
 import { tableFor } from './table-definition.ts'
-import { type LoaderServices, TableLoader } from './table-loader.ts'
+import { TableLoader } from './table-loader.ts'
 import { Tables } from './tables.ts'
 
 /** How the task reaches its servers; tests give their own. */
@@ -26,6 +37,7 @@ interface Running {
   readonly api: DataApi
   readonly store: ObjectStore
   readonly services: LoaderServices
+  readonly limit: LoadLimit
   readonly tableMap: ReadonlyMap<string, string>
 }
 
@@ -57,8 +69,10 @@ export class RedshiftSinkTask implements SinkTask<RedshiftSinkConfig> {
     const store = stack.adopt(await this.#drivers.openObjectStore(storeOptions(config)), (opened) => opened.close())
     const api = stack.adopt(await this.#drivers.openDataApi(apiOptions(config)), (opened) => opened.close())
     const { clock, logger } = context
-    const runner = new CopyRunner(api, runnerOptions(config), { clock, logger })
-    const tables = new Tables(runner, tablesOptions(config))
+    const limit = new LoadLimit(config['max.concurrent.loads'])
+    const onThrottled = () => limit.throttled()
+    const runner = new CopyRunner(api, runnerOptions(config), { clock, logger, onThrottled })
+    const tables = new Tables(runner, tablesOptions(config), () => clock.monotonicMs())
     const options = loaderOptions(config, context.connector)
     this.#running = {
       config,
@@ -66,6 +80,7 @@ export class RedshiftSinkTask implements SinkTask<RedshiftSinkConfig> {
       api,
       store,
       services: { runner, tables, store, clock, logger, options },
+      limit,
       tableMap: tableMap(config),
     }
     stack.move()
@@ -142,37 +157,35 @@ export class RedshiftSinkTask implements SinkTask<RedshiftSinkConfig> {
     }
     const tracker = prefix
     tracker.begin(offset)
-    const { context } = this.#started()
-    let message: MetadataMessage
+    const { config, context } = this.#started()
+    let messages: readonly FileMessage[]
     try {
-      message = readMessage(record)
+      messages = readMessages(record, messageOptions(config))
     } catch (error) {
       if (kindOf(error) !== 'record') throw error
       await context.report(record, toError(error))
       tracker.done(offset)
       return
     }
-    // Keys, headers and tombstones lie beside the values; an append table takes values only.
-    if (message.role !== 'value') {
-      tracker.done(offset)
-      return
+    let open = messages.length
+    if (open === 0) tracker.done(offset)
+    const done = () => {
+      open--
+      if (open === 0) tracker.done(offset)
     }
-    this.#loaderOf(message).add({
-      message,
-      arrivedAt: context.clock.monotonicMs(),
-      done: () => tracker.done(offset),
-      reject: (error) => context.report(record, error),
-    })
+    const arrivedAt = context.clock.monotonicMs()
+    const reject = (error: Error) => context.report(record, error)
+    for (const message of messages) this.#loaderOf(message).add({ message, arrivedAt, done, reject })
   }
 
-  #loaderOf(message: MetadataMessage): TableLoader {
+  #loaderOf(message: FileMessage): TableLoader {
     const { config, services, tableMap: map } = this.#started()
     const table = tableFor(message, config['table.name.format'], map)
     let loader = this.#loaders.get(table)
     if (loader === undefined) {
       const schema = config['redshift.schema'].toLowerCase()
       const ledger = normaliseName(config['ledger.table.format'].replaceAll('${table}', table))
-      loader = new TableLoader({ schema, table }, { schema, table: ledger }, services)
+      loader = new TableLoader({ target: { schema, table }, ledger: { schema, table: ledger } }, services)
       this.#loaders.set(table, loader)
     }
     return loader
@@ -180,14 +193,15 @@ export class RedshiftSinkTask implements SinkTask<RedshiftSinkConfig> {
 
   /** Starts what is due, the table whose oldest file waits longest first. */
   #startLoads(): void {
-    const { config } = this.#started()
+    const { limit } = this.#started()
     const due = [...this.#loaders.values()].filter((loader) => loader.dueInMs() === 0)
     due.sort((a, b) => a.oldest - b.oldest)
     for (const loader of due) {
-      if (this.#loads.size >= config['max.concurrent.loads'] || this.#failure !== null) return
+      if (this.#loads.size >= limit.current || this.#failure !== null) return
       const { signal } = this.#stopping
       const load = loader
         .loadNext(signal)
+        .then(() => limit.ended())
         .catch((error: unknown) => {
           // Surfaces in the next `put`; a load that was told to stop has no say.
           if (!signal.aborted) this.#failure ??= toError(error)
@@ -226,26 +240,5 @@ export class RedshiftSinkTask implements SinkTask<RedshiftSinkConfig> {
       if (due !== null && (wakeMs === null || due < wakeMs)) wakeMs = due
     }
     return wakeMs
-  }
-}
-
-/** The value as a message: parsed by a JSON converter, or its text or bytes. @throws DataError */
-function readMessage(record: SinkRecord): MetadataMessage {
-  const { value } = record
-  const text = value instanceof Uint8Array ? Buffer.from(value).toString('utf8') : value
-  const message = parseMetadataMessage(typeof text === 'string' ? parseJson(text) : text)
-  if (message.role === 'value' && message.format !== 'json') {
-    const detail = `is '${message.format}'; this version loads json only`
-    throw new DataError('CONNECT_REDSHIFT_FORMAT', `Metadata message: 'format' ${detail}`)
-  }
-  return message
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    // The parser's message quotes the text, which does not belong into logs (I8).
-    throw new DataError('CONNECT_METADATA_MESSAGE_INVALID', "Metadata message: '(message)' is not JSON")
   }
 }

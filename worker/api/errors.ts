@@ -7,7 +7,10 @@ export type ErrorKind = 'retriable' | 'record' | 'batch' | 'config' | 'request' 
 /** Stable identifier of one error; listed with its remedy in the generated reference. */
 export type ErrorCode = `CONNECT_${string}`
 
-/** Plain data about what was attempted; never holds a secret or a record's content (I8). */
+/**
+ * Plain data about what was attempted; never holds a secret or a record's content (I8). Entries whose name has a dot
+ * (`kc.redshift.file`) are meant for whoever reads a dead letter, too: they are headers of it.
+ */
 export type ErrorContext = Readonly<Record<string, string | number | bigint | boolean | null | undefined>>
 
 export interface ErrorOptions {

@@ -91,6 +91,9 @@ export function contextHeaders(id: TaskId, failure: RecordFailure): RecordHeader
     header('exception.message', error.message === '' ? null : error.message),
     header('exception.stacktrace', traceOf(error)),
   )
+  for (const [name, value] of Object.entries(error instanceof ConnectError ? error.context : {})) {
+    if (name.includes('.')) headers.push({ key: name, value: Buffer.from(String(value), 'utf8') })
+  }
   return headers
 }
 

@@ -1,67 +1,19 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type MetadataMessage, messageId } from '../../../../connectors/common/metadata-message.ts'
-import {
-  appendStatements,
-  copyStatement,
-  filteredStatements,
-  type Load,
-} from '../../../../connectors/redshift/copy-statement.ts'
+import { copyStatement, type Load } from '../../../../connectors/redshift/copy-statement.ts'
 import { classifyStatement } from '../../../../connectors/redshift/errors.ts'
-import { createLedger } from '../../../../connectors/redshift/ledger.ts'
+import { createLedger, purgeLedger } from '../../../../connectors/redshift/ledger.ts'
+import {
+  type LoadPlan,
+  loadTransaction,
+  type UpsertSettings,
+} from '../../../../connectors/redshift/load-transaction.ts'
 import { manifestAddress, manifestBody } from '../../../../connectors/redshift/manifest.ts'
 import { batchId, overlaps } from '../../../../connectors/redshift/pending-file.ts'
 import { literal, normaliseName } from '../../../../connectors/redshift/sql.ts'
+import { stageOf } from '../../../../connectors/redshift/stage.ts'
 import { columnDefinitions, createTable, tableFor } from '../../../../connectors/redshift/table-definition.ts'
-
-const column = { nullable: true, length: null, precision: null, scale: null }
-
-function message(first: number, last: number, key = `t/kind=a/e+0+${first}.json.gz`): MetadataMessage {
-  const files = [
-    {
-      bucket: 'lake',
-      key,
-      region: null,
-      bytes: 100,
-      recordCount: last - first + 1,
-      etag: "e'",
-      versionId: null,
-      contentHash: null,
-    },
-  ]
-  const source = {
-    topic: 'events',
-    partition: 0,
-    firstOffset: BigInt(first),
-    lastOffset: BigInt(last),
-    minTs: 1,
-    maxTs: null,
-  }
-  return {
-    v: 1,
-    type: 's3.file.committed',
-    id: messageId(files, source, 'value'),
-    producer: { connector: 's3', task: 0, host: 'h' },
-    role: 'value',
-    op: 'append',
-    eventKey: 'Ad.Click',
-    table: null,
-    source,
-    files,
-    format: 'json',
-    compression: 'gzip',
-    columns: [
-      { name: 'User_Id', type: 'int64', ...column },
-      { name: 'url', type: 'string', ...column, length: 2048 },
-      { name: 'price', type: 'decimal', ...column, precision: 60, scale: 4 },
-      { name: 'tags', type: 'array', ...column },
-    ],
-    metaFields: ['__partition', '__offset'],
-    schemaId: null,
-    commitId: null,
-    createdAt: '2024-06-03T16:34:21.010Z',
-  }
-}
+import { fileMessage as message } from './file-message.ts'
 
 const one = message(0, 9)
 const two = message(10, 14)
@@ -83,9 +35,38 @@ const settings = {
   verifyCounts: true,
   fields: [],
 }
+const tableOptions = {
+  varcharBytes: 4096,
+  primaryKey: ['USER_ID'],
+  distKey: 'user_id',
+  sortKey: '__offset',
+  distStyle: '',
+  noshred: false,
+}
+const direct = { plan: { kind: 'direct' }, checkOverlaps: true } as const
+
+/** The columns of the target, with a type of its own for one of them. */
+const targetColumns = new Map(
+  [
+    { name: 'user_id', type: 'bigint' },
+    { name: 'url', type: 'character varying(100)' },
+    { name: '__partition', type: 'integer' },
+    { name: '__offset', type: 'bigint' },
+  ].map((definition) => [definition.name, definition]),
+)
+
+function staged(
+  messages: Load['messages'],
+  { upsert = null, fields = [] }: { upsert?: UpsertSettings | null; fields?: readonly string[] } = {},
+): LoadPlan {
+  const stage = stageOf({ name: 'stage', messages, target: targetColumns, fields, options: tableOptions })
+  assert.ok(stage)
+  return { kind: 'staged', stage, covered: [], upsert }
+}
+
 const role = "IAM_ROLE 'arn:aws:iam::123456789012:role/loader'"
 
-test('COPY of a batch', () => {
+test('statements R4, R10: COPY of a batch reads a manifest, its role is one literal', () => {
   assert.equal(
     copyStatement('"public"."ad_click"', load, settings),
     `COPY "public"."ad_click" FROM 's3://lake/_manifests/ad_click/b.manifest' ${role} MANIFEST FORMAT AS JSON 'auto ignorecase' GZIP TIMEFORMAT 'auto' COMPUPDATE OFF STATUPDATE OFF`,
@@ -104,8 +85,8 @@ test('COPY of a batch', () => {
   )
 })
 
-test('the append transaction: lock first, guard, COPY, count, ledger', () => {
-  const [lock, guard, copy, count, ledger, ...rest] = appendStatements(load, settings, { checkOverlaps: true })
+test('statement R16: the append transaction: lock first, guard, COPY, count, ledger', () => {
+  const [lock, guard, copy, count, ledger, ...rest] = loadTransaction(load, settings, direct)
   assert.equal(lock, 'LOCK TABLE "public"."kc_ledger_ad_click"')
   assert.equal(
     guard,
@@ -123,7 +104,7 @@ test('the append transaction: lock first, guard, COPY, count, ledger', () => {
 })
 
 test('without verify.counts and overlaps there is neither count nor range', () => {
-  const statements = appendStatements(load, { ...settings, verifyCounts: false }, { checkOverlaps: false })
+  const statements = loadTransaction(load, { ...settings, verifyCounts: false }, { ...direct, checkOverlaps: false })
   assert.equal(statements.length, 4)
   assert.doesNotMatch(statements[1] ?? '', /src_topic/)
 })
@@ -138,29 +119,131 @@ test('the filtered transaction goes through a stage and keeps rows outside of th
     lastOffset: first + 5n,
     objectKey: 'k',
   }))
-  const statements = filteredStatements({ ...load, messages: [one] }, settings, covered)
+  const plan = { ...staged([one]), covered }
+  const statements = loadTransaction({ ...load, messages: [one] }, settings, { plan, checkOverlaps: false })
   assert.match(statements[0] ?? '', /^LOCK TABLE/)
   assert.match(statements[1] ?? '', /AND file_id NOT IN \('c{64}'\)$/)
-  assert.deepEqual(statements.slice(2, 3), ['CREATE TEMP TABLE "kc_stage_b" (LIKE "public"."ad_click")'])
-  assert.equal(statements[4], 'SELECT 1/(CASE WHEN COUNT(*)=10 THEN 1 ELSE 0 END) FROM "kc_stage_b"')
+  assert.equal(
+    statements[2],
+    'CREATE TEMP TABLE "stage" ("user_id" bigint, "url" character varying(100), "__partition" integer, "__offset" bigint)',
+  )
+  assert.equal(statements[4], 'SELECT 1/(CASE WHEN COUNT(*)=10 THEN 1 ELSE 0 END) FROM "stage"')
   assert.equal(
     statements[5],
-    'INSERT INTO "public"."ad_click" SELECT * FROM "kc_stage_b" WHERE NOT ("__offset" BETWEEN 0 AND 5) AND NOT ("__offset" BETWEEN 20 AND 25)',
+    'INSERT INTO "public"."ad_click" ("user_id", "url", "__partition", "__offset") SELECT "user_id", "url", "__partition", "__offset" ' +
+      'FROM "stage" WHERE NOT ("__offset" BETWEEN 0 AND 5) AND NOT ("__offset" BETWEEN 20 AND 25)',
   )
-  assert.equal(statements.at(-1), 'DROP TABLE "kc_stage_b"')
-  // What commits by itself must not be in a transaction.
-  for (const sql of statements) assert.doesNotMatch(sql, /TRUNCATE|VACUUM|ALTER/)
+  assert.equal(statements.at(-1), 'DROP TABLE "stage"')
 })
 
-test('the SQL of the largest batch stays below 100 KB and 40 statements', () => {
+test('statement R17: no statement of any transaction commits by itself', () => {
+  const upsert = { keys: ['user_id'], deletes: true, fence: true }
+  const plans: readonly LoadPlan[] = [direct.plan, staged([one]), staged([one], { upsert })]
+  for (const plan of plans) {
+    for (const sql of loadTransaction(load, settings, { plan, checkOverlaps: true })) {
+      assert.doesNotMatch(sql, /TRUNCATE|VACUUM|ALTER|CREATE (?!TEMP)/)
+    }
+  }
+})
+
+test('statement R13: COPY of Parquet has no REGION, MAXERROR, compression or time format', () => {
+  const parquet = { ...load, messages: [{ ...one, format: 'parquet' }] }
+  const all = { ...settings, region: 'eu-west-1', maxErrors: 7 }
+  assert.equal(
+    copyStatement('t', parquet, all),
+    `COPY t FROM 's3://lake/_manifests/ad_click/b.manifest' ${role} MANIFEST FORMAT AS PARQUET STATUPDATE OFF`,
+  )
+})
+
+test('COPY of the other formats', () => {
+  const copy = (parts: object) => copyStatement('t', { ...load, messages: [{ ...one, ...parts }] }, settings)
+  const options = "TIMEFORMAT 'auto' COMPUPDATE OFF STATUPDATE OFF"
+  assert.match(
+    copy({ format: 'csv', compression: 'zstd' }),
+    /FORMAT AS CSV QUOTE '"' IGNOREHEADER 1 NULL AS '\\\\N' ZSTD TIME/,
+  )
+  assert.ok(copy({ format: 'csv', compression: 'none' }).endsWith(`NULL AS '\\\\N' ${options}`))
+  assert.ok(copy({ format: 'avro', compression: 'gzip' }).endsWith(`FORMAT AS AVRO 'auto ignorecase' ${options}`))
+})
+
+test('a stage for columns by position has those of the file in its order, and only those of the table are loaded', () => {
+  const parquet = { ...one, format: 'parquet' }
+  const plan = staged([parquet])
+  assert.ok(plan.kind === 'staged')
+  assert.deepEqual(
+    plan.stage.copied.map(({ name, type }) => `${name} ${type}`),
+    [
+      'user_id bigint',
+      'url character varying(100)',
+      'price DECIMAL(38,4)',
+      'tags SUPER',
+      '__partition integer',
+      '__offset bigint',
+    ],
+  )
+  assert.deepEqual(plan.stage.loaded, ['user_id', 'url', '__partition', '__offset'])
+  const noColumns = { ...parquet, columns: null }
+  const source = { name: 's', messages: [noColumns], target: targetColumns, fields: [], options: tableOptions }
+  assert.equal(stageOf(source), null)
+})
+
+test('a stage for columns by name has those of the table, and what orders rows', () => {
+  const plan = staged([{ ...one, metaFields: ['__partition', '__offset', '__op'] }], { fields: ['user_id'] })
+  assert.ok(plan.kind === 'staged')
+  assert.deepEqual(
+    plan.stage.copied.map(({ name }) => name),
+    ['user_id', '__partition', '__offset', '__op'],
+  )
+  assert.deepEqual(plan.stage.loaded, ['user_id', '__partition', '__offset'])
+})
+
+test('statements R31, R32: the upsert keeps the newest row of a key, deletes older ones behind the fence, and inserts', () => {
+  const deleting = { ...one, metaFields: ['__partition', '__offset', '__op'] }
+  const upsert = { keys: ['user_id'], deletes: true, fence: true }
+  const plan = staged([deleting], { upsert })
+  const statements = loadTransaction({ ...load, messages: [deleting] }, settings, { plan, checkOverlaps: true })
+  assert.deepEqual(statements.slice(5, 9), [
+    'CREATE TEMP TABLE "stage_latest" AS SELECT * FROM (SELECT s.*, ROW_NUMBER() OVER (PARTITION BY "user_id" ' +
+      'ORDER BY "__offset" DESC NULLS LAST) AS "kc_row" FROM "stage" AS s) AS ranked WHERE "kc_row"=1',
+    'DELETE FROM "public"."ad_click" USING "stage_latest" AS n WHERE "ad_click"."user_id"=n."user_id" AND ' +
+      '("ad_click"."__offset" IS NULL OR "ad_click"."__partition"<>n."__partition" OR "ad_click"."__offset"<n."__offset")',
+    'INSERT INTO "public"."ad_click" ("user_id", "url", "__partition", "__offset") SELECT n."user_id", n."url", n."__partition", n."__offset" ' +
+      `FROM "stage_latest" AS n LEFT JOIN "public"."ad_click" AS t ON t."user_id"=n."user_id" WHERE t."user_id" IS NULL AND NOT (NVL(n."__op",'u')='d')`,
+    'DROP TABLE "stage_latest"',
+  ])
+  const keeping = staged([deleting], { upsert: { ...upsert, deletes: false, fence: false } })
+  const others = loadTransaction({ ...load, messages: [deleting] }, settings, { plan: keeping, checkOverlaps: true })
+  assert.match(others[5] ?? '', /FROM "stage" AS s WHERE NVL\("__op",'u'\)<>'d'\) AS ranked/)
+  assert.ok(others[6]?.endsWith('WHERE "ad_click"."user_id"=n."user_id"'))
+})
+
+test('between source partitions the time of the records orders rows', () => {
+  const elsewhere = { ...two, source: two.source === null ? null : { ...two.source, partition: 1 } }
+  const messages = [one, elsewhere].map((m) => ({ ...m, metaFields: ['__ts', '__partition', '__offset'] }))
+  const plan = staged(messages, { upsert: { keys: ['user_id'], deletes: false, fence: true } })
+  const statements = loadTransaction({ ...load, messages }, settings, { plan, checkOverlaps: true })
+  assert.match(
+    statements[5] ?? '',
+    /ORDER BY "__ts" DESC NULLS LAST, "__partition" DESC NULLS LAST, "__offset" DESC NULLS LAST/,
+  )
+})
+
+test('statement R49: the ledger is purged by the time of the load, never sooner', () => {
+  assert.equal(
+    purgeLedger(load.ledger, 86_400_500),
+    `DELETE FROM "public"."kc_ledger_ad_click" WHERE loaded_at < SYSDATE - INTERVAL '86401 seconds'`,
+  )
+})
+
+test('statement R18: the SQL of the largest batch stays below 100 KB and 40 statements', () => {
   const key = `topics/events/kind=a/${'x'.repeat(100)}`
   const messages = Array.from({ length: 50 }, (_, i) => message(i * 10, i * 10 + 9, `${key}${i}`))
-  const statements = appendStatements({ ...load, messages }, settings, { checkOverlaps: true })
+  const statements = loadTransaction({ ...load, messages }, settings, direct)
   assert.ok(statements.length <= 40)
   assert.ok(statements.join('').length < 100_000)
 })
 
-test('the manifest is mandatory, sorted, with sizes, and equal for equal batches', () => {
+test('statement R11: the manifest is mandatory, sorted, with sizes, and equal for equal batches', () => {
   const url = (first: number) => ({
     url: `s3://lake/t/kind=a/e+0+${first}.json.gz`,
     mandatory: true,
@@ -181,7 +264,7 @@ test('overlaps count within one directory of one source partition only', () => {
   assert.equal(overlaps(one, message(9, 20, 't/kind=b/e+0+9.json.gz')), false)
 })
 
-test('literals and names', () => {
+test('statements R14, R15: literals and names', () => {
   assert.equal(literal("it's \\n"), "'it''s \\\\n'")
   assert.equal(normaliseName('Ad.Click-ü$1'), 'ad_click__$1')
   assert.equal(normaliseName('x'.repeat(200)).length, 127)
@@ -191,21 +274,13 @@ test('literals and names', () => {
 })
 
 test('tables from the columns of a message', () => {
-  const options = {
-    varcharBytes: 4096,
-    primaryKey: ['USER_ID'],
-    distKey: 'user_id',
-    sortKey: '__offset',
-    distStyle: '',
-    noshred: false,
-  }
   assert.equal(
-    createTable(target, columnDefinitions(one, options) ?? [], options),
+    createTable(target, columnDefinitions(one, tableOptions) ?? [], tableOptions),
     'CREATE TABLE IF NOT EXISTS "public"."ad_click" ("user_id" BIGINT NOT NULL, "url" VARCHAR(2048), "price" DECIMAL(38,4), "tags" SUPER, ' +
       '"__partition" INTEGER, "__offset" BIGINT, PRIMARY KEY ("user_id")) DISTKEY("user_id") SORTKEY("__offset")',
   )
-  assert.deepEqual(columnDefinitions(one, { ...options, noshred: true }), [{ name: 'doc', type: 'SUPER' }])
-  assert.equal(columnDefinitions({ ...one, columns: null }, options), null)
+  assert.deepEqual(columnDefinitions(one, { ...tableOptions, noshred: true }), [{ name: 'doc', type: 'SUPER' }])
+  assert.equal(columnDefinitions({ ...one, columns: null }, tableOptions), null)
   assert.match(
     createLedger(load.ledger),
     /^CREATE TABLE IF NOT EXISTS "public"."kc_ledger_ad_click" \(file_id VARCHAR\(64\) NOT NULL/,

@@ -1,0 +1,322 @@
+import type { Clock, Logger } from '../../worker/api/context.ts'
+import { ConnectError, kindOf, toError } from '../../worker/api/errors.ts'
+import type { ObjectStore, WriteOptions } from '../common/s3-client.ts'
+import { badData, loadErrorContext, missingFile, type Suspicion, suspicionOf } from './bad-files.ts'
+import type { CopyRunner, Outcome } from './copy-runner.ts'
+import type { CopySettings, Load } from './copy-statement.ts'
+import { classifyStatement } from './errors.ts'
+import { type LedgerRow, selectLedger } from './ledger.ts'
+import { type LoadPlan, loadTransaction, type UpsertSettings } from './load-transaction.ts'
+import { manifestAddress, manifestBody } from './manifest.ts'
+import { canBeFiltered, isCovered, overlapError, overlappingRows } from './overlaps.ts'
+import { batchId, type FileSet, isPositional } from './pending-file.ts'
+import type { TableName } from './sql.ts'
+import { stageOf } from './stage.ts'
+import type { Tables } from './tables.ts'
+
+export interface LoaderOptions {
+  readonly copy: CopySettings
+  /** Null appends. */
+  readonly upsert: UpsertSettings | null
+  readonly overlapPolicy: 'fail' | 'skip' | 'filter' | 'load'
+  readonly onLoadError: 'fail' | 'isolate' | 'dlq'
+  readonly onMissingFile: 'fail' | 'dlq' | 'ignore'
+  readonly maxFiles: number
+  readonly maxBytes: number
+  readonly lingerMs: number
+  readonly maxRetries: number
+  readonly manifestPrefix: string
+  readonly deleteManifest: boolean
+  readonly connector: string
+}
+
+export interface LoaderServices {
+  readonly runner: CopyRunner
+  readonly tables: Tables
+  readonly store: ObjectStore
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly options: LoaderOptions
+}
+
+/** What becomes of a set; each is called at most once. */
+export interface SetOutcomes {
+  /** The set is in the table. */
+  readonly loaded: (set: FileSet) => void
+  /** Reports a set that cannot be loaded. */
+  readonly rejected: (set: FileSet, error: Error) => Promise<void>
+}
+
+type Failure = Exclude<Outcome, { kind: 'finished' }>
+
+const plainObject: WriteOptions = {
+  contentType: 'application/json',
+  cannedAcl: null,
+  encryption: null,
+  kmsKeyId: null,
+  customerKey: null,
+  contentMd5: false,
+}
+
+/**
+ * Brings one batch of sets after the other into a table. A set is done when it is in the table, was there before, or
+ * is reported: what the ledger says decides, never the answer to a call.
+ */
+export class BatchLoader {
+  readonly #target: TableName
+  readonly #ledger: TableName
+  readonly #services: LoaderServices
+  readonly #outcomes: SetOutcomes
+  #attempts = 0
+
+  constructor(names: { target: TableName; ledger: TableName }, services: LoaderServices, outcomes: SetOutcomes) {
+    this.#target = names.target
+    this.#ledger = names.ledger
+    this.#services = services
+    this.#outcomes = outcomes
+  }
+
+  /**
+   * Loads sets that one COPY can take, to their end. Returns early when `signal` aborts.
+   * @throws ConnectError when the task must stop
+   */
+  async load(sets: readonly FileSet[], signal: AbortSignal): Promise<void> {
+    const names = { target: this.#target, ledger: this.#ledger }
+    await this.#services.tables.prepare(
+      names,
+      sets.map((set) => set.message),
+      signal,
+    )
+    await this.#load(sets, [], signal)
+  }
+
+  /** `alreadyThere`: what the ledger holds of the offsets of a single set that must be filtered. */
+  async #load(sets: readonly FileSet[], alreadyThere: readonly LedgerRow[], signal: AbortSignal): Promise<void> {
+    const { runner, options } = this.#services
+    let rest = sets
+    let covered = alreadyThere
+    for (let failures = 0; rest.length > 0 && !signal.aborted; ) {
+      const outcome = await this.#attempt(rest, covered, signal)
+      if (outcome.kind === 'finished') return this.#loaded(rest)
+      if (signal.aborted) return
+      const before = rest.length
+      const known = await this.#readLedger(rest, signal)
+      const ids = new Set(known.map((row) => row.fileId))
+      this.#loaded(rest.filter((set) => ids.has(set.message.id)))
+      rest = rest.filter((set) => !ids.has(set.message.id))
+      const [only] = rest
+      if (covered.length > 0 && only !== undefined) covered = overlappingRows(only.message, known)
+      else if (options.overlapPolicy !== 'load') rest = await this.#loadOverlapping(rest, known, signal)
+      if (rest.length === 0) return
+      // The guard did its work: what it found is out of the way.
+      if (rest.length < before && failureOf(outcome) === 'guard') continue
+      rest = await this.#afterFailure(rest, { outcome, failures: ++failures, covered }, signal)
+      if (rest.length > 0) await runner.backOff(failures, signal)
+    }
+  }
+
+  async #attempt(sets: readonly FileSet[], covered: readonly LedgerRow[], signal: AbortSignal): Promise<Outcome> {
+    const { runner, store, options, logger } = this.#services
+    const messages = sets.map((set) => set.message)
+    const batch = batchId(messages)
+    const { table } = this.#target
+    const manifest = manifestAddress(options.manifestPrefix, { table, batch, messages })
+    try {
+      await store.put(manifest, manifestBody(messages), { ...plainObject, onlyIfAbsent: false })
+    } catch (error) {
+      if (kindOf(error) !== 'retriable') throw error
+      return { kind: 'unknown', error: toError(error).message }
+    }
+    const { connector } = options
+    const load: Load = { target: this.#target, ledger: this.#ledger, messages, manifest, batch, connector }
+    const plan = await this.#plan(load, covered, signal)
+    const checkOverlaps = options.overlapPolicy !== 'load'
+    const statements = loadTransaction(load, options.copy, { plan, checkOverlaps })
+    const outcome = await runner.run(statements, `${table}|${batch}`, ++this.#attempts, signal)
+    const context = { table, batch, files: messages.length }
+    if (outcome.kind !== 'finished') {
+      logger.warn({ ...context, outcome: outcome.kind, error: outcome.error }, 'load failed')
+      return outcome
+    }
+    logger.debug(context, 'batch is loaded')
+    if (options.deleteManifest) {
+      await store.remove(manifest).catch((error: unknown) => {
+        logger.warn({ key: manifest.key, error: toError(error).message }, 'manifest could not be removed')
+      })
+    }
+    return outcome
+  }
+
+  async #plan(load: Load, covered: readonly LedgerRow[], signal: AbortSignal): Promise<LoadPlan> {
+    const { options, tables } = this.#services
+    const { upsert } = options
+    const { format = '', columns = null } = load.messages[0] ?? {}
+    const byPosition = isPositional(format) && columns !== null
+    if (upsert === null && covered.length === 0 && !byPosition) return { kind: 'direct' }
+    const target = await tables.columnsOf(this.#target, signal)
+    if (target.size === 0) throw this.#tableMissing('it has no columns in svv_columns')
+    const required = upsert === null ? [] : [...upsert.keys, ...(upsert.fence ? ['__partition', '__offset'] : [])]
+    const absent = required.filter((column) => !target.has(column))
+    if (absent.length > 0) {
+      throw new ConnectError(
+        'fatal',
+        'CONNECT_REDSHIFT_UPSERT_COLUMNS',
+        `Table ${this.#target.table} has no column ${absent.join(', ')}, which insert.mode=upsert needs (pk.fields; upsert.fence)`,
+      )
+    }
+    const stage = stageOf({
+      name: `kc_stage_${load.batch}`,
+      messages: load.messages,
+      target,
+      fields: options.copy.fields,
+      options: tables.options.definition,
+    })
+    if (stage === null) throw new TypeError(`messages of format ${format} without columns are not loaded`)
+    return { kind: 'staged', stage, covered, upsert }
+  }
+
+  #loaded(sets: readonly FileSet[]): void {
+    for (const set of sets) this.#outcomes.loaded(set)
+  }
+
+  async #readLedger(sets: readonly FileSet[], signal: AbortSignal): Promise<readonly LedgerRow[]> {
+    const messages = sets.map((set) => set.message)
+    const rows = await this.#services.runner.query(selectLedger(this.#ledger, messages), signal)
+    return rows.map(([fileId, topic, partition, directory, firstOffset, lastOffset, objectKey]) => ({
+      fileId: String(fileId),
+      topic: String(topic),
+      partition: Number(partition),
+      directory: String(directory),
+      // Files of S3 events have no offsets, and overlap with nothing.
+      firstOffset: firstOffset === null || firstOffset === undefined ? 0n : BigInt(String(firstOffset)),
+      lastOffset: lastOffset === null || lastOffset === undefined ? -1n : BigInt(String(lastOffset)),
+      objectKey: String(objectKey),
+    }))
+  }
+
+  /** Carries out `overlap.policy`. @returns the sets that overlap with nothing in the ledger */
+  async #loadOverlapping(
+    sets: readonly FileSet[],
+    known: readonly LedgerRow[],
+    signal: AbortSignal,
+  ): Promise<readonly FileSet[]> {
+    const { overlapPolicy } = this.#services.options
+    const others: FileSet[] = []
+    for (const set of sets) {
+      const rows = overlappingRows(set.message, known)
+      if (rows.length === 0) others.push(set)
+      else if (isCovered(set.message, rows) && overlapPolicy !== 'fail') this.#loaded([set])
+      else if (overlapPolicy === 'filter' && canBeFiltered(set.message)) await this.#load([set], rows, signal)
+      else throw overlapError(set.message, { table: this.#target.table, rows, policy: overlapPolicy })
+    }
+    return others
+  }
+
+  /** @returns the sets to try again after a pause */
+  async #afterFailure(
+    sets: readonly FileSet[],
+    failed: { readonly outcome: Failure; readonly failures: number; readonly covered: readonly LedgerRow[] },
+    signal: AbortSignal,
+  ): Promise<readonly FileSet[]> {
+    const { outcome, failures } = failed
+    const { options, tables } = this.#services
+    const { table } = this.#target
+    switch (failureOf(outcome)) {
+      case 'transient': {
+        if (failures <= options.maxRetries) return sets
+        const message = `Load into ${table} failed ${failures} times: ${outcome.error}`
+        throw new ConnectError('fatal', 'CONNECT_REDSHIFT_LOAD_FAILED', message)
+      }
+      case 'guard':
+        // Nothing of these sets is in the ledger, so the count was not right; once more, for an object in change.
+        if (failures < 2) return sets
+        await this.#isolate(sets, failed, signal)
+        return []
+      case 'data':
+        await this.#isolate(sets, failed, signal)
+        return []
+      case 'missing-file':
+        return this.#dropMissing(sets, outcome.error)
+      case 'missing-table':
+        tables.forget(this.#target)
+        throw this.#tableMissing(outcome.error)
+      case 'fatal':
+        tables.forget(this.#target)
+        throw new ConnectError('fatal', 'CONNECT_REDSHIFT_STATEMENT', `Load into ${table} failed: ${outcome.error}`)
+    }
+  }
+
+  /**
+   * Finds bad sets and reports them, the rest is loaded in its order: the files that the warehouse names, or else by
+   * halving.
+   */
+  async #isolate(
+    sets: readonly FileSet[],
+    { outcome, covered }: { readonly outcome: Failure; readonly covered: readonly LedgerRow[] },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { runner, clock, options } = this.#services
+    const sleep = (ms: number) => clock.sleep(ms, signal)
+    const suspicion = await suspicionOf(outcome, runner, { sleep, signal })
+    const { table } = this.#target
+    const [first] = sets
+    if (first === undefined || signal.aborted) return
+    const context = (set: FileSet) => loadErrorContext(table, { outcome, suspicion, message: set.message })
+    const error = (set: FileSet) => badData(set.message, { table, suspicion, context: context(set) })
+    if (options.onLoadError === 'fail') {
+      const named = suspectsOf(sets, suspicion)[0] ?? first
+      throw new ConnectError('fatal', 'CONNECT_REDSHIFT_BAD_DATA', error(named).message, { context: context(named) })
+    }
+    const suspects = suspectsOf(sets, suspicion)
+    if (sets.length === 1 || options.onLoadError === 'dlq') {
+      for (const set of sets) await this.#outcomes.rejected(set, error(set))
+    } else if (suspects.length > 0) {
+      for (const set of suspects) await this.#outcomes.rejected(set, error(set))
+      await this.#load(
+        sets.filter((set) => !suspects.includes(set)),
+        covered,
+        signal,
+      )
+    } else {
+      const middle = Math.ceil(sets.length / 2)
+      await this.#load(sets.slice(0, middle), covered, signal)
+      await this.#load(sets.slice(middle), covered, signal)
+    }
+  }
+
+  async #dropMissing(sets: readonly FileSet[], reason: string): Promise<readonly FileSet[]> {
+    const { store, options } = this.#services
+    const there: FileSet[] = []
+    for (const set of sets) {
+      const heads = await Promise.all(set.message.files.map((file) => store.head(file)))
+      const gone = set.message.files[heads.indexOf(null)]
+      if (gone === undefined) {
+        there.push(set)
+        continue
+      }
+      const error = missingFile(gone, { table: this.#target.table, reason })
+      if (options.onMissingFile === 'fail') {
+        throw new ConnectError('fatal', 'CONNECT_REDSHIFT_FILE_MISSING', error.message, { context: error.context })
+      }
+      if (options.onMissingFile === 'ignore') this.#loaded([set])
+      else await this.#outcomes.rejected(set, error)
+    }
+    // All are there for us: then it is the warehouse that cannot see them, and waiting does not help.
+    if (there.length === sets.length) throw new ConnectError('fatal', 'CONNECT_REDSHIFT_STATEMENT', reason)
+    return there
+  }
+
+  #tableMissing(reason: string): ConnectError {
+    const message = `Table ${this.#target.table} is missing and auto-creation is disabled, or its messages have no columns: ${reason}`
+    return new ConnectError('fatal', 'CONNECT_REDSHIFT_TABLE_MISSING', message)
+  }
+}
+
+function failureOf(outcome: Failure) {
+  return outcome.kind === 'unknown' ? 'transient' : classifyStatement(outcome.error)
+}
+
+/** The sets that hold a file that the warehouse names. */
+function suspectsOf(sets: readonly FileSet[], { files }: Suspicion): readonly FileSet[] {
+  return sets.filter(({ message }) => message.files.some((f) => files.has(`s3://${f.bucket}/${f.key}`)))
+}

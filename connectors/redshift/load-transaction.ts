@@ -1,0 +1,85 @@
+import { type CopySettings, copyStatement, type Load } from './copy-statement.ts'
+import { guard, insertLedger, type LedgerRow, lockLedger } from './ledger.ts'
+import { recordsOf } from './pending-file.ts'
+import { identifier, qualified } from './sql.ts'
+import { type Stage, stageDefinition } from './stage.ts'
+import { upsertStatements } from './upsert-statements.ts'
+
+/** How a batch comes into the table. */
+export type LoadPlan =
+  | { readonly kind: 'direct' }
+  /** Through a temporary table: files without names of columns, rows to leave out, or keys to compare. */
+  | {
+      readonly kind: 'staged'
+      readonly stage: Stage
+      /** What the ledger holds of the offsets of a single set; its rows are left out. */
+      readonly covered: readonly LedgerRow[]
+      /** Null appends. */
+      readonly upsert: UpsertSettings | null
+    }
+
+/** `insert.mode=upsert`. */
+export interface UpsertSettings {
+  /** Columns of the key, lower case; at least one. */
+  readonly keys: readonly string[]
+  /** Whether rows with `__op` = `d` delete; otherwise they are passed over. */
+  readonly deletes: boolean
+  /** Whether rows of an older offset leave a newer row of their source partition alone. */
+  readonly fence: boolean
+}
+
+export interface TransactionOptions {
+  readonly plan: LoadPlan
+  /** Whether the guard also refuses sets whose offsets overlap with loaded ones. */
+  readonly checkOverlaps: boolean
+}
+
+/** Fails by a division by zero unless the count is as expected. */
+const check = (count: string, expected: number, from = '') =>
+  `SELECT 1/(CASE WHEN ${count}=${expected} THEN 1 ELSE 0 END)${from}`
+
+/**
+ * The transaction that loads a batch: lock, guard, COPY, count, rows, ledger. LOCK is first, because the snapshot of a
+ * transaction is taken by its first query; nothing in it commits by itself (statements R16, R17).
+ */
+export function loadTransaction(load: Load, settings: CopySettings, options: TransactionOptions): readonly string[] {
+  const { plan } = options
+  const except = plan.kind === 'staged' ? [...new Set(plan.covered.map((row) => row.fileId))] : []
+  const withOverlaps = options.checkOverlaps || except.length > 0
+  const statements = [lockLedger(load.ledger), guard(load.ledger, load.messages, { withOverlaps, except })]
+  const count = settings.verifyCounts ? recordCount(load) : null
+  if (plan.kind === 'direct') {
+    statements.push(copyStatement(qualified(load.target), load, settings))
+    if (count !== null) statements.push(check('pg_last_copy_count()', count))
+    return [...statements, insertLedger(load.ledger, load.messages, load)]
+  }
+  const { stage, covered, upsert } = plan
+  const into = identifier(stage.name)
+  statements.push(
+    `CREATE TEMP TABLE ${into} (${stageDefinition(stage)})`,
+    // The stage has exactly the columns to copy, so there is no list of them (columnar COPY takes none).
+    copyStatement(into, load, { ...settings, fields: [] }),
+  )
+  if (count !== null) statements.push(check('COUNT(*)', count, ` FROM ${into}`))
+  const outside = covered.map((row) => `NOT ("__offset" BETWEEN ${row.firstOffset} AND ${row.lastOffset})`)
+  if (upsert === null) {
+    const columns = stage.loaded.map(identifier).join(', ')
+    const where = outside.length === 0 ? '' : ` WHERE ${outside.join(' AND ')}`
+    statements.push(`INSERT INTO ${qualified(load.target)} (${columns}) SELECT ${columns} FROM ${into}${where}`)
+  } else {
+    statements.push(...upsertStatements(load, { stage, upsert, outside }))
+  }
+  statements.push(insertLedger(load.ledger, load.messages, load), `DROP TABLE ${into}`)
+  return statements
+}
+
+/** Rows of the batch; null when a message does not know. */
+function recordCount(load: Load): number | null {
+  let count = 0
+  for (const message of load.messages) {
+    const records = recordsOf(message)
+    if (records === null) return null
+    count += records
+  }
+  return count
+}
