@@ -282,7 +282,7 @@ class ViewWriter implements ValueWriter {
   write(view: StructView, out: ByteWriter): void {
     this.#out = out
     // A view that failed in the middle has left its plans here.
-    this.#outer.length = 0
+    if (this.#outer.length > 0) this.#outer.length = 0
     this.#plan = null
     this.#index = 0
     view.writeTo(this)
@@ -399,9 +399,26 @@ function writeNull(rule: NullRule, out: ByteWriter, field?: string): void {
   }
 }
 
-/** JSON of a value without a schema, as `stringifyJson`. */
+/** JSON of a value without a schema, as `stringifyJson`. @throws DataError for what Connect has no schemaless form of */
 export function writeSchemaless(value: Value, out: ByteWriter): void {
+  refuseLogical(value)
   out.utf8(stringifyJson(value))
+}
+
+/** Without a schema nobody could tell a date or a decimal from a number when reading it. */
+function refuseLogical(value: Value): void {
+  if (value === null || typeof value !== 'object') return
+  if (value instanceof Decimal || value instanceof Date) {
+    const message = `Java class ${javaClass(value)} does not have corresponding schema type.`
+    throw new DataError('CONNECT_DATA_TYPE', message)
+  }
+  if (Array.isArray(value)) for (const item of value as readonly Value[]) refuseLogical(item)
+  else if (value instanceof Map) {
+    for (const [key, item] of value as ReadonlyMap<Value, Value>) {
+      refuseLogical(key)
+      refuseLogical(item)
+    }
+  } else if (isStruct(value)) for (const key in value) refuseLogical(value[key] ?? null)
 }
 
 const integerBounds = { INT8: 0x7f, INT16: 0x7fff, INT32: 0x7fffffff } as const

@@ -346,7 +346,7 @@ export function zonedTimestampCodec({ options, digits }: Context): ValueCodec {
       return { ...dateOf(m.days), ...timeParts(m.micros), ...zone }
     })
   }
-  return valueCodec(
+  const slow = valueCodec(
     { spec: named('STRING', `${debezium}.ZonedTimestamp`), fallback: '1970-01-01T00:00:00Z' },
     (bytes, start, end) => {
       const m = parse('timestamptz', bytes, start, end)
@@ -355,6 +355,36 @@ export function zonedTimestampCodec({ options, digits }: Context): ValueCodec {
       return `${isoDate(m.days)}T${isoTime(m.micros, digits)}Z`
     },
   )
+  return {
+    ...slow,
+    write: (bytes, start, end, out) => {
+      const length = utcTimestamp(bytes, start, end, digits)
+      if (length > 0) out.utf8(utcText, 0, length)
+      else slow.write(bytes, start, end, out)
+    },
+  }
+}
+
+/** Receives what `utcTimestamp` makes; read to the end before the next value. */
+const utcText = Buffer.alloc(32)
+
+/**
+ * The common case without a calendar: `2024-02-29 01:02:03[.000004]+00` is the ISO text but for a few characters.
+ * @returns the length of the text in `utcText`; 0 for a year of five digits or before 1, another zone, an infinity
+ */
+function utcTimestamp(bytes: Buffer, start: number, end: number, digits: number): number {
+  const zone = end - 3
+  const length = zone - start
+  if (length < 19 || length > 26 || length === 20) return 0
+  if (bytes[zone] !== 0x2b || bytes[zone + 1] !== 0x30 || bytes[zone + 2] !== 0x30) return 0
+  if (bytes[start + 4] !== 0x2d || bytes[start + 10] !== 0x20) return 0
+  // Seconds, or the declared digits of a fraction, padded or cut.
+  const wanted = digits === 0 ? 19 : 20 + digits
+  for (let i = 0; i < wanted; i++) utcText[i] = i < length ? (bytes[start + i] as number) : 0x30
+  utcText[10] = 0x54
+  if (digits > 0) utcText[19] = 0x2e
+  utcText[wanted] = 0x5a
+  return wanted + 1
 }
 
 // ---- interval -------------------------------------------------------------------------------------------------------
