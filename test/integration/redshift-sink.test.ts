@@ -59,7 +59,7 @@ describe('Redshift sink', { skip }, () => {
 
   after(() => warehouse[Symbol.asyncDispose]())
 
-  test('creates table and ledger, loads files together, text and structures intact', async () => {
+  test('statements R14, R45: creates table and ledger, loads files together, text and structures intact', async () => {
     await using task = await warehouse.startTask()
     await task.deliver(await writeFile(0, 4), await writeFile(5, 9))
     await task.settle()
@@ -70,7 +70,7 @@ describe('Redshift sink', { skip }, () => {
     assert.equal(await task.committable(), 2n)
   })
 
-  test('repeated and reordered messages, and a restart from offset 0, load each row once', async () => {
+  test('statements R20, R21: repeated and reordered messages, and a restart from offset 0, load each row once', async () => {
     const files = [await writeFile(0, 4), await writeFile(5, 9), await writeFile(10, 14)] as const
     await using task = await warehouse.startTask()
     await task.deliver(files[2], files[0], files[0], files[1], files[2])
@@ -84,7 +84,7 @@ describe('Redshift sink', { skip }, () => {
     assert.deepEqual(task.reported, [])
   })
 
-  test('another cut of the same records loads only the rows that are missing', async () => {
+  test('statement R48: another cut of the same records loads only the rows that are missing', async () => {
     await using task = await warehouse.startTask()
     await task.deliver(await writeFile(0, 30))
     await task.settle()
@@ -98,7 +98,7 @@ describe('Redshift sink', { skip }, () => {
     assert.deepEqual(await loadedIds(), range(0, 62))
   })
 
-  test('overlap.policy=fail stops the task and names both ranges', async () => {
+  test('statement R48: overlap.policy=fail stops the task and names both ranges', async () => {
     await using task = await warehouse.startTask({ 'overlap.policy': 'fail' })
     await task.deliver(await writeFile(0, 30))
     await task.settle()
@@ -107,6 +107,7 @@ describe('Redshift sink', { skip }, () => {
     assert.deepEqual(await loadedIds(), range(0, 30))
   })
 
+  // Statements R23, R25, R40, R41, R42: a lost answer, a wrong ABORTED, throttling, too many statements, serialisation.
   for (const fault of [
     { kind: 'drop-response', operation: 'BatchExecuteStatement' },
     { kind: 'abort-though-committed', sqlContains: 'COPY' },
@@ -128,7 +129,7 @@ describe('Redshift sink', { skip }, () => {
     })
   }
 
-  test('two loaders with the same messages at the same time load each row once', async () => {
+  test('statement R22: two loaders with the same messages at the same time load each row once', async () => {
     const files = await Promise.all([writeFile(0, 9), writeFile(10, 19), writeFile(20, 29)])
     await using one = await warehouse.startTask()
     await using two = await warehouse.startTask()
@@ -137,7 +138,7 @@ describe('Redshift sink', { skip }, () => {
     assert.deepEqual(await loadedIds(), range(0, 29))
   })
 
-  test('one bad file among many is reported, the others are loaded', async () => {
+  test('statements R27, R37: one bad file among many is reported, the others are loaded', async () => {
     await using task = await warehouse.startTask()
     const files = await Promise.all([
       writeFile(0, 9),
@@ -151,7 +152,7 @@ describe('Redshift sink', { skip }, () => {
     assert.deepEqual(task.reported, [2n])
   })
 
-  test('a wrong count rolls back and is reported; a missing file by its policy', async () => {
+  test('statements R35, R38: a wrong count rolls back and is reported; a missing file by its policy', async () => {
     await using task = await warehouse.startTask({ 'behavior.on.missing.file': 'dlq' })
     const wrong = await writeFile(0, 4)
     const counted = { ...wrong, files: wrong.files.map((file) => ({ ...file, recordCount: 6 })) }

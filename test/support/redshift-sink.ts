@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { gzipSync } from 'node:zlib'
+import { ListStatementsCommand, RedshiftDataClient } from '@aws-sdk/client-redshift-data'
 import {
   CreateBucketCommand,
   DeleteBucketCommand,
@@ -138,6 +139,21 @@ export class WarehouseTest implements AsyncDisposable {
 
   async query(sql: string): Promise<readonly ResultRow[]> {
     return this.runner.query(sql, never)
+  }
+
+  /** Texts of the statements that ran lately, those of other tests too. */
+  async statements(): Promise<readonly string[]> {
+    const { accessKey, secretKey, redshiftEndpoint: endpoint } = this.#settings
+    const credentials = { accessKeyId: accessKey, secretAccessKey: secretKey }
+    const client = new RedshiftDataClient({ region: 'us-east-1', endpoint, credentials })
+    try {
+      const { Statements = [] } = await client.send(
+        new ListStatementsCommand({ MaxResults: 100, WorkgroupName: this.workgroup }),
+      )
+      return Statements.flatMap(({ QueryString, QueryStrings = [] }) => [...QueryStrings, QueryString ?? ''])
+    } finally {
+      client.destroy()
+    }
   }
 
   /** Makes the emulator misbehave towards this test alone. */
@@ -295,8 +311,13 @@ export class TaskTest implements AsyncDisposable {
     const deadline = Date.now() + 30_000
     while ((await this.committable()) !== this.#position) {
       assert.ok(Date.now() < deadline, 'loads do not end')
-      await this.#task.put([], never)
+      await this.idle()
     }
+  }
+
+  /** One call of `put` without records, as a worker makes it when there are none. */
+  async idle(): Promise<void> {
+    await this.#task.put([], never)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
