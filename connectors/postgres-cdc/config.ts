@@ -25,12 +25,11 @@ const notYet: readonly {
   readonly instead: string
 }[] = [
   {
-    option: 'read.only',
-    supported: (v) => v === false,
-    instead: 'incremental snapshots write to signal.data.collection',
+    option: 'signal.enabled.channels',
+    supported: only('source', 'kafka', 'file', 'notify', 'jmx'),
+    instead: 'use source, kafka, file or notify',
   },
-  { option: 'signal.enabled.channels', supported: only('source', 'file'), instead: 'use source, file or both' },
-  { option: 'notification.enabled.channels', supported: only('sink', 'log'), instead: 'use sink, log or both' },
+  { option: 'notification.enabled.channels', supported: only('sink', 'log', 'jmx'), instead: 'use sink, log or both' },
   { option: 'converters', supported: (v) => v === null, instead: 'custom converters are not supported yet' },
   { option: 'post.processors', supported: (v) => v === null, instead: 'post processors are not supported yet' },
   {
@@ -83,6 +82,11 @@ function validate(config: Rules & Readonly<Record<string, unknown>>): readonly C
     config['notification.sink.topic.name'] === null
   )
     invalid('notification.sink.topic.name', 'The channel sink of notification.enabled.channels needs a topic')
+  if (
+    String(config['signal.enabled.channels'] ?? '').includes('kafka') &&
+    config['signal.kafka.bootstrap.servers'] === null
+  )
+    invalid('signal.kafka.bootstrap.servers', 'The channel kafka of signal.enabled.channels needs brokers')
   const signals = config['signal.data.collection']
   if (signals !== null && !/^[^.]+\.[^.]+/.test(String(signals)))
     invalid('signal.data.collection', 'Must be schema.table')

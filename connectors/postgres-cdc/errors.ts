@@ -58,6 +58,10 @@ export const postgresErrorCodes = defineErrorCodes({
     meaning: 'A column value has no representation and event.converting.failure.handling.mode is fail.',
     remedy: 'Choose another handling mode for the type, or let such values become null (warn).',
   },
+  CONNECT_POSTGRES_SIGNALS: {
+    meaning: 'The topic of signals cannot be read as configured.',
+    remedy: 'Check signal.kafka.bootstrap.servers, signal.kafka.topic and signal.consumer.*.',
+  },
   CONNECT_POSTGRES_RESUME: {
     meaning: 'The stored position was not found in its transaction; the transaction is emitted again as a whole.',
     remedy: 'Nothing: events of one transaction may repeat.',

@@ -1,11 +1,12 @@
 /**
  * Incremental snapshots: tables are read chunk by chunk while the stream goes on. Two rows in the signal table bracket
  * the reading of a chunk in the log; an event between them replaces the row of its key that the chunk holds, so that no
- * emitted row is older than an event before it.
+ * emitted row is older than an event before it. Where nothing may be written, the bracket is made of positions: the
+ * chunk is read while the stream stands still, and ends where the log ended then.
  * @see DBLog: A Watermark Based Change-Data-Capture Framework (Andreakis and Papapanagiotou, 2020)
  */
 import { randomUUID } from 'node:crypto'
-import type { Logger } from '../../worker/api/context.ts'
+import type { Clock, Logger } from '../../worker/api/context.ts'
 import { JavaRegex } from '../../worker/api/java-regex.ts'
 import type { Catalog, CatalogTable } from './catalog.ts'
 import { chunkSql, countSql, type KeyText, maximumKeySql } from './chunk-query.ts'
@@ -22,8 +23,15 @@ import {
   openTable,
   stateOf,
 } from './incremental-state.ts'
+import { type Lsn, parseLsn } from './lsn.ts'
 import type { Notification } from './notifications.ts'
 import { TupleIndex } from './pgoutput.ts'
+import {
+  type PassedTransactions,
+  parseSnapshot,
+  reachableEnd,
+  type VisibleTransactions,
+} from './read-only-watermarks.ts'
 import type { SnapshotRequest } from './signals.ts'
 import { quoteIdentifier } from './sql.ts'
 import type { TableSchema, TableSchemas } from './table-schema.ts'
@@ -33,7 +41,11 @@ export interface IncrementalOptions {
   readonly catalog: Catalog
   readonly schemas: TableSchemas
   readonly filters: Filters
-  readonly signalTable: { readonly schema: string; readonly table: string }
+  /** Where chunks are bracketed; null is read-only. */
+  readonly signalTable: { readonly schema: string; readonly table: string } | null
+  /** Transactions that the stream has passed; for read-only snapshots. */
+  readonly passed: PassedTransactions
+  readonly clock: Clock
   /** Rows of one chunk. */
   readonly chunkRows: number
   /** Strategy INSERT_DELETE: the opening marker is deleted instead of a second one inserted. */
@@ -66,9 +78,17 @@ interface Chunk {
   /** Key of the last row that was read; null for an empty chunk. */
   end: KeyText | null
   isOpen: boolean
+  /** Read-only: the chunk ends when the stream has come here. */
+  closesAt: Lsn | null
 }
 
 const aggregate = 'Incremental Snapshot'
+
+/** How long the stream stands still for a transaction that it has passed and that no snapshot shows yet. */
+const visibilityWaitMs = 1000
+const visibilityPauseMs = 10
+/** How often a chunk looks whether the stream has come to its end; only on an idle stream. */
+const closingPauseMs = 50
 const index = new TupleIndex()
 
 export class IncrementalSnapshot implements AsyncDisposable {
@@ -80,6 +100,8 @@ export class IncrementalSnapshot implements AsyncDisposable {
   #chunk: Chunk | null = null
   #paused = false
   #correlationId = ''
+  /** Read-only: state to go on from as soon as a snapshot shows everything that the stream has passed. */
+  #delayed: { readonly resumed: IncrementalState | null } | null = null
 
   constructor(options: IncrementalOptions) {
     this.#options = options
@@ -87,6 +109,17 @@ export class IncrementalSnapshot implements AsyncDisposable {
 
   get isRunning(): boolean {
     return this.#collections.length > 0
+  }
+
+  /** Milliseconds until `advance` is worth a call on an idle stream. */
+  get dueInMs(): number {
+    const waits = this.#delayed !== null || this.#chunk?.closesAt != null
+    return waits ? closingPauseMs : Number.POSITIVE_INFINITY
+  }
+
+  /** Read-only: whether the end of the log is waited for. */
+  get awaitsLogEnd(): boolean {
+    return this.#chunk?.closesAt != null
   }
 
   /** Goes on where a stored offset says; a key that cannot be read starts its table again. */
@@ -127,6 +160,7 @@ export class IncrementalSnapshot implements AsyncDisposable {
     if (this.#collections[0] !== current) {
       this.#current = null
       this.#chunk = null
+      this.#delayed = null
     }
     this.#save()
     if (this.isRunning && this.#chunk === null) await this.#readChunk(null)
@@ -142,7 +176,7 @@ export class IncrementalSnapshot implements AsyncDisposable {
     if (!this.#paused) return
     this.#paused = false
     this.#notify('RESUMED', this.#remaining())
-    if (this.#chunk === null) await this.#readChunk(null)
+    if (this.#chunk === null && this.#delayed === null) await this.#readChunk(null)
   }
 
   /** The stream has come to the row that opens a chunk: from here on events replace rows. */
@@ -154,7 +188,23 @@ export class IncrementalSnapshot implements AsyncDisposable {
   async closed(markerId: string): Promise<void> {
     const chunk = this.#chunk
     const suffix = this.#options.deletesMarker ? 'open' : 'close'
-    if (chunk === null || markerId !== `${chunk.id}-${suffix}`) return
+    if (chunk !== null && markerId === `${chunk.id}-${suffix}`) await this.#close(chunk)
+  }
+
+  /** Read-only: the stream has emitted everything before `position`. */
+  async advance(position: Lsn): Promise<void> {
+    const chunk = this.#chunk
+    if (chunk !== null && chunk.closesAt !== null && position >= chunk.closesAt) await this.#close(chunk)
+    else if (this.#delayed !== null && !this.#paused) {
+      const { resumed } = this.#delayed
+      this.#delayed = null
+      await this.#readChunk(resumed)
+    } else if (this.#options.passed.isLarge) {
+      this.#options.passed.forget(await visibleTransactions(await this.#connection()))
+    }
+  }
+
+  async #close(chunk: Chunk): Promise<void> {
     this.#chunk = null
     const rows = [...chunk.rows.values()]
     for (const row of rows.slice(0, -1)) this.#options.emit(row)
@@ -185,7 +235,8 @@ export class IncrementalSnapshot implements AsyncDisposable {
     const { catalog, filters, signalTable } = this.#options
     const tables = (await catalog.tables()).filter(
       (t) =>
-        filters.capturesTable(t.schema, t.table) && !(t.schema === signalTable.schema && t.table === signalTable.table),
+        filters.capturesTable(t.schema, t.table) &&
+        !(t.schema === signalTable?.schema && t.table === signalTable.table),
     )
     const ids = new Set<string>()
     for (const text of request.collections) {
@@ -213,16 +264,56 @@ export class IncrementalSnapshot implements AsyncDisposable {
       correlationId: first.correlationId,
       rows: new Map(),
       end: null,
-      isOpen: false,
+      isOpen: this.#options.signalTable === null,
+      closesAt: null,
     }
     await this.#mark(database, chunk, 'open')
     let state = resumed
-    while (this.isRunning) {
-      if (await this.#fill(database, chunk, state)) break
-      state = null
+    for (let filled = false; this.isRunning && !filled; state = null) {
+      const outcome = await this.#consistently(database, () => this.#fill(database, chunk, state))
+      if (outcome === null) {
+        this.#delayed = { resumed: state }
+        return
+      }
+      filled = outcome
+    }
+    if (this.#options.signalTable === null) {
+      // Nothing was read from any table: nothing to wait for.
+      if (!this.isRunning) return
+      chunk.closesAt = await this.#logEnd(database)
     }
     this.#chunk = chunk
     await this.#mark(database, chunk, 'close')
+  }
+
+  /**
+   * Read-only: runs `read` under one snapshot that shows every transaction that the stream has passed; null when there
+   * is none for too long. Otherwise markers in the log do this, and `read` just runs.
+   */
+  async #consistently(database: Database, read: () => Promise<boolean>): Promise<boolean | null> {
+    const { signalTable, passed, clock } = this.#options
+    if (signalTable !== null) return await read()
+    for (let waitedMs = 0; waitedMs <= visibilityWaitMs; waitedMs += visibilityPauseMs) {
+      await database.execute('BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY')
+      try {
+        const visible = await visibleTransactions(database)
+        passed.forget(visible)
+        if (passed.allIn(visible)) return await read()
+      } finally {
+        await database.execute('ROLLBACK')
+      }
+      await clock.sleep(visibilityPauseMs)
+    }
+    return null
+  }
+
+  /** Where the stream has passed every transaction that the chunk's snapshot shows. */
+  async #logEnd(database: Database): Promise<Lsn> {
+    const [row] = await database.rows<{ at: string; page: string }>(
+      `SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END AS at,
+              current_setting('wal_block_size') AS page`,
+    )
+    return reachableEnd(parseLsn(row?.at ?? ''), Number(row?.page ?? 8192))
   }
 
   /** Reads the next rows of the current table; false when it is finished, and the next table is current. */
@@ -341,6 +432,7 @@ export class IncrementalSnapshot implements AsyncDisposable {
 
   async #mark(database: Database, chunk: Chunk, what: 'open' | 'close'): Promise<void> {
     const { signalTable, deletesMarker } = this.#options
+    if (signalTable === null) return
     const name = `${quoteIdentifier(signalTable.schema)}.${quoteIdentifier(signalTable.table)}`
     if (what === 'close' && deletesMarker) {
       await database.rows(`DELETE FROM ${name} AS marker WHERE marker.id = $1`, [`${chunk.id}-open`])
@@ -362,6 +454,11 @@ export class IncrementalSnapshot implements AsyncDisposable {
     this.#database ??= await Database.open(this.#options.connection, 'Debezium Incremental Snapshot')
     return this.#database
   }
+}
+
+async function visibleTransactions(database: Database): Promise<VisibleTransactions> {
+  const [row] = await database.rows<{ visible: string }>('SELECT pg_current_snapshot() AS visible')
+  return parseSnapshot(row?.visible ?? '')
 }
 
 async function maximumKey(database: Database, source: CurrentTable['source']): Promise<KeyText | null> {

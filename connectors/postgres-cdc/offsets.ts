@@ -30,12 +30,17 @@ export interface StoredOffset {
   readonly snapshotUnfinished: boolean
   readonly transactionId: string | null
   readonly transactionCounts: ReadonlyMap<string, number>
+  /** Next record of the signal topic; null before the first. */
+  readonly signalPosition: bigint | null
 }
 
 const changeTypes = new Set(['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'])
 
 /** Snapshots within the stream: one that was interrupted leaves the stream where it was. */
 const streamed = new Set(['INCREMENTAL', 'BLOCKING'])
+
+/** A member of ours: Debezium's loader passes over what it does not know. */
+const signalMember = 'signal_kafka_position'
 
 const countPrefix = 'transaction_data_collection_order_'
 
@@ -76,7 +81,13 @@ export function readOffset(offset: SourceOffset): StoredOffset | null {
     snapshotUnfinished: snapshot !== null && snapshot !== false && !streamed.has(String(snapshot)) && !finished,
     transactionId: typeof transactionId === 'string' ? transactionId : null,
     transactionCounts: counts,
+    signalPosition: signalPositionOf(offset),
   }
+}
+
+/** Next record of the signal topic once this offset is durable; null where there is no such topic. */
+export function signalPositionOf(offset: SourceOffset): bigint | null {
+  return integer(offset[signalMember])
 }
 
 /** Where the stream is requested from: what came before is known to be complete. */
@@ -126,6 +137,8 @@ export class StreamPosition {
   readonly transactionCounts = new Map<string, number>()
   /** Members that let an incremental snapshot go on; null while none runs. */
   incremental: Readonly<Record<string, string>> | null = null
+  /** Next record of the signal topic; null where there is none. */
+  signalPosition: bigint | null
 
   /** @param stored null for a stream without any offset, which then starts at `start` */
   constructor(stored: StoredOffset | null, start: Lsn) {
@@ -134,6 +147,7 @@ export class StreamPosition {
     this.lsnCommit = stored?.lsnCommit ?? null
     this.txId = stored?.txId ?? null
     this.tsUs = stored?.tsUs ?? 0n
+    this.signalPosition = stored?.signalPosition ?? null
     // Within the transaction that was cut, counting goes on: a second cut must not repeat what the first one passed.
     this.eventsProcessed = stored !== null && changeTypes.has(stored.messageType ?? '') ? stored.eventsProcessed : 0
     this.transactionId = stored?.transactionId ?? null
@@ -207,6 +221,7 @@ export class StreamPosition {
       for (const [collection, count] of this.transactionCounts) offset[countPrefix + collection] = count
     }
     if (this.incremental !== null) Object.assign(offset, this.incremental)
+    if (this.signalPosition !== null) offset[signalMember] = this.signalPosition
     return offset
   }
 }

@@ -69,8 +69,8 @@ const frameHeadBytes = 5
 const smallReadBytes = 16 * 1024
 const restMs = 1
 
-/** Standby status update: received, flushed and applied position. */
-export function statusMessage(received: Lsn, flushed: Lsn, nowMs: number): Buffer {
+/** Standby status update: received, flushed and applied position; the server may be asked for a keepalive at once. */
+export function statusMessage(received: Lsn, flushed: Lsn, nowMs: number, wantsReply = false): Buffer {
   const message = Buffer.alloc(39)
   message.writeUInt8(frame.copyData, 0)
   message.writeUInt32BE(38, 1)
@@ -79,6 +79,7 @@ export function statusMessage(received: Lsn, flushed: Lsn, nowMs: number): Buffe
   message.writeBigUInt64BE(flushed, 14)
   message.writeBigUInt64BE(flushed, 22)
   message.writeBigInt64BE(BigInt(nowMs) * 1000n - microsFrom1970To2000, 30)
+  message.writeUInt8(wantsReply ? 1 : 0, 38)
   return message
 }
 
@@ -227,6 +228,11 @@ export class ReplicationStream implements AsyncDisposable {
     if (position <= this.#flushed) return
     this.#flushed = position
     this.#sendStatus()
+  }
+
+  /** Asks the server how far its log goes; `walEnd` tells it, soon. */
+  requestKeepalive(): void {
+    this.#sendStatus(true)
   }
 
   /** Ends the stream and gives the slot free. */
@@ -396,10 +402,11 @@ export class ReplicationStream implements AsyncDisposable {
     }
   }
 
-  #sendStatus(): void {
+  #sendStatus(wantsReply = false): void {
     if (this.#socket.destroyed || this.#started !== null) return
     const { clock } = this.#options
-    this.#socket.write(statusMessage(maxLsn(this.#received, this.#flushed), this.#flushed, clock.now()))
+    const received = maxLsn(this.#received, this.#flushed)
+    this.#socket.write(statusMessage(received, this.#flushed, clock.now(), wantsReply))
     this.#lastSentMs = clock.monotonicMs()
   }
 }

@@ -1,7 +1,7 @@
 /** One run from connecting to a lost connection or the task's end: start-up checks, snapshot, stream. */
 
 import type pg from 'pg'
-import type { Clock, Logger } from '../../worker/api/context.ts'
+import type { Clock, Logger, TopicReader, TopicReaderOptions } from '../../worker/api/context.ts'
 import { ConnectError } from '../../worker/api/errors.ts'
 import type { SourceOffset, SourceRecord } from '../../worker/api/record.ts'
 import { Catalog, type CatalogTable } from './catalog.ts'
@@ -10,7 +10,7 @@ import type { EventConstants } from './envelope.ts'
 import { classify, sqlStateOf } from './errors.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { type Lsn, parseLsn } from './lsn.ts'
-import { confirmable, type StoredOffset } from './offsets.ts'
+import { confirmable, type StoredOffset, signalPositionOf } from './offsets.ts'
 import { ensurePublication, setReplicaIdentities } from './publication.ts'
 import { ReplicationStream } from './replication-stream.ts'
 import type { Settings } from './settings.ts'
@@ -34,6 +34,7 @@ export interface SessionOptions {
   readonly distrustXid: number | null
   /** Aborts when the task stops. */
   readonly life: AbortSignal
+  readTopic(options: TopicReaderOptions): TopicReader
   nowUs(): number
 }
 
@@ -118,6 +119,8 @@ export class Session implements AsyncDisposable {
   confirm(offset: SourceOffset): void {
     const position = confirmable(offset)
     if (position !== null && this.#options.settings.confirms) this.#stream?.confirm(position)
+    const signals = signalPositionOf(offset)
+    if (signals !== null) this.#stream?.confirmSignals(signals)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -347,6 +350,7 @@ export class Session implements AsyncDisposable {
       catalog: this.#catalog,
       schemas: this.#schemas,
       nowUs: this.#options.nowUs,
+      readTopic: this.#options.readTopic,
     })
   }
 

@@ -91,25 +91,53 @@ export function filtersOf(config: PostgresConfig): Filters {
 }
 
 /** Where signals come from, and how the incremental snapshots that they ask for are taken. */
-function signalSettings(config: PostgresConfig) {
+function signalSettings(config: PostgresConfig, raw: RawConfig, logicalName: string) {
   const [, schema, table] = /^([^.]+)\.(.+)$/.exec(config['signal.data.collection'] ?? '') ?? []
   const channels = listOf(config['signal.enabled.channels'])
   const signalTable = schema === undefined || table === undefined ? null : { schema, table }
+  const elsewhere = ['file', 'kafka', 'notify', 'jmx'].some((channel) => channels.has(channel))
   return {
     table: signalTable,
     fromTable: channels.has('source'),
     file: channels.has('file') ? config['signal.file'] : null,
+    /** Name for LISTEN; what Debezium's users do by JMX. */
+    notify:
+      channels.has('notify') || channels.has('jmx')
+        ? (config['signal.notify.channel'] ?? `${logicalName}-signal`)
+        : null,
+    kafka: channels.has('kafka')
+      ? { topic: config['signal.kafka.topic'] ?? `${logicalName}-signal`, properties: signalConsumer(config, raw) }
+      : null,
+    /** Incremental snapshots write no markers. */
+    readOnly: config['read.only'],
     pollMs: config['signal.poll.interval.ms'],
     chunkRows: config['incremental.snapshot.chunk.size'],
     deletesMarker: config['incremental.snapshot.watermarking.strategy'].toUpperCase() === 'INSERT_DELETE',
     /** Whether anything can come of signals or notifications. */
-    wanted: signalTable !== null || channels.has('file') || config['notification.enabled.channels'] !== null,
+    wanted: signalTable !== null || elsewhere || config['notification.enabled.channels'] !== null,
+  }
+}
+
+const consumerPrefix = 'signal.consumer.'
+
+/** Properties of the consumer of signals: nothing but what the user gave for it. */
+function signalConsumer(config: PostgresConfig, raw: RawConfig): RawConfig {
+  const own = Object.entries(raw)
+    .filter(([option]) => option.startsWith(consumerPrefix))
+    .map(([option, value]) => [option.slice(consumerPrefix.length), value] as const)
+  return {
+    'bootstrap.servers': config['signal.kafka.bootstrap.servers'] ?? '',
+    'group.id': config['signal.kafka.groupId'],
+    ...Object.fromEntries(own),
   }
 }
 
 function notificationSettings(config: PostgresConfig) {
   const channels = listOf(config['notification.enabled.channels'])
-  return { topic: channels.has('sink') ? config['notification.sink.topic.name'] : null, logs: channels.has('log') }
+  return {
+    topic: channels.has('sink') ? config['notification.sink.topic.name'] : null,
+    logs: channels.has('log') || channels.has('jmx'),
+  }
 }
 
 const overridePrefix = 'snapshot.select.statement.overrides.'
@@ -245,7 +273,7 @@ export function settingsOf(config: PostgresConfig, raw: RawConfig, task: number,
       delayMs: config['snapshot.delay.ms'],
       streamingDelayMs: config['streaming.delay.ms'],
     },
-    signals: signalSettings(config),
+    signals: signalSettings(config, raw, logicalName),
     notifications: notificationSettings(config),
     heartbeatMs: driver && heartbeatMs === 0 && !metadata ? driverHeartbeatMs : heartbeatMs,
     heartbeatQuery: config['heartbeat.action.query'],

@@ -1,5 +1,5 @@
 /** Answers signals within the stream: incremental snapshots, blocking ones, log messages. */
-import type { Clock, Logger } from '../../worker/api/context.ts'
+import type { Clock, Logger, TopicReader, TopicReaderOptions } from '../../worker/api/context.ts'
 import { JavaRegex } from '../../worker/api/java-regex.ts'
 import { type SourceOffset, SourceRecord } from '../../worker/api/record.ts'
 import type { Catalog } from './catalog.ts'
@@ -7,10 +7,21 @@ import { Database } from './connection.ts'
 import { EnvelopeView, type EventConstants, EventTime, RowView, SourceBlock } from './envelope.ts'
 import { sqlStateOf } from './errors.ts'
 import { type ChunkRow, IncrementalSnapshot } from './incremental-snapshot.ts'
+import { KafkaSignals } from './kafka-signals.ts'
+import type { Lsn } from './lsn.ts'
 import { type Notification, Notifications } from './notifications.ts'
+import { NotifySignals } from './notify-signals.ts'
 import type { StreamPosition } from './offsets.ts'
+import { PassedTransactions } from './read-only-watermarks.ts'
 import type { Settings } from './settings.ts'
-import { FileSignals, parseSignal, type Signal, type SnapshotRequest, snapshotRequest } from './signals.ts'
+import {
+  FileSignals,
+  parseSignal,
+  type Signal,
+  type SignalChannel,
+  type SnapshotRequest,
+  snapshotRequest,
+} from './signals.ts'
 import { Snapshot } from './snapshot.ts'
 import type { SignalRow, StreamSignals } from './stream-decoder.ts'
 import type { TableSchema, TableSchemas } from './table-schema.ts'
@@ -23,6 +34,7 @@ export interface SignalHandlerOptions {
   readonly catalog: Catalog
   readonly schemas: TableSchemas
   readonly position: StreamPosition
+  readTopic(options: TopicReaderOptions): TopicReader
   nowUs(): number
   /** Puts a record into the stream at its present position. */
   push(record: SourceRecord): void
@@ -32,8 +44,11 @@ export class SignalHandler implements StreamSignals, AsyncDisposable {
   readonly table: string
   readonly #options: SignalHandlerOptions
   readonly #notifications: Notifications
-  readonly #file: FileSignals | null
+  readonly #channels: readonly SignalChannel[]
+  readonly #kafka: KafkaSignals | null
   readonly #incremental: IncrementalSnapshot | null
+  /** Kept only where an incremental snapshot needs it. */
+  readonly #passed: PassedTransactions | null
   #blocking: SnapshotRequest[] = []
 
   constructor(options: SignalHandlerOptions) {
@@ -42,37 +57,70 @@ export class SignalHandler implements StreamSignals, AsyncDisposable {
     this.#options = options
     this.table = signals.table === null ? '' : `${signals.table.schema}.${signals.table.table}`
     this.#notifications = new Notifications(settings.notifications, { logicalName, partition, clock, logger })
-    this.#file = signals.file === null ? null : new FileSignals(signals.file, signals.pollMs, { clock, logger })
-    this.#incremental =
-      signals.table === null
-        ? null
-        : new IncrementalSnapshot({
-            connection: settings.connection,
-            catalog: options.catalog,
-            schemas: options.schemas,
-            filters: settings.filters,
-            signalTable: signals.table,
-            chunkRows: signals.chunkRows,
-            deletesMarker: signals.deletesMarker,
-            // A chunk is read as a whole before the stream goes on, whatever its size.
-            limits: { rows: signals.chunkRows, blockBytes: 256 * 1024, maxBytes: Number.MAX_SAFE_INTEGER },
-            logger,
-            reports: this.#notifications.enabled,
-            notify: (notification) => this.notify(notification),
-            emit: (row) => options.push(this.#chunkRecord(row)),
-            save: (members) => {
-              options.position.incremental = members
-            },
-          })
+    this.#kafka = signals.kafka === null ? null : this.#openKafka(signals.kafka)
+    this.#channels = [
+      ...(signals.file === null ? [] : [new FileSignals(signals.file, signals.pollMs, { clock, logger })]),
+      ...(signals.notify === null ? [] : [new NotifySignals(settings.connection, signals.notify, logger)]),
+      ...(this.#kafka === null ? [] : [this.#kafka]),
+    ]
+    const passed = new PassedTransactions()
+    this.#passed = signals.readOnly ? passed : null
+    if (options.position.txId !== null) passed.add(options.position.txId)
+    this.#incremental = signals.table === null && !signals.readOnly ? null : this.#openIncremental(passed)
+  }
+
+  #openKafka(kafka: NonNullable<Settings['signals']['kafka']>): KafkaSignals {
+    const { settings, position, clock, logger } = this.#options
+    const { topic, properties } = kafka
+    return new KafkaSignals({
+      reader: this.#options.readTopic({ topic, partition: 0, properties }),
+      topic,
+      key: settings.logicalName,
+      start: position.signalPosition,
+      pollMs: settings.signals.pollMs,
+      clock,
+      logger,
+    })
+  }
+
+  #openIncremental(passed: PassedTransactions): IncrementalSnapshot {
+    const { settings, catalog, schemas, clock, logger, push, position } = this.#options
+    const { signals } = settings
+    return new IncrementalSnapshot({
+      connection: settings.connection,
+      catalog,
+      schemas,
+      filters: settings.filters,
+      signalTable: signals.readOnly ? null : signals.table,
+      passed,
+      clock,
+      chunkRows: signals.chunkRows,
+      deletesMarker: signals.deletesMarker,
+      // A chunk is read as a whole before the stream goes on, whatever its size.
+      limits: { rows: signals.chunkRows, blockBytes: 256 * 1024, maxBytes: Number.MAX_SAFE_INTEGER },
+      logger,
+      reports: this.#notifications.enabled,
+      notify: (notification) => this.notify(notification),
+      emit: (row) => push(this.#chunkRecord(row)),
+      save: (members) => {
+        position.incremental = members
+      },
+    })
   }
 
   get wantsPause(): boolean {
     return this.#blocking.length > 0
   }
 
-  /** Milliseconds until the signal file is read again. */
+  /** Milliseconds until a channel or an incremental snapshot is worth a look on an idle stream. */
   get dueInMs(): number {
-    return this.#file?.dueInMs ?? Number.POSITIVE_INFINITY
+    const snapshotMs = this.#incremental?.dueInMs ?? Number.POSITIVE_INFINITY
+    return this.#channels.reduce((ms, channel) => Math.min(ms, channel.dueInMs), snapshotMs)
+  }
+
+  /** Whether an incremental snapshot waits for the stream to come to the end of the log. */
+  get awaitsLogEnd(): boolean {
+    return this.#incremental?.awaitsLogEnd ?? false
   }
 
   /** Goes on with the incremental snapshot of a stored offset. */
@@ -92,6 +140,10 @@ export class SignalHandler implements StreamSignals, AsyncDisposable {
       : row.type === 'snapshot-window-close'
   }
 
+  begun(xid: number): void {
+    this.#passed?.add(xid)
+  }
+
   changed(table: TableSchema, bytes: Buffer, oldTuple: number, newTuple: number): void {
     this.#incremental?.changed(table, bytes, [oldTuple, newTuple])
   }
@@ -108,9 +160,19 @@ export class SignalHandler implements StreamSignals, AsyncDisposable {
     }
   }
 
-  /** Reads and answers signals that do not come by the stream. */
-  async poll(): Promise<void> {
-    for (const signal of (await this.#file?.poll()) ?? []) await this.#act(signal)
+  /**
+   * Reads and answers signals that do not come by the stream.
+   * @param passed everything before it has been emitted
+   */
+  async poll(passed: Lsn): Promise<void> {
+    for (const channel of this.#channels) for await (const signal of channel.poll()) await this.#act(signal)
+    this.#options.position.signalPosition = this.#kafka?.position ?? null
+    if (this.#passed !== null) await this.#incremental?.advance(passed)
+  }
+
+  /** A source offset with this position in the signal topic is durable. */
+  confirmSignals(position: bigint): void {
+    this.#kafka?.confirm(position)
   }
 
   /** The records of the blocking snapshots that were asked for. The stream stands still meanwhile. */
@@ -127,6 +189,7 @@ export class SignalHandler implements StreamSignals, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const channel of this.#channels) await channel[Symbol.asyncDispose]()
     await this.#incremental?.[Symbol.asyncDispose]()
   }
 
@@ -145,7 +208,7 @@ export class SignalHandler implements StreamSignals, AsyncDisposable {
         else if (this.#incremental === null) {
           logger.error(
             { signal: signal.id },
-            'Incremental snapshots need signal.data.collection: the signal is ignored',
+            'Incremental snapshots need signal.data.collection, or read.only=true: the signal is ignored',
           )
         } else await this.#incremental.start(request)
         return

@@ -1,4 +1,4 @@
-/** Signals: requests to a running connector, from a table of the database or from a file. */
+/** Signals: requests to a running connector, from a table of the database, a file, a topic or NOTIFY. */
 import { readFile, truncate } from 'node:fs/promises'
 import type { Clock, Logger } from '../../worker/api/context.ts'
 import type { Struct, Value } from '../../worker/api/data.ts'
@@ -54,8 +54,24 @@ export function snapshotRequest({ id, data }: Signal): SnapshotRequest {
   }
 }
 
+/** A signal as channels other than the table carry it, `{"id", "type", "data"}`; null for text that is none. */
+export function signalOf(json: string): Signal | null {
+  const whole = parseSignal('', '', json)?.data
+  if (whole === undefined || typeof whole['id'] !== 'string' || typeof whole['type'] !== 'string') return null
+  const data = whole['data'] ?? null
+  return { id: whole['id'], type: whole['type'], data: isStruct(data) ? data : {} }
+}
+
+/** A way by which signals come, other than the stream. */
+export interface SignalChannel extends AsyncDisposable {
+  /** Milliseconds until `poll` is worth a call. */
+  readonly dueInMs: number
+  /** What is there; does not wait for more. Each signal is answered before the next one is asked for. */
+  poll(): AsyncGenerator<Signal, void, void>
+}
+
 /** Channel `file`: one JSON object per line; the file is emptied once it has been read. */
-export class FileSignals {
+export class FileSignals implements SignalChannel {
   readonly #path: string
   readonly #pollMs: number
   readonly #clock: Clock
@@ -74,16 +90,19 @@ export class FileSignals {
     return this.#readMs + this.#pollMs - this.#clock.monotonicMs()
   }
 
-  async poll(): Promise<readonly Signal[]> {
-    if (this.dueInMs > 0) return []
+  async *poll(): AsyncGenerator<Signal, void, void> {
+    if (this.dueInMs > 0) return
     this.#readMs = this.#clock.monotonicMs()
-    const content = await this.#take()
-    return content.split('\n').flatMap((line) => {
-      const signal = line.trim() === '' ? [] : signalOfLine(line)
+    for (const line of (await this.#take()).split('\n')) {
+      if (line.trim() === '') continue
+      const signal = signalOf(line)
       if (signal === null) this.#logger.warn({ file: this.#path }, 'A line of the signal file is no signal: ignored')
-      return signal ?? []
-    })
+      else yield signal
+    }
   }
+
+  /** Nothing is kept open. */
+  async [Symbol.asyncDispose](): Promise<void> {}
 
   async #take(): Promise<string> {
     try {
@@ -95,11 +114,4 @@ export class FileSignals {
       throw error
     }
   }
-}
-
-function signalOfLine(line: string): Signal | null {
-  const whole = parseSignal('', '', line)?.data
-  if (whole === undefined || typeof whole['id'] !== 'string' || typeof whole['type'] !== 'string') return null
-  const data = whole['data'] ?? null
-  return { id: whole['id'], type: whole['type'], data: isStruct(data) ? data : {} }
 }

@@ -75,6 +75,8 @@ export interface StreamSignals {
   handle(row: SignalRow): Promise<void>
   /** An event of a captured table, with its old and new tuple (−1: none). */
   changed(table: TableSchema, bytes: Buffer, oldTuple: number, newTuple: number): void
+  /** A transaction has come, emitted before or not. */
+  begun(xid: number): void
   /** Whether the stream is to stop before the next transaction. */
   readonly wantsPause: boolean
 }
@@ -223,6 +225,7 @@ export class StreamDecoder {
     const begin = decodeBegin(bytes, at)
     const { transactions, resume } = this.#options
     const isNew = resume.begin(begin)
+    this.#options.signals?.begun(begin.xid)
     this.#xid = begin.xid
     this.#inTransaction = true
     this.#time = new EventTime(Number(begin.commitTimeUs))

@@ -1,11 +1,11 @@
 /** The streaming part of a session: stream → decoder → batches, heartbeats, confirmation. */
-import type { Clock, Logger } from '../../worker/api/context.ts'
+import type { Clock, Logger, TopicReader, TopicReaderOptions } from '../../worker/api/context.ts'
 import type { SourceOffset, SourceRecord } from '../../worker/api/record.ts'
 import type { Catalog } from './catalog.ts'
 import type { Database } from './connection.ts'
 import type { EventConstants } from './envelope.ts'
 import type { Heartbeat } from './heartbeat.ts'
-import type { Lsn } from './lsn.ts'
+import { type Lsn, maxLsn } from './lsn.ts'
 import { type StoredOffset, StreamPosition } from './offsets.ts'
 import type { ReplicationStream } from './replication-stream.ts'
 import { ResumeFilter } from './resume.ts'
@@ -34,6 +34,7 @@ export interface StreamPhaseOptions {
   readonly snapshotSkipped: boolean
   /** Aborts when the task stops. */
   readonly life: AbortSignal
+  readTopic(options: TopicReaderOptions): TopicReader
   nowUs(): number
 }
 
@@ -125,6 +126,11 @@ export class StreamPhase implements AsyncDisposable {
     this.#options.stream.confirm(position)
   }
 
+  /** @see SignalHandler.confirmSignals */
+  confirmSignals(position: bigint): void {
+    this.#signals?.confirmSignals(position)
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#blocking?.return()
     await this.#signals?.[Symbol.asyncDispose]()
@@ -141,7 +147,8 @@ export class StreamPhase implements AsyncDisposable {
       if (snapshotSkipped) signals.notify({ aggregate: 'Initial Snapshot', type: 'SKIPPED' })
       if (offset !== null) await signals.resume(offset)
     }
-    await signals.poll()
+    await signals.poll(this.#passed)
+    if (signals.awaitsLogEnd && this.#isIdle) this.#options.stream.requestKeepalive()
     if (signals.wantsPause && !this.#decoder.inTransaction) this.#blocking ??= signals.blockingSnapshots(life)
     const pushed = this.#decoder.takePushed()
     if (pushed.length > 0 || this.#blocking === null) return pushed
@@ -151,12 +158,23 @@ export class StreamPhase implements AsyncDisposable {
     return []
   }
 
+  /** Nothing has come that is not decoded, and no transaction is open. */
+  get #isIdle(): boolean {
+    return this.#options.stream.isEmpty && !this.#decoder.hasMore && !this.#decoder.inTransaction
+  }
+
+  /** Everything that ends before has been emitted. */
+  get #passed(): Lsn {
+    const { lsnCommit } = this.#position
+    const { stream, start } = this.#options
+    return maxLsn(lsnCommit ?? start, this.#isIdle ? stream.walEnd : start)
+  }
+
   /** A heartbeat record; none inside a transaction that is only partly decoded, nor before any offset exists. */
   async #beat(): Promise<readonly SourceRecord[]> {
     const { stream, heartbeat, stored } = this.#options
-    const idle = stream.isEmpty && !this.#decoder.hasMore && !this.#decoder.inTransaction
     // Nothing that the slot would send lies before the log's end: once this record is durable, the slot may advance.
-    if (idle && stream.walEnd > this.#position.lsn) this.#position.idle(stream.walEnd)
+    if (this.#isIdle && stream.walEnd > this.#position.lsn) this.#position.idle(stream.walEnd)
     if (
       this.#position.messageType === null &&
       stored === null &&

@@ -113,6 +113,7 @@ export class PostgresTask implements SourceTask<PostgresConfig> {
       distrustXid: this.#distrustXid,
       life: this.#life.signal,
       nowUs: microsecondClock(context.clock),
+      readTopic: (options) => context.readTopic(options),
     })
     this.#first = false
     return session

@@ -132,7 +132,7 @@ export const connectionOptions = {
     default: false,
     importance: 'LOW',
     group,
-    doc: 'Incremental snapshots without writing to the database.',
+    doc: 'Incremental snapshots without writing to the database: no markers in signal.data.collection, which may then be unset. Their signals come by other channels.',
   },
 } as const satisfies ConfigKeys
 

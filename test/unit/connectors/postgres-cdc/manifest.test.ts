@@ -36,11 +36,9 @@ suite('postgres-cdc manifest', () => {
 
   const refused: Readonly<Record<string, string>> = {
     'plugin.name': 'decoderbufs',
-    'read.only': 'true',
     'signal.data.collection': 'signals',
-    'signal.enabled.channels': 'source,kafka',
-    'notification.enabled.channels': 'jmx',
-
+    'signal.enabled.channels': 'source,in-process',
+    'notification.enabled.channels': 'mail',
     'snapshot.mode': 'configuration_based',
     'post.processors': 'x',
     converters: 'x',
@@ -62,6 +60,12 @@ suite('postgres-cdc manifest', () => {
       )
     })
   }
+
+  test('the channel kafka needs brokers', () => {
+    const kafka = { ...minimal, 'signal.enabled.channels': 'source, kafka' }
+    assert.throws(() => parseConfig(plugin.config, kafka), /'signal.kafka.bootstrap.servers' value is invalid/)
+    assert.ok(parseConfig(plugin.config, { ...kafka, 'signal.kafka.bootstrap.servers': 'b:9092' }))
+  })
 
   test('an include and an exclude list exclude each other', () => {
     const both = { ...minimal, 'table.include.list': 'a.b', 'table.exclude.list': 'c.d' }
