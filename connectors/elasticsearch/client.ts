@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import type { ConnectionOptions } from 'node:tls'
-import { Client, HttpConnection, Serializer } from '@elastic/elasticsearch'
+import { Client, HttpConnection, Serializer, Transport } from '@elastic/elasticsearch'
 import type { Password } from '../../worker/api/config.ts'
 import { ConfigError } from '../../worker/api/errors.ts'
 import { parseJson } from '../../worker/api/json.ts'
@@ -45,6 +45,13 @@ class ReadTimeout extends Error {
 class ExactSerializer extends Serializer {
   override deserialize<T = unknown>(json: string): T {
     return parseJson(json) as T
+  }
+}
+
+/** OpenSearch and Elasticsearch before 7.14 do not name themselves in a header, without which the client refuses them. */
+class AnyProductTransport extends Transport {
+  constructor({ productCheck: _productCheck, ...options }: ConstructorParameters<typeof Transport>[0]) {
+    super(options)
   }
 }
 
@@ -98,6 +105,7 @@ async function clientOptions(config: ElasticsearchSinkConfig): Promise<ClientOpt
   const common: ClientOptions = {
     nodes: config['connection.url'].map((url) => url.replace(/\/+$/, '')),
     Serializer: ExactSerializer,
+    Transport: AnyProductTransport,
     maxRetries: 0,
     requestTimeout: 0,
     compression: config['connection.compression'],

@@ -279,6 +279,7 @@ export const elasticsearchOptions = defineConfig({
     type: 'STRING',
     default: '${topic}',
     importance: 'LOW',
+    valid: dataStreamPart,
     group: 'Data Stream',
     doc: 'Third part of the data stream name; ${topic} stands for the topic.',
   },

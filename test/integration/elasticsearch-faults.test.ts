@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, it } from 'node:test'
+import { inspect } from 'node:util'
 import { gunzipSync } from 'node:zlib'
 import { ElasticsearchSinkTask } from '../../connectors/elasticsearch/task.ts'
 import { validateConnection } from '../../connectors/elasticsearch/validate.ts'
@@ -188,6 +189,90 @@ describe('Elasticsearch sink over a bad network', () => {
     assert.ok(performance.now() - started < 5000)
     assert.equal(await committed(1n), 0n)
     for (const release of server.store.held) release()
+  })
+
+  it('sends what is buffered when offsets are about to be committed (E47)', async () => {
+    await using server = new HttpDouble()
+    await server.listen()
+    const { task, committed } = await startTask(`http://127.0.0.1:${server.port}`, {
+      'linger.ms': '4000',
+      'read.timeout.ms': '5000',
+    })
+    await task.put([sinkRecord(0, { key: 'a', value: { n: 1 } })], signal())
+    assert.equal(server.store.requests.length, 0)
+    assert.equal(await committed(1n), 0n)
+    await eventually(() => server.store.requests.length === 1, 1000)
+    await task.stop()
+  })
+
+  it('flushes synchronously when told to, routed records too: all is acknowledged, or nothing committed (E63)', async () => {
+    await using server = new HttpDouble()
+    await server.listen()
+    const { task, committed } = await startTask(`http://127.0.0.1:${server.port}`, {
+      'flush.synchronously': 'true',
+      'linger.ms': '4000',
+      'read.timeout.ms': '10000',
+      'max.retries': '2',
+    })
+    server.store.hold = true
+    const moved = sinkRecord(1, { key: 'b', value: { n: 2 } }).with({ topic: 'routed' })
+    await task.put([sinkRecord(0, { key: 'a', value: { n: 1 } }), moved], signal())
+    const committing = committed(2n)
+    let isDone = false
+    void committing.then(() => (isDone = true))
+    await eventually(() => server.store.held.length === 1)
+    assert.equal(isDone, false, 'not before the server has answered')
+    server.store.hold = false
+    for (const release of server.store.held) release()
+    assert.equal(await committing, 2n)
+    server.faults.push(503, 503, 503)
+    await task.put([sinkRecord(2, { key: 'c', value: { n: 3 } })], signal())
+    assert.equal(await committed(3n), 2n, 'the prefix, as the flush failed')
+    await task.stop()
+  })
+
+  it('holds delivery back while ten times the buffer waits behind one request (E62)', async () => {
+    await using server = new HttpDouble()
+    await server.listen()
+    const { task, context, committed } = await startTask(`http://127.0.0.1:${server.port}`, {
+      'batch.size': '1',
+      'max.in.flight.requests': '2',
+      'max.buffered.records': '3',
+      'read.timeout.ms': '60000',
+    })
+    server.store.hold = true
+    await task.put([sinkRecord(0, { key: 'first', value: { n: 0 } })], signal())
+    await eventually(() => server.store.held.length === 1)
+    server.store.hold = false
+    for (let offset = 1; offset <= 29; offset++)
+      await task.put([sinkRecord(offset, { key: 'k', value: { n: 1 } })], signal())
+    assert.deepEqual(context.flow, [])
+    await task.put([sinkRecord(30, { key: 'k', value: { n: 1 } })], signal())
+    assert.deepEqual(context.flow, ['pause topic-0', 'timeout 100'])
+    await task.put([], signal())
+    assert.deepEqual(context.flow.slice(2), ['pause topic-0', 'timeout 100'])
+    server.store.held[0]?.()
+    await eventually(async () => (await committed(31n)) === 31n)
+    await task.put([], signal())
+    assert.deepEqual(context.flow.slice(4), ['resume topic-0'])
+    await task.stop()
+  })
+
+  it('never shows the credentials of a URL (E68)', async () => {
+    const { task, context } = await startTask('http://user:hush-hush@127.0.0.1:1', {
+      'max.retries': '1',
+      'connection.timeout.ms': '200',
+    })
+    const failed = await task
+      .put([sinkRecord(0, { key: 'a', value: { n: 1 } })], signal())
+      .then(() => assert.fail('nobody listens'))
+      .catch((error: unknown) => error)
+    await task.stop()
+    const config = elasticsearchConfig({ 'connection.url': 'http://user:hush-hush@127.0.0.1:1' })
+    const problems = await validateConnection(config)
+    const seen = `${inspect(failed, { depth: 9 })} ${context.logger.lines.join()} ${JSON.stringify(problems)}`
+    assert.match(seen, /2 attempt/)
+    assert.ok(!seen.includes('hush'), seen)
   })
 
   it('refuses a server that does not answer, naming the option (E5)', async () => {

@@ -163,7 +163,7 @@ describe('Elasticsearch sink on a real server', { skip: server.skip }, () => {
     assert.deepEqual(Object.keys(await lenient.documents()), ['a'])
   })
 
-  it('follows the original coordinates of records that a transform sent elsewhere (E64, KIP-793)', async () => {
+  it('follows the original coordinates of records that a transform sent elsewhere by KIP-793 (E64)', async () => {
     await using subject = await Subject.open()
     const moved = subject.record(0, 'a', { n: 1 }).with({ topic: `${subject.topic}-Moved` })
     await subject.put(moved)

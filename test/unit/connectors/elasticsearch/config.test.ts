@@ -7,88 +7,11 @@ import {
   describeItemError,
   type ItemVerdict,
 } from '../../../../connectors/elasticsearch/errors.ts'
-import { plugin } from '../../../../connectors/elasticsearch/index.ts'
 import { mappingOf } from '../../../../connectors/elasticsearch/mapping.ts'
 import { OffsetTracker } from '../../../../connectors/elasticsearch/offset-tracker.ts'
 import { dataStreamName, indexName, resourceNaming } from '../../../../connectors/elasticsearch/resource-names.ts'
 import { Float64, makeSchema, Schemas, type Value } from '../../../../worker/api/data.ts'
-import type { ConfigError } from '../../../../worker/api/errors.ts'
-import { validateConfig } from '../../../../worker/config/config-def.ts'
-import { elasticsearchConfig, offsets, type RawOptions, sinkRecord } from './support.ts'
-
-/** Options in error for a configuration. */
-function errorsOf(options: RawOptions): string[] {
-  try {
-    elasticsearchConfig(options)
-    return []
-  } catch (error) {
-    return [...new Set((error as ConfigError).problems.map((p) => p.option))].sort()
-  }
-}
-
-describe('options of the Elasticsearch sink', () => {
-  const cases: readonly (readonly [string, RawOptions, readonly string[]])[] = [
-    ['E5', { 'connection.url': 'not a url' }, ['connection.url']],
-    ['E2', { 'write.method': 'merge-all' }, ['write.method']],
-    ['E3', { 'write.method': 'UPSERT' }, []],
-    ['E6', { 'connection.username': 'u' }, ['connection.password', 'connection.username']],
-    ['E7', { 'data.stream.type': 'logs' }, ['data.stream.dataset', 'data.stream.type']],
-    ['E8', { 'data.stream.type': 'logs', 'data.stream.dataset': 'Up' }, ['data.stream.dataset']],
-    ['E8', { 'data.stream.type': 'logs', 'data.stream.dataset': 'x'.repeat(101) }, ['data.stream.dataset']],
-    ['E9', { 'data.stream.type': 'Custom', 'data.stream.dataset': 'd' }, []],
-    [
-      'E10',
-      { 'data.stream.type': 'logs', 'data.stream.dataset': 'd', 'behavior.on.null.values': 'delete' },
-      ['behavior.on.null.values'],
-    ],
-    ['E11', { 'data.stream.timestamp.field': 'a' }, ['data.stream.timestamp.field']],
-    ['E12', { 'linger.ms': '2000', 'flush.timeout.ms': '1000' }, ['flush.timeout.ms', 'linger.ms']],
-    ['E13', { 'max.buffered.records': '9999' }, ['batch.size', 'max.buffered.records', 'max.in.flight.requests']],
-    ['E13', { 'max.buffered.records': '10000' }, []],
-    ['E14', { 'proxy.username': 'u' }, ['proxy.host', 'proxy.username']],
-    ['E15', { 'elastic.security.protocol': 'SSL' }, ['elastic.security.protocol']],
-    ['E15', { 'elastic.https.ssl.truststore.location': '/x' }, ['elastic.security.protocol']],
-    ['E16', { 'kerberos.keytab.path': '/x.txt' }, ['kerberos.keytab.path']],
-    [
-      'E17',
-      { 'external.resource.usage': 'index', 'topic.to.external.resource.mapping': 'a:b:c' },
-      ['topic.to.external.resource.mapping'],
-    ],
-    [
-      'E17',
-      { 'external.resource.usage': 'index', 'topic.to.external.resource.mapping': 'a:b,a:c' },
-      ['topic.to.external.resource.mapping'],
-    ],
-    ['E17', { 'external.resource.usage': 'index' }, ['external.resource.usage', 'topic.to.external.resource.mapping']],
-    ['rule j', { 'key.ignore': 'true', 'topic.key.ignore': 'a' }, ['key.ignore', 'topic.key.ignore']],
-  ]
-  for (const [statement, options, expected] of cases) {
-    it(`${statement}: ${JSON.stringify(options)}`, () => {
-      assert.deepEqual(errorsOf(options), [...expected].sort())
-    })
-  }
-
-  it('have the defaults of the original (E1) and hide passwords (E22)', () => {
-    const infos = validateConfig(plugin.config, {
-      'connection.url': 'http://a:9200',
-      'connection.username': 'u',
-      'connection.password': 'hush',
-    })
-    assert.ok(!JSON.stringify(infos).includes('hush'))
-    const config = elasticsearchConfig()
-    assert.deepEqual(
-      [
-        config['batch.size'],
-        config['max.in.flight.requests'],
-        config['max.buffered.records'],
-        config['linger.ms'],
-        config['max.retries'],
-        config['read.timeout.ms'],
-      ],
-      [2000, 5, 20000, 1, 5, 3000],
-    )
-  })
-})
+import { elasticsearchConfig, offsets, sinkRecord } from './support.ts'
 
 describe('names of resources', () => {
   it('make indices of topics (E38)', () => {

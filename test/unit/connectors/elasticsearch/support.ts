@@ -5,7 +5,7 @@ import type { LogFields, Logger, Metrics } from '../../../../worker/api/context.
 import { parseJson } from '../../../../worker/api/json.ts'
 import { SinkRecord, type SinkRecordInit } from '../../../../worker/api/record.ts'
 import type { SinkTaskContext } from '../../../../worker/api/task.ts'
-import { type Offsets, TopicPartitionMap } from '../../../../worker/api/topic-partition.ts'
+import { type Offsets, type TopicPartition, TopicPartitionMap } from '../../../../worker/api/topic-partition.ts'
 import { parseConfig } from '../../../../worker/config/config-def.ts'
 import { systemClock } from '../../../../worker/util/clock.ts'
 import { deepFreeze } from '../../../conformance/converter.ts'
@@ -81,11 +81,16 @@ export interface TestContext extends SinkTaskContext {
   readonly reports: { readonly record: SinkRecord; readonly error: Error }[]
   readonly logger: TestLogger
   readonly metrics: TestMetrics
+  /** What the task asked of delivery, in order. */
+  readonly flow: readonly string[]
 }
 
 export function sinkContext(rawConfig: RawOptions = { 'errors.tolerance': 'all' }): TestContext {
-  const reports: TestContext['reports'] = []
+  const reports: { record: SinkRecord; error: Error }[] = []
+  const flow: string[] = []
+  const names = (partitions: readonly TopicPartition[]) => partitions.map((p) => `${p.topic}-${p.partition}`).join()
   return {
+    flow,
     connector: 'es',
     task: 0,
     logger: new TestLogger(),
@@ -98,10 +103,10 @@ export function sinkContext(rawConfig: RawOptions = { 'errors.tolerance': 'all' 
       ensureTopic: async () => {},
     },
     assignment: () => [{ topic: 'topic', partition: 0 }],
-    pause: () => {},
-    resume: () => {},
+    pause: (partitions) => void flow.push(`pause ${names(partitions)}`),
+    resume: (partitions) => void flow.push(`resume ${names(partitions)}`),
     seek: () => {},
-    timeout: () => {},
+    timeout: (ms) => void flow.push(`timeout ${ms}`),
     requestCommit: () => {},
     report: async (record, error) => {
       reports.push({ record, error })

@@ -1,0 +1,437 @@
+/** What `config/validate` answers for the Elasticsearch sink, over an HTTP double of the server. */
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { mkdtempDisposable } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import { ConfigProviders } from '../../worker/config/config-provider.ts'
+import { validateConnector } from '../../worker/config/validate-connector.ts'
+import { parseWorkerConfig } from '../../worker/config/worker-config.ts'
+import { builtinPlugins } from '../../worker/plugins/builtin.ts'
+import { PluginRegistry } from '../../worker/plugins/registry.ts'
+import { elasticsearchConfig, type RawOptions } from '../unit/connectors/elasticsearch/support.ts'
+
+const plugins = new PluginRegistry(builtinPlugins)
+const worker = parseWorkerConfig(
+  {
+    'group.id': 'workers',
+    'key.converter': 'StringConverter',
+    'value.converter': 'JsonConverter',
+    'config.storage.topic': 'c',
+    'offset.storage.topic': 'o',
+    'status.storage.topic': 's',
+  },
+  'distributed',
+)
+
+type AnswerTable = Readonly<Record<string, { readonly status?: number; readonly body?: unknown }>>
+
+/** A server that answers paths with a status and a body; everything else is there. It does not name its product, as OpenSearch. */
+class Answers implements AsyncDisposable {
+  readonly requests: string[] = []
+  readonly headers: Record<string, string | string[] | undefined>[] = []
+  readonly #server = createServer((request, response) => {
+    const line = `${request.method} ${request.url}`
+    this.requests.push(line)
+    this.headers.push(request.headers)
+    const { status = 200, body } = this.#answers[line] ?? {}
+    response.setHeader('content-type', 'application/json')
+    response.statusCode = status
+    response.end(request.method === 'HEAD' ? undefined : JSON.stringify(body ?? {}))
+  })
+  readonly #answers: AnswerTable
+
+  private constructor(answers: AnswerTable) {
+    this.#answers = answers
+  }
+
+  static async open(answers: AnswerTable = {}): Promise<Answers> {
+    const server = new Answers({ 'GET /': { body: { version: { number: '8.19.2' } } }, ...answers })
+    server.#server.listen(0, '127.0.0.1')
+    await once(server.#server, 'listening')
+    return server
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.closeAllConnections()
+    this.#server.close()
+    await once(this.#server, 'close')
+  }
+}
+
+async function answer(options: RawOptions) {
+  const raw = { name: 'es', 'connector.class': 'ElasticsearchSink', topics: 'orders', ...options }
+  return await validateConnector({ raw, plugins, worker, providers: ConfigProviders.none })
+}
+
+/** Options in error, in order. */
+async function wrong(options: RawOptions): Promise<readonly string[]> {
+  const infos = await answer(options)
+  return infos.configs.flatMap(({ value }) => (value.errors.length > 0 ? [value.name] : [])).sort()
+}
+
+async function errorOf(option: string, options: RawOptions): Promise<string> {
+  const infos = await answer(options)
+  return infos.configs.find(({ value }) => value.name === option)?.value.errors.join('\n') ?? ''
+}
+
+const stream = { 'data.stream.type': 'logs', 'data.stream.dataset': 'ds' }
+const mapping = 'topic.to.external.resource.mapping'
+const mapped = (pairs: string, usage = 'index') => ({ 'external.resource.usage': usage, [mapping]: pairs })
+
+/** Options → those in error; none when they are right. */
+type Case = readonly [options: RawOptions, expected: readonly string[]]
+
+async function check(cases: readonly Case[]): Promise<void> {
+  await using server = await Answers.open()
+  for (const [options, expected] of cases) {
+    const given = { 'connection.url': server.url, ...options }
+    assert.deepEqual(await wrong(given), [...expected].sort(), JSON.stringify(options))
+  }
+}
+
+describe('options of the Elasticsearch sink by themselves', () => {
+  it('have the defaults of the reference (E1)', () => {
+    const config = elasticsearchConfig() as Readonly<Record<string, unknown>>
+    const defaults: Readonly<Record<string, unknown>> = {
+      'connection.username': null,
+      'connection.password': null,
+      'batch.size': 2000,
+      'bulk.size.bytes': 5_242_880,
+      'max.in.flight.requests': 5,
+      'max.buffered.records': 20_000,
+      'linger.ms': 1,
+      'flush.synchronously': false,
+      'max.retries': 5,
+      'connection.compression': false,
+      'max.connection.idle.time.ms': 60_000,
+      'connection.timeout.ms': 1000,
+      'read.timeout.ms': 3000,
+      'key.ignore': false,
+      'topic.key.ignore': [],
+      'schema.ignore': false,
+      'topic.schema.ignore': [],
+      'compact.map.entries': true,
+      'drop.invalid.message': false,
+      'behavior.on.null.values': 'fail',
+      'behavior.on.malformed.documents': 'fail',
+      'write.method': 'insert',
+      'external.version.header': '',
+      'use.autogenerated.ids': false,
+      'external.resource.usage': 'disabled',
+      [mapping]: [],
+      'max.external.resource.mappings': 15,
+      'data.stream.type': 'none',
+      'data.stream.dataset': '',
+      'data.stream.namespace': '${topic}',
+      'data.stream.timestamp.field': [],
+      'proxy.host': '',
+      'proxy.port': 8080,
+      'proxy.username': '',
+      'proxy.password': null,
+      'elastic.security.protocol': 'PLAINTEXT',
+      'kerberos.user.principal': null,
+      'kerberos.keytab.path': null,
+      'behavior.on.version.conflict': 'ignore',
+      'behavior.on.closed.index': 'fail',
+      'index.name.format': '${topic}',
+      'merge.fence.field': 'kc_fence',
+      'merge.delete': 'soft',
+      'merge.null': 'set',
+    }
+    for (const [option, value] of Object.entries(defaults)) assert.deepEqual(config[option], value, option)
+  })
+
+  const words: Readonly<Record<string, readonly string[]>> = {
+    'behavior.on.null.values': ['ignore', 'delete', 'fail'],
+    'behavior.on.malformed.documents': ['ignore', 'warn', 'fail', 'report'],
+    'behavior.on.version.conflict': ['ignore', 'warn', 'fail', 'report'],
+    'behavior.on.closed.index': ['fail', 'skip'],
+    'write.method': ['insert', 'upsert', 'merge'],
+    'external.resource.usage': ['index', 'datastream', 'alias_index', 'alias_datastream', 'disabled'],
+    'elastic.security.protocol': ['plaintext', 'ssl'],
+    'merge.null': ['set', 'ignore', 'remove'],
+    'merge.delete': ['soft', 'hard'],
+    'merge.increment.syntax': ['none', 'signed'],
+    'routing.from': ['none', 'key', 'value', 'header'],
+    'auth.type': ['auto', 'none', 'basic', 'api_key', 'bearer'],
+  }
+  it('refuse unknown words and list the known, in any case (E2, E3)', async () => {
+    for (const [option, allowed] of Object.entries(words)) {
+      const text = await errorOf(option, { 'connection.url': 'http://127.0.0.1:9', [option]: 'nonsense' })
+      for (const word of allowed) assert.ok(text.toLowerCase().includes(word), `${option}: ${text}`)
+      for (const word of [...allowed, ...allowed.map((w) => w.toUpperCase())]) {
+        const own = await errorOf(option, { 'connection.url': 'http://127.0.0.1:9', 'batch.size': '0', [option]: word })
+        assert.equal(own, '', `${option}=${word}`)
+      }
+    }
+  })
+
+  const bounds: readonly (readonly [option: string, low: number, high: number | null])[] = [
+    ['batch.size', 1, 1_000_000],
+    ['bulk.size.bytes', -1, 2_147_483_647],
+    ['max.in.flight.requests', 1, 1000],
+    ['max.buffered.records', 1, null],
+    ['linger.ms', 0, 604_800_000],
+    ['flush.timeout.ms', 1000, 604_800_000],
+    ['max.retries', 0, null],
+    ['retry.backoff.ms', 0, 86_400_000],
+    ['max.connection.idle.time.ms', -1, 86_400_000],
+    ['connection.timeout.ms', 0, 43_200_000],
+    ['read.timeout.ms', 0, 604_800_000],
+    ['max.external.resource.mappings', 1, null],
+    ['proxy.port', 1, 65_535],
+  ]
+  it('keep to the bounds of their numbers', async () => {
+    for (const [option, low, high] of bounds) {
+      // Another option in error keeps the rules between options out of it.
+      const own = (value: number) =>
+        errorOf(option, { 'connection.url': 'no url', [option]: String(value) }).then((text) => text !== '')
+      assert.deepEqual([await own(low), await own(low - 1)], [false, true], option)
+      if (high !== null) assert.deepEqual([await own(high), await own(high + 1)], [false, true], option)
+    }
+  })
+
+  it('drop slashes at the end of a URL (E4)', async () => {
+    await using server = await Answers.open()
+    assert.deepEqual(await wrong({ 'connection.url': `${server.url}//` }), [])
+    assert.deepEqual(server.requests, ['GET /'])
+  })
+
+  it('answer a malformed URL on its option (E5)', async () => {
+    for (const url of ['not a url', 'http://bad host', 'ftp://host:1', 'http://ok:9200,http://bad host', '']) {
+      assert.deepEqual(await wrong({ 'connection.url': url }), ['connection.url'], url)
+    }
+  })
+
+  it('check the parts of the name of a data stream (E8, E9)', async () => {
+    const other = { 'data.stream.type': 'logs' }
+    await check([
+      [{ ...other, 'data.stream.dataset': 'x'.repeat(100) }, []],
+      [{ ...other, 'data.stream.dataset': 'x'.repeat(101) }, ['data.stream.dataset']],
+      [{ ...other, 'data.stream.dataset': 'Upper' }, ['data.stream.dataset']],
+      ...Array.from(
+        '\\/*?"<>| ,#-:',
+        (c): Case => [{ ...other, 'data.stream.dataset': `a${c}b` }, ['data.stream.dataset']],
+      ),
+      [{ ...stream, 'data.stream.namespace': 'a/b' }, ['data.stream.namespace']],
+      [{ ...stream, 'data.stream.namespace': 'x'.repeat(101) }, ['data.stream.namespace']],
+      [{ ...stream, 'data.stream.namespace': '${topic}_prod' }, []],
+      [{ 'data.stream.type': 'Traces', 'data.stream.dataset': 'ds' }, []],
+    ])
+  })
+
+  it('check topic mappings one by one (E17)', async () => {
+    for (const pairs of ['orders', 'orders:a:b', ':a', 'orders:', 'orders:a,orders:b', 'orders:a,other:a']) {
+      assert.deepEqual(await wrong({ 'connection.url': 'http://127.0.0.1:9', ...mapped(pairs) }), [mapping], pairs)
+    }
+  })
+
+  it('make no call to the server while one of them is in error (E21)', async () => {
+    await using server = await Answers.open()
+    assert.deepEqual(await wrong({ 'connection.url': server.url, 'batch.size': '0', 'linger.ms': '600000000' }), [
+      'batch.size',
+    ])
+    assert.deepEqual(await wrong({ 'connection.url': server.url, 'connection.username': 'u' }), [
+      'connection.password',
+      'connection.username',
+    ])
+    assert.deepEqual(server.requests, [])
+  })
+
+  it('never show a password (E22)', async () => {
+    const secrets = {
+      'connection.username': 'u',
+      'connection.password': 'hush-1',
+      'auth.api.key': 'hush-2',
+      'auth.bearer.token': 'hush-3',
+      'proxy.password': 'hush-4',
+      'elastic.https.ssl.truststore.password': 'hush-5',
+      'elastic.https.ssl.keystore.key': 'hush-6',
+      'elastic.https.ssl.key.password': 'hush-7',
+    }
+    for (const url of ['http://127.0.0.1:1', 'no url']) {
+      assert.ok(!JSON.stringify(await answer({ 'connection.url': url, ...secrets })).includes('hush'))
+    }
+  })
+})
+
+describe('rules between the options of the Elasticsearch sink', () => {
+  it('want credentials together (E6, E14)', async () => {
+    const user = ['connection.password', 'connection.username']
+    await check([
+      [{ 'connection.username': 'u' }, user],
+      [{ 'connection.password': 'p' }, user],
+      [{ 'connection.username': 'u', 'connection.password': 'p' }, []],
+      [{ 'proxy.username': 'u' }, ['proxy.host', 'proxy.username']],
+      [{ 'proxy.password': 'p' }, ['proxy.host', 'proxy.password']],
+      [{ 'proxy.host': 'h', 'proxy.username': 'u' }, ['proxy.password', 'proxy.username']],
+      [{ 'proxy.host': 'h', 'proxy.password': 'p' }, ['proxy.password', 'proxy.username']],
+    ])
+  })
+
+  it('want all of a data stream, and nothing that it cannot do (E7, E10, E11)', async () => {
+    const parts = ['data.stream.dataset', 'data.stream.type']
+    const existing = mapped('orders:x', 'datastream')
+    await check([
+      [{ 'data.stream.type': 'logs' }, parts],
+      [{ 'data.stream.dataset': 'ds' }, parts],
+      [stream, []],
+      [{ ...stream, 'write.method': 'upsert' }, ['write.method']],
+      [{ ...stream, 'write.method': 'merge' }, ['write.method']],
+      [{ ...stream, 'behavior.on.null.values': 'delete' }, ['behavior.on.null.values']],
+      [{ ...existing, 'write.method': 'upsert' }, ['write.method']],
+      [{ ...existing, 'behavior.on.null.values': 'delete' }, ['behavior.on.null.values']],
+      [{ 'data.stream.timestamp.field': 'at' }, ['data.stream.timestamp.field']],
+      [{ ...stream, 'data.stream.timestamp.field': 'at' }, []],
+    ])
+  })
+
+  it('keep sizes and times within one another (E12, E13)', async () => {
+    const sizes = ['batch.size', 'max.buffered.records', 'max.in.flight.requests']
+    await check([
+      [{ 'linger.ms': '5000', 'flush.timeout.ms': '1000' }, ['flush.timeout.ms', 'linger.ms']],
+      [{ 'linger.ms': '1000', 'flush.timeout.ms': '1000' }, []],
+      [{ 'max.buffered.records': '9999' }, sizes],
+      [{ 'max.buffered.records': '10000' }, []],
+      [{ 'batch.size': '2001', 'max.buffered.records': '10004' }, sizes],
+      [{ 'max.in.flight.requests': '11' }, sizes],
+    ])
+  })
+
+  it('want protocol and TLS material to agree (E15)', async () => {
+    const protocol = ['elastic.security.protocol']
+    await check([
+      [{ 'elastic.security.protocol': 'SSL' }, protocol],
+      [{ 'elastic.https.ssl.truststore.location': '/x.jks' }, protocol],
+      [{ 'elastic.https.ssl.keystore.location': '/x.jks' }, protocol],
+    ])
+  })
+
+  it('refuse Kerberos, and what is wrong with it first (E16)', async () => {
+    await using folder = await mkdtempDisposable(join(tmpdir(), 'keytab-'))
+    const keytab = join(folder.path, 'user.keytab')
+    writeFileSync(keytab, '')
+    const kerberos = ['kerberos.keytab.path', 'kerberos.user.principal']
+    await check([
+      [{ 'kerberos.keytab.path': join(folder.path, 'user.txt') }, ['kerberos.keytab.path']],
+      [{ 'kerberos.keytab.path': join(folder.path, 'other.keytab') }, ['kerberos.keytab.path']],
+      [{ 'kerberos.user.principal': 'u@R' }, kerberos],
+      [{ 'kerberos.keytab.path': keytab }, kerberos],
+      [{ 'kerberos.user.principal': 'u@R', 'kerberos.keytab.path': keytab }, kerberos],
+      [{ 'kerberos.user.principal': 'u@R', 'kerberos.keytab.path': keytab, 'proxy.host': 'h' }, kerberos],
+    ])
+  })
+
+  it('want every topic mapped, and nothing else (E17)', async () => {
+    const usage = ['external.resource.usage', mapping]
+    await check([
+      [mapped(''), usage],
+      [{ [mapping]: 'orders:x' }, usage],
+      [mapped('orders:x'), []],
+      [mapped(' orders : x '), []],
+      [mapped('other:x'), [mapping]],
+      [mapped('orders:x,other:y'), [mapping]],
+      [{ ...mapped('orders:x'), topics: 'orders,more' }, [mapping]],
+      [{ ...mapped('orders:x,more:y'), topics: 'orders, more' }, []],
+      [
+        { ...mapped('orders:x,more:y'), topics: 'orders,more', 'max.external.resource.mappings': '1' },
+        ['max.external.resource.mappings', mapping],
+      ],
+      [{ ...mapped('orders:x'), ...stream }, ['data.stream.dataset', 'data.stream.type', mapping]],
+    ])
+  })
+
+  it('do not let a list of topics repeat what holds for all', async () => {
+    await check([
+      [{ 'key.ignore': 'true', 'topic.key.ignore': 'a' }, ['key.ignore', 'topic.key.ignore']],
+      [{ 'schema.ignore': 'true', 'topic.schema.ignore': 'a' }, ['schema.ignore', 'topic.schema.ignore']],
+    ])
+  })
+
+  it('let merges stand on ids and offsets of the records alone', async () => {
+    const merge = { 'write.method': 'merge' }
+    const ids = ['key.ignore', 'topic.key.ignore', 'use.autogenerated.ids', 'write.method']
+    await check([
+      [{ ...merge, 'merge.increment.fields': 'n', 'merge.id.fields': 'orders:id' }, []],
+      [{ 'merge.increment.fields': 'n' }, ['merge.increment.fields', 'write.method']],
+      [{ ...merge, 'key.ignore': 'true' }, ids],
+      [{ ...merge, 'topic.key.ignore': 'orders' }, ids],
+      [{ ...merge, 'use.autogenerated.ids': 'true' }, ids],
+      [{ ...merge, 'external.version.header': 'v' }, ['external.version.header', 'write.method']],
+      [{ ...merge, 'merge.max.fields': 'n', 'merge.min.fields': 'm,n' }, ['merge.max.fields', 'merge.min.fields']],
+      [{ ...merge, 'merge.id.fields': 'orders' }, ['merge.id.fields']],
+    ])
+  })
+})
+
+describe('checks of the Elasticsearch sink against its server', () => {
+  it('find resources of the right type (E18)', async () => {
+    await using server = await Answers.open({
+      'HEAD /missing': { status: 404 },
+      'HEAD /_alias/index': { status: 404 },
+    })
+    const url = { 'connection.url': server.url }
+    assert.deepEqual(await wrong({ ...url, ...mapped('orders:index') }), [])
+    assert.deepEqual(await wrong({ ...url, ...mapped('orders:stream', 'datastream') }), [])
+    assert.deepEqual(await wrong({ ...url, ...mapped('orders:alias', 'alias_index') }), [])
+    assert.deepEqual(await wrong({ ...url, ...mapped('orders:missing') }), [mapping])
+    assert.deepEqual(await wrong({ ...url, ...mapped('orders:index', 'ALIAS_INDEX') }), [mapping])
+    assert.deepEqual(await wrong({ ...url, ...mapped('orders:index', 'alias_datastream') }), [mapping])
+  })
+
+  const versions: readonly (readonly [version: object, options: RawOptions, isRight: boolean])[] = [
+    [{ number: '6.8.23' }, {}, false],
+    [{ number: '7.0.0' }, {}, true],
+    [{ number: '7.8.1' }, stream, false],
+    [{ number: '7.9.0' }, stream, true],
+    [{ number: '7.17.29' }, stream, true],
+    [{ number: '8.0.0-rc1' }, stream, true],
+    [{ number: '9.4.3' }, stream, true],
+    [{ number: '1.3.0', distribution: 'opensearch' }, stream, true],
+    [{ number: '3.8.0', distribution: 'opensearch' }, stream, true],
+  ]
+  for (const [version, options, isRight] of versions) {
+    it(`${isRight ? 'accept' : 'refuse'} ${JSON.stringify(version)}${options === stream ? ' with data streams' : ''} (E19)`, async () => {
+      await using server = await Answers.open({ 'GET /': { body: { version } } })
+      assert.deepEqual(await wrong({ 'connection.url': server.url, ...options }), isRight ? [] : ['connection.url'])
+    })
+  }
+
+  it('take a forbidden banner for a server that is there (E20)', async () => {
+    await using server = await Answers.open({
+      'GET /': { status: 403, body: { error: { type: 'security_exception' } } },
+    })
+    assert.deepEqual(await wrong({ 'connection.url': server.url }), [])
+  })
+
+  it('answer refused credentials on them, and an unreachable server on its URL', async () => {
+    await using server = await Answers.open({ 'GET /': { status: 401 } })
+    const user = { 'connection.username': 'u', 'connection.password': 'p' }
+    assert.deepEqual(await wrong({ 'connection.url': server.url, ...user }), [
+      'connection.password',
+      'connection.url',
+      'connection.username',
+    ])
+    assert.equal(server.headers[0]?.['authorization'], `Basic ${Buffer.from('u:p').toString('base64')}`)
+    assert.deepEqual(await wrong({ 'connection.url': 'http://127.0.0.1:1' }), ['connection.url'])
+  })
+
+  it('answer a trust store that cannot be read, instead of failing', async () => {
+    const store = { 'elastic.security.protocol': 'SSL', 'elastic.https.ssl.truststore.location': '/no/such.p12' }
+    const text = await errorOf('connection.url', {
+      'connection.url': 'https://127.0.0.1:1',
+      ...store,
+      'elastic.https.ssl.truststore.type': 'PKCS12',
+    })
+    assert.match(text, /Could not create a client/)
+  })
+})
