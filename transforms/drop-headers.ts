@@ -1,11 +1,16 @@
-import { type ConfigOf, defineConfig, nonEmptyList } from '../worker/api/config.ts'
+import { type ConfigOf, defineConfig, distinctList } from '../worker/api/config.ts'
 import { defineTransformation } from '../worker/api/plugin.ts'
 import type { ConnectRecord } from '../worker/api/record.ts'
 import type { Transformation } from '../worker/api/transform.ts'
 import { transformsVersion } from './record-part.ts'
 
 const config = defineConfig({
-  headers: { type: 'LIST', importance: 'HIGH', valid: nonEmptyList, doc: 'The name of the headers to be removed.' },
+  headers: {
+    type: 'LIST',
+    importance: 'HIGH',
+    valid: distinctList({ allowEmpty: false }),
+    doc: 'The name of the headers to be removed.',
+  },
 })
 
 /** Leaves out every header with one of the names. */

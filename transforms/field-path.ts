@@ -1,4 +1,4 @@
-import { oneOf } from '../worker/api/config.ts'
+import { oneOfIgnoringCase } from '../worker/api/config.ts'
 import { type Field, type Schema, type Struct, type Value } from '../worker/api/data.ts'
 import { ConfigError } from '../worker/api/errors.ts'
 import { isStruct } from '../worker/api/values.ts'
@@ -9,7 +9,7 @@ export const fieldSyntaxOption = {
   type: 'STRING',
   default: 'V1',
   importance: 'HIGH',
-  valid: oneOf('V1', 'V2'),
+  valid: oneOfIgnoringCase('V1', 'V2'),
   doc: 'Defines the version of the syntax to access fields. If set to <code>V1</code>, then the field paths are limited to access the elements at the root level of the struct or map. If set to <code>V2</code>, the syntax will support accessing nested elements. To access nested elements, dotted notation is used. If dots are already included in the field name, then backtick pairs can be used to wrap field names containing dots. E.g. to access the subfield <code>baz</code> from a field named "foo.bar" in a struct/map the following format can be used to access its elements: "<code>foo.bar</code>.baz".',
 } as const
 
@@ -21,7 +21,7 @@ export class FieldPath {
 
   /** @throws ConfigError for an unmatched backtick */
   constructor(path: string, syntax: string) {
-    this.#steps = syntax === 'V2' ? splitPath(path) : [path]
+    this.#steps = syntax.toUpperCase() === 'V2' ? splitPath(path) : [path]
   }
 
   get steps(): readonly string[] {

@@ -1,4 +1,4 @@
-import { type ConfigOf, defineConfig, nonEmptyList } from '../worker/api/config.ts'
+import { type ConfigOf, defineConfig, distinctList, nonEmptyString } from '../worker/api/config.ts'
 import { Decimal, Float64, type Schema, type Value } from '../worker/api/data.ts'
 import { DataError } from '../worker/api/errors.ts'
 import { parseDecimal } from '../worker/api/json.ts'
@@ -17,11 +17,17 @@ import {
 } from './record-part.ts'
 
 const config = defineConfig({
-  fields: { type: 'LIST', importance: 'HIGH', valid: nonEmptyList, doc: 'Names of fields to mask.' },
+  fields: {
+    type: 'LIST',
+    importance: 'HIGH',
+    valid: distinctList({ allowEmpty: false }),
+    doc: 'Names of fields to mask.',
+  },
   replacement: {
     type: 'STRING',
     default: null,
     importance: 'LOW',
+    valid: nonEmptyString,
     doc: "Custom value replacement, that will be applied to all 'fields' values (numeric or non-empty string values only).",
   },
   'replace.null.with.default': replaceNullOption,

@@ -32,6 +32,8 @@ interface VariantSpec<K extends ConfigKeys> {
   /** Class name without `$Key` or `$Value`. */
   readonly name: string
   readonly config: ConfigDef<K>
+  /** Absent: one of Connect's own. */
+  readonly version?: string
   create(part: RecordPart): Transformation<ConfigOf<ConfigDef<K>>>
 }
 
@@ -41,7 +43,7 @@ export function keyAndValue<K extends ConfigKeys>(spec: VariantSpec<K>): readonl
     defineTransformation({
       name: `${spec.name}$${suffix}`,
       aliases: [],
-      version: transformsVersion,
+      version: spec.version ?? transformsVersion,
       config: spec.config,
       create: async () => spec.create(part),
     })

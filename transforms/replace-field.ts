@@ -1,4 +1,4 @@
-import { type ConfigOf, defineConfig, type Validator } from '../worker/api/config.ts'
+import { type ConfigOf, defineConfig, distinctList, type Validator } from '../worker/api/config.ts'
 import type { Field, Schema, Struct, Value } from '../worker/api/data.ts'
 import type { ConnectRecord } from '../worker/api/record.ts'
 import type { Transformation } from '../worker/api/transform.ts'
@@ -29,12 +29,14 @@ const config = defineConfig({
     type: 'LIST',
     default: [],
     importance: 'MEDIUM',
+    valid: distinctList({ allowEmpty: true }),
     doc: 'Fields to exclude. This takes precedence over the fields to include.',
   },
   include: {
     type: 'LIST',
     default: [],
     importance: 'MEDIUM',
+    valid: distinctList({ allowEmpty: true }),
     doc: 'Fields to include. If specified, only these fields will be used.',
   },
   renames: { type: 'LIST', default: [], importance: 'MEDIUM', valid: renameList, doc: 'Field rename mappings.' },

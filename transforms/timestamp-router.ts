@@ -3,7 +3,7 @@ import { DataError } from '../worker/api/errors.ts'
 import { defineTransformation } from '../worker/api/plugin.ts'
 import type { ConnectRecord } from '../worker/api/record.ts'
 import type { Transformation } from '../worker/api/transform.ts'
-import { DateFormat, dateFormatPattern } from './date-format.ts'
+import { DateFormat } from './date-format.ts'
 import { transformsVersion } from './record-part.ts'
 
 const config = defineConfig({
@@ -17,7 +17,6 @@ const config = defineConfig({
     type: 'STRING',
     default: 'yyyyMMdd',
     importance: 'HIGH',
-    valid: dateFormatPattern,
     doc: 'Format string for the timestamp that is compatible with <code>java.text.SimpleDateFormat</code>.',
   },
 })

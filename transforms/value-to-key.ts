@@ -1,4 +1,4 @@
-import { type ConfigOf, defineConfig, nonEmptyList } from '../worker/api/config.ts'
+import { type ConfigOf, defineConfig, distinctList } from '../worker/api/config.ts'
 import { type Field, makeSchema, type Schema, type Value } from '../worker/api/data.ts'
 import { DataError } from '../worker/api/errors.ts'
 import { defineTransformation } from '../worker/api/plugin.ts'
@@ -19,7 +19,7 @@ const config = defineConfig({
   fields: {
     type: 'LIST',
     importance: 'HIGH',
-    valid: nonEmptyList,
+    valid: distinctList({ allowEmpty: false }),
     doc: 'Field names on the record value to extract as the record key.',
   },
   'replace.null.with.default': replaceNullOption,
