@@ -31,7 +31,6 @@ const notYet: readonly {
   },
   { option: 'notification.enabled.channels', supported: only('sink', 'log', 'jmx'), instead: 'use sink, log or both' },
   { option: 'converters', supported: (v) => v === null, instead: 'custom converters are not supported yet' },
-  { option: 'post.processors', supported: (v) => v === null, instead: 'post processors are not supported yet' },
   {
     option: 'snapshot.mode',
     supported: (v) => v !== 'configuration_based' && v !== 'custom',

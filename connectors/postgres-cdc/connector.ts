@@ -4,7 +4,7 @@ import type { SourceOffset, SourcePartition } from '../../worker/api/record.ts'
 import type { PostgresConfig } from './config.ts'
 import { Database } from './connection.ts'
 import { readOffset } from './offsets.ts'
-import { connectionOptions } from './settings.ts'
+import { connectionOptions, namedOptionProblems } from './settings.ts'
 
 /** One task, whatever `tasks.max` says: a slot has one reader. */
 export class PostgresConnector implements SourceConnector<PostgresConfig> {
@@ -24,17 +24,21 @@ export class PostgresConnector implements SourceConnector<PostgresConfig> {
     return 'supported'
   }
 
-  /** An offset must name a position that the task can start from. @throws RequestError */
+  /**
+   * An offset must name a position that the task can start from. Offsets of another partition may be removed: nobody
+   * reads them, and an earlier topic.prefix may have left them behind.
+   * @throws RequestError
+   */
   async alterOffsets(
     config: PostgresConfig,
-    offsets: readonly (readonly [SourcePartition, SourceOffset | null])[],
+    offsets: readonly (readonly [SourcePartition | null, SourceOffset | null])[],
   ): Promise<boolean> {
     for (const [partition, offset] of offsets) {
-      if (partition['server'] !== config['topic.prefix'] && offset !== null) {
+      if (partition === null || (partition['server'] !== config['topic.prefix'] && offset !== null)) {
         throw new RequestError(
           400,
           'CONNECT_POSTGRES_POSITION',
-          `The partition of this connector is {"server": "${config['topic.prefix']}"}, not ${JSON.stringify(partition)}`,
+          `The partition of this connector is {"server": "${config['topic.prefix']}"}, not ${partition === null ? 'missing' : JSON.stringify(partition)}`,
         )
       }
       if (offset !== null && readOffset(offset) === null) {
@@ -46,7 +50,13 @@ export class PostgresConnector implements SourceConnector<PostgresConfig> {
 }
 
 /** Checks with a connection: the server answers, and the options whose names carry values are right. */
-export async function validateConnection(config: PostgresConfig): Promise<readonly ConfigProblem[]> {
+export async function validateConnection(
+  config: PostgresConfig,
+  raw: Readonly<Record<string, string | null>>,
+): Promise<readonly ConfigProblem[]> {
+  const given = Object.entries(raw).filter((entry): entry is [string, string] => entry[1] !== null)
+  const problems = namedOptionProblems(Object.fromEntries(given))
+  if (problems.length > 0) return problems
   try {
     const options = connectionOptions(config, config['connection.validation.timeout.ms'])
     await using database = await Database.open(options, 'Debezium Validate Connection')

@@ -283,12 +283,8 @@ export function writeTransactionBlock(block: TransactionBlock | null, out: Value
 
 export type Operation = 'c' | 'u' | 'd' | 'r' | 't'
 
-/** What one change event is made of. */
-export interface EventParts {
-  readonly table: TableSchema
-  readonly source: SourceBlock
-  readonly operation: Operation
-  readonly lsn: Lsn
+/** Where the rows of an event stand. */
+export interface EventRows {
   readonly bytes: Buffer
   /** Old row or key; −1: `before` is null. */
   readonly before: number
@@ -296,6 +292,14 @@ export interface EventParts {
   readonly after: number
   /** Old row that lends unchanged TOAST values to the new one; −1 when there is none. */
   readonly lender: number
+}
+
+/** What one change event is made of. */
+export interface EventParts extends EventRows {
+  readonly table: TableSchema
+  readonly source: SourceBlock
+  readonly operation: Operation
+  readonly lsn: Lsn
   readonly transaction: TransactionBlock | null
   readonly emitted: EventTime
 }
@@ -345,6 +349,23 @@ export class EnvelopeView extends StructView {
 
   materialize(): Struct {
     return materializeView(this)
+  }
+
+  get rows(): EventRows {
+    return { bytes: this.#bytes, before: this.#before, after: this.#after, lender: this.#lender }
+  }
+
+  /** The same event with other rows. @param table the one it is of */
+  withRows(table: TableSchema, rows: EventRows): EnvelopeView {
+    return new EnvelopeView({
+      ...rows,
+      table,
+      source: this.#source,
+      operation: this.#operation,
+      lsn: this.#lsn,
+      transaction: this.#transaction,
+      emitted: this.#emitted,
+    })
   }
 }
 

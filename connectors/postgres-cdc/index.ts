@@ -12,5 +12,5 @@ export const plugin = defineSourceConnector({
   errorCodes: postgresErrorCodes,
   createConnector: async () => new (await import('./connector.ts')).PostgresConnector(),
   createTask: async () => new (await import('./task.ts')).PostgresTask(),
-  validate: async (config) => await (await import('./connector.ts')).validateConnection(config),
+  validate: async (config, raw) => await (await import('./connector.ts')).validateConnection(config, raw),
 })

@@ -251,3 +251,25 @@ export class TupleIndex {
     return this.#ends[column] as number
   }
 }
+
+/** A tuple of its own buffer, with other texts (null: NULL) in some of its columns. */
+export function copyTuple(bytes: Buffer, at: number, texts: ReadonlyMap<number, string | null>): Buffer {
+  const count = bytes.readUInt16BE(at)
+  const parts: Buffer[] = [bytes.subarray(at, at + 2)]
+  let next = at + 2
+  for (let i = 0; i < count; i++) {
+    const start = next
+    next += bytes[next] === Cell.text ? 5 + bytes.readUInt32BE(next + 1) : 1
+    const text = texts.get(i)
+    if (text === undefined) parts.push(bytes.subarray(start, next))
+    else if (text === null) parts.push(Buffer.from([Cell.null]))
+    else {
+      const value = Buffer.from(text, 'utf8')
+      const head = Buffer.alloc(5)
+      head.writeUInt8(Cell.text, 0)
+      head.writeUInt32BE(value.length, 1)
+      parts.push(head, value)
+    }
+  }
+  return Buffer.concat(parts)
+}

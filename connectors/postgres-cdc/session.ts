@@ -13,6 +13,7 @@ import { type Lsn, parseLsn } from './lsn.ts'
 import { confirmable, type StoredOffset, signalPositionOf } from './offsets.ts'
 import { ensurePublication, setReplicaIdentities } from './publication.ts'
 import { ReplicationStream } from './replication-stream.ts'
+import { Reselect } from './reselect.ts'
 import type { Settings } from './settings.ts'
 import { checkServerPosition, createSlot, positionLost, resumeLsn, type SlotState, slotState } from './slot.ts'
 import { Snapshot } from './snapshot.ts'
@@ -60,6 +61,7 @@ export class Session implements AsyncDisposable {
   readonly #catalog: Catalog
   readonly #schemas: TableSchemas
   readonly #heartbeat: Heartbeat
+  readonly #reselects: readonly Reselect[]
   #facts: ServerFacts = { version: 0, walSenderTimeoutMs: 60_000 }
   /** Replication connection that waits for the stream to start. */
   #client: pg.Client | null = null
@@ -77,6 +79,8 @@ export class Session implements AsyncDisposable {
     this.#catalog = new Catalog(database)
     this.#schemas = new TableSchemas(options.settings.tableOptions, this.#catalog)
     const { settings, clock, logger } = options
+    const schemas = this.#schemas
+    this.#reselects = settings.reselects.map((rules) => new Reselect(rules, { database, schemas, logger }))
     this.#heartbeat = new Heartbeat({
       intervalMs: settings.heartbeatMs,
       query: settings.heartbeatQuery,
@@ -104,6 +108,12 @@ export class Session implements AsyncDisposable {
 
   /** Next records; `[]` when `signal` aborts or a wait is over. */
   async poll(signal: AbortSignal): Promise<readonly SourceRecord[]> {
+    let records = await this.#next(signal)
+    for (const reselect of this.#reselects) records = await reselect.apply(records)
+    return records
+  }
+
+  async #next(signal: AbortSignal): Promise<readonly SourceRecord[]> {
     if (this.#snapshot !== null) {
       const records = await this.#pollSnapshot(this.#snapshot, signal)
       if (records !== null) return records

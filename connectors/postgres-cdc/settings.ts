@@ -11,6 +11,7 @@ import { Filters } from './filters.ts'
 import type { NameAdjustment } from './names.ts'
 import { namingStrategyOf, topicNames } from './names.ts'
 import type { AutocreateMode } from './publication.ts'
+import { postProcessorProblems, reselectRules } from './reselect.ts'
 import type { MismatchStrategy } from './slot.ts'
 import type { IsolationMode } from './snapshot.ts'
 import type { TableSchemaOptions } from './table-schema.ts'
@@ -198,9 +199,14 @@ function streamParameters(text: string | null): Readonly<Record<string, string>>
 const defaultQueueBytes = 1024 * 1024
 const driverHeartbeatMs = 600_000
 
+/** Problems of options whose names carry values, which the definition therefore cannot list. */
+export function namedOptionProblems(raw: RawConfig): readonly ConfigProblem[] {
+  return [...mapperProblems(raw), ...postProcessorProblems(raw)]
+}
+
 /** Everything a session needs, in the units and types it needs. */
 export function settingsOf(config: PostgresConfig, raw: RawConfig, task: number, nowMs: number) {
-  const problems: readonly ConfigProblem[] = mapperProblems(raw)
+  const problems: readonly ConfigProblem[] = namedOptionProblems(raw)
   if (problems.length > 0) throw new ConfigError(problems)
   const logicalName = requireText(config, 'topic.prefix')
   const skipped = skippedOperations(config['skipped.operations'])
@@ -273,6 +279,7 @@ export function settingsOf(config: PostgresConfig, raw: RawConfig, task: number,
       delayMs: config['snapshot.delay.ms'],
       streamingDelayMs: config['streaming.delay.ms'],
     },
+    reselects: reselectRules(raw),
     signals: signalSettings(config, raw, logicalName),
     notifications: notificationSettings(config),
     heartbeatMs: driver && heartbeatMs === 0 && !metadata ? driverHeartbeatMs : heartbeatMs,

@@ -29,6 +29,8 @@ export interface TableSchema {
   readonly envelope: Schema
   /** Columns whose labels may grow while the stream runs. */
   readonly enums: readonly EnumColumn[]
+  /** Columns of the primary key, in its order; empty without one. */
+  readonly primaryKey: readonly string[]
   /** Names of the tuple's columns that stand in events; the snapshot selects them. */
   readonly columns: readonly string[]
 }
@@ -63,6 +65,7 @@ export class TableSchemas {
   readonly #lookup: TypeLookup
   readonly #lookupElement: TypeLookup
   readonly #interned = new Map<string, TableSchema>()
+  readonly #byEnvelope = new WeakMap<Schema, TableSchema>()
 
   constructor(options: TableSchemaOptions, types: { readonly type: TypeLookup; readonly element: TypeLookup }) {
     this.#options = options
@@ -78,8 +81,14 @@ export class TableSchemas {
     if (built === undefined) {
       built = this.#make(input)
       this.#interned.set(fingerprint, built)
+      this.#byEnvelope.set(built.envelope, built)
     }
     return built
+  }
+
+  /** The table of an event by its schema; null for a schema that was not built here. */
+  ofEnvelope(envelope: Schema): TableSchema | null {
+    return this.#byEnvelope.get(envelope) ?? null
   }
 
   #fingerprint({ schema, table, tuple, details, from }: TableInput): string {
@@ -110,6 +119,7 @@ export class TableSchemas {
       value,
       envelope: envelopeSchemaOf(names('Envelope'), value.schema),
       enums: from === 'stream' ? this.#enums(input, captured) : [],
+      primaryKey: details.key?.primary === true ? details.key.columns : [],
       columns: input.tuple.map((column) => column.name),
     }
   }

@@ -307,6 +307,6 @@ export const valueOptions = {
     default: null,
     importance: 'LOW',
     group: values,
-    doc: 'Processors that change events before they are emitted.',
+    doc: 'Names of processors that change events before they are emitted: each with `<name>.type` `io.debezium.processors.reselect.ReselectColumnsPostProcessor` and its options `<name>.reselect.*`.',
   },
 } as const satisfies ConfigKeys

@@ -40,7 +40,6 @@ suite('postgres-cdc manifest', () => {
     'signal.enabled.channels': 'source,in-process',
     'notification.enabled.channels': 'mail',
     'snapshot.mode': 'configuration_based',
-    'post.processors': 'x',
     converters: 'x',
     'topic.naming.strategy': 'com.example.Strategy',
     'event.processing.failure.handling.mode': 'warn',
