@@ -1,0 +1,78 @@
+import type { ByteWriter } from './converter.ts'
+
+/** Numbers up to this magnitude are doubled by zigzag coding without losing bits. */
+const safeHalf = 2 ** 52
+
+/** Avro's binary encoding of primitive values, into any `ByteWriter`. */
+export class AvroOutput {
+  #out: ByteWriter | null = null
+  readonly #scratch = Buffer.alloc(8)
+
+  /** This output with its bytes going to `out`. */
+  to(out: ByteWriter): this {
+    this.#out = out
+    return this
+  }
+
+  boolean(value: boolean): void {
+    this.#target.byte(value ? 1 : 0)
+  }
+
+  /** An int or long within ±2^53. */
+  integer(value: number): void {
+    if (value >= safeHalf || value < -safeHalf) return this.long(BigInt(value))
+    const out = this.#target
+    let rest = value < 0 ? -2 * value - 1 : 2 * value
+    // Beyond 32 bits only arithmetic keeps all bits.
+    while (rest > 0x7fff_ffff) {
+      out.byte((rest % 128) | 128)
+      rest = Math.floor(rest / 128)
+    }
+    while (rest > 127) {
+      out.byte((rest & 127) | 128)
+      rest >>>= 7
+    }
+    out.byte(rest)
+  }
+
+  long(value: bigint): void {
+    if (BigInt.asIntN(52, value) === value) return this.integer(Number(value))
+    const out = this.#target
+    let rest = BigInt.asUintN(64, (value << 1n) ^ (value >> 63n))
+    while (rest > 127n) {
+      out.byte(Number(rest & 127n) | 128)
+      rest >>= 7n
+    }
+    out.byte(Number(rest))
+  }
+
+  float(value: number): void {
+    this.#scratch.writeFloatLE(value, 0)
+    this.#target.bytes(this.#scratch, 0, 4)
+  }
+
+  double(value: number): void {
+    this.#scratch.writeDoubleLE(value, 0)
+    this.#target.bytes(this.#scratch, 0, 8)
+  }
+
+  string(value: string): void {
+    this.integer(Buffer.byteLength(value, 'utf8'))
+    this.#target.utf8(value)
+  }
+
+  bytes(value: Uint8Array): void {
+    this.integer(value.length)
+    this.#target.bytes(value)
+  }
+
+  /** Bytes without their length. */
+  raw(value: Uint8Array): void {
+    this.#target.bytes(value)
+  }
+
+  get #target(): ByteWriter {
+    if (this.#out === null) throw new TypeError('an AvroOutput writes after `to` was called')
+    return this.#out
+  }
+}
