@@ -60,8 +60,9 @@ export class Commit {
 
   async #complete(file: OpenFile): Promise<void> {
     if (this.#done.has(file)) return
+    file.finish()
     const objects: CommittedRole[] = []
-    for (const { role, upload } of file.uploads) {
+    for (const { role, upload } of file.objects) {
       const object = await upload.complete()
       objects.push({ role, object })
       await this.#tag(object.at, file)

@@ -1,8 +1,8 @@
 import type { ConfigProblem } from '../../worker/api/errors.ts'
 import { checkAwsCredentials } from '../common/aws-credentials.ts'
 import type { S3SinkConfig } from './config-options.ts'
+import type { FormatName } from './formats/format.ts'
 
-export type FormatName = 'json' | 'bytearray'
 export type PartitionerName = 'Default' | 'Field' | 'TimeBased' | 'Daily' | 'Hourly' | 'Key'
 export type ExtractorName = 'Wallclock' | 'Record' | 'RecordField'
 export type SchemaCompatibility = 'NONE' | 'BACKWARD' | 'FORWARD' | 'FULL'
@@ -19,13 +19,19 @@ export const metaFieldNames = {
 } as const
 export type MetaField = keyof typeof metaFieldNames
 
-const formats: Readonly<Record<string, FormatName>> = { JsonFormat: 'json', ByteArrayFormat: 'bytearray' }
+const formats: Readonly<Record<string, FormatName>> = {
+  JsonFormat: 'json',
+  ByteArrayFormat: 'bytes',
+  CsvFormat: 'csv',
+  AvroFormat: 'avro',
+  ParquetFormat: 'parquet',
+}
 const partitioners: readonly PartitionerName[] = ['Default', 'Field', 'TimeBased', 'Daily', 'Hourly', 'Key']
 const extractors: readonly ExtractorName[] = ['Wallclock', 'Record', 'RecordField']
 
 const simpleName = (className: string) => className.slice(className.lastIndexOf('.') + 1)
 
-/** Format of a `*.format.class`; null when it is unknown or not there yet. */
+/** Format of a `*.format.class`; null when it is unknown. */
 export function formatOf(className: string): FormatName | null {
   return formats[simpleName(className)] ?? null
 }
@@ -98,14 +104,12 @@ function checkFormats(config: S3SinkConfig): ConfigProblem[] {
   const checked: ('format.class' | 'keys.format.class' | 'headers.format.class')[] = ['format.class']
   if (config['store.kafka.keys']) checked.push('keys.format.class')
   if (config['store.kafka.headers']) checked.push('headers.format.class')
-  const zipped = config['s3.compression.type'].toLowerCase() === 'gzip'
   for (const option of checked) {
-    // With gzip the problem of Avro and Parquet is told once, together with the compression.
-    if (formatOf(config[option]) !== null || (zipped && hasOwnCodec(config[option]))) continue
-    const choice = 'choose io.confluent.connect.s3.format.json.JsonFormat or …bytearray.ByteArrayFormat'
-    problems.push({ option, message: `'${config[option]}' is not supported by this version: ${choice}` })
+    if (formatOf(config[option]) !== null) continue
+    const choice = Object.keys(formats).join(', ')
+    problems.push({ option, message: `'${config[option]}' is not supported by this version: choose one of ${choice}` })
   }
-  if (config['store.kafka.headers'] && formatOf(config['headers.format.class']) === 'bytearray') {
+  if (config['store.kafka.headers'] && formatOf(config['headers.format.class']) === 'bytes') {
     problems.push({ option: 'headers.format.class', message: 'ByteArrayFormat cannot hold headers: choose JsonFormat' })
   }
   const metaFields = config['format.output.meta.fields']
@@ -114,8 +118,10 @@ function checkFormats(config: S3SinkConfig): ConfigProblem[] {
     const known = Object.keys(metaFieldNames).join(', ')
     problems.push({ option: 'format.output.meta.fields', message: `'${name}' is unknown: choose among ${known}` })
   }
-  if (metaFields.length > 0 && formatOf(config['format.class']) !== 'json') {
-    problems.push({ option: 'format.output.meta.fields', message: 'needs format.class JsonFormat' })
+  const values = formatOf(config['format.class'])
+  if (metaFields.length > 0 && (values === 'bytes' || values === 'avro')) {
+    const message = 'needs JsonFormat, CsvFormat or ParquetFormat as format.class'
+    problems.push({ option: 'format.output.meta.fields', message })
   }
   problems.push(...checkCompression(config))
   if (config['behavior.on.null.values'].toLowerCase() === 'write' && !config['store.kafka.keys']) {
@@ -127,11 +133,12 @@ function checkFormats(config: S3SinkConfig): ConfigProblem[] {
 
 /** Files of Avro and Parquet have codecs of their own inside. */
 function checkCompression(config: S3SinkConfig): ConfigProblem[] {
-  if (config['s3.compression.type'].toLowerCase() !== 'gzip') return []
-  const message = (option: string) => `s3.compression.type=gzip takes JsonFormat or ByteArrayFormat as ${option}`
+  const type = config['s3.compression.type'].toLowerCase()
+  if (type === 'none') return []
   const problems: ConfigProblem[] = []
   const refuse = (...options: readonly [string, ...string[]]) => {
-    for (const option of [...options, 's3.compression.type']) problems.push({ option, message: message(options[0]) })
+    const message = `s3.compression.type=${type} takes JsonFormat, ByteArrayFormat or CsvFormat as ${options[0]}`
+    for (const option of [...options, 's3.compression.type']) problems.push({ option, message })
   }
   if (hasOwnCodec(config['format.class'])) refuse('format.class')
   if (config['store.kafka.keys'] && hasOwnCodec(config['keys.format.class'])) {
@@ -144,7 +151,8 @@ function checkCompression(config: S3SinkConfig): ConfigProblem[] {
 }
 
 function hasOwnCodec(className: string): boolean {
-  return ['AvroFormat', 'ParquetFormat'].includes(simpleName(className))
+  const format = formatOf(className)
+  return format === 'avro' || format === 'parquet'
 }
 
 function checkPartitioner(config: S3SinkConfig): ConfigProblem[] {

@@ -18,6 +18,10 @@ export const s3SinkErrorCodes = defineErrorCodes({
     meaning: 'format.output.meta.fields cannot add members to a value that is not a JSON object.',
     remedy: 'Wrap the value (HoistField), or leave format.output.meta.fields empty.',
   },
+  CONNECT_S3_SCHEMA_MISSING: {
+    meaning: 'Avro, Parquet or CSV got a record without a schema, so the columns are not known.',
+    remedy: 'Use a converter with schemas, or JsonFormat; for CSV, csv.columns will do.',
+  },
   CONNECT_S3_META_FIELD_TAKEN: {
     meaning: 'A value has a member of the name that format.output.meta.fields would add.',
     remedy: 'Rename that member by a transform (ReplaceField).',

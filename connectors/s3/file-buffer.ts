@@ -146,7 +146,7 @@ export class FileBuffer {
   async close(): Promise<void> {
     const files = [...this.#files.values()]
     this.#reset()
-    const aborted = await Promise.allSettled(files.flatMap((f) => f.uploads.map(({ upload }) => upload.abort())))
+    const aborted = await Promise.allSettled(files.flatMap((f) => f.objects.map(({ upload }) => upload.abort())))
     for (const outcome of aborted) {
       if (outcome.status === 'fulfilled') continue
       const { topic, partition } = this.tp
@@ -285,7 +285,7 @@ export class FileBuffer {
     if (!budget.exceeded) return
     const largest = [...this.#files.values()].sort((a, b) => b.heldBytes - a.heldBytes)[0]
     if (largest === undefined) return
-    for (const { upload } of largest.uploads) if (await upload.spill()) return
+    if ((await largest.spill()) || !budget.exceeded) return
     const held = [...this.#files.values()].reduce((sum, f) => sum + f.heldBytes, 0)
     if (held * this.#services.activeBuffers() < budget.limitBytes) return
     const { topic, partition } = this.tp

@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto'
-import { promisify } from 'node:util'
-import { createGzip, type Gzip, gzip } from 'node:zlib'
-import { ConnectError, RetriableError, toError } from '../../worker/api/errors.ts'
+import { ConnectError, type RetriableError } from '../../worker/api/errors.ts'
 import type { ObjectAddress, ObjectStore, UploadedPart, WriteOptions } from '../common/s3-client.ts'
+import type { Compression, Compressor } from './compression.ts'
 import type { ByteTarget } from './formats/format.ts'
 import type { Limiter } from './limiter.ts'
 import { GrowingBuffer, type MemoryBudget } from './memory-budget.ts'
@@ -15,8 +14,8 @@ export interface UploadSettings {
   readonly budget: MemoryBudget
   readonly partBytes: number
   readonly initialBytes: number
-  /** Level of gzip; null writes plain objects. */
-  readonly gzipLevel: number | null
+  /** Null writes plain objects. */
+  readonly compression: Compression | null
   readonly write: WriteOptions
   /** Never replace an existing object (`If-None-Match: *`). */
   readonly onlyIfAbsent: boolean
@@ -33,11 +32,6 @@ export interface CompletedObject {
 /** S3 accepts parts of different sizes, but none below this except the last. */
 const minPartBytes = 5_242_880
 const maxParts = 10_000
-/** Text handed to the compressor at a time; smaller objects are compressed in one go and need no stream. */
-const gzipChunkBytes = 65_536
-/** What a running deflate holds: window and hash tables. */
-const gzipStateBytes = 268_000
-const gzipOnce = promisify(gzip)
 
 /**
  * One object on its way to S3. Bytes go into a growing buffer; full parts are uploaded by `drain`; `complete` makes
@@ -50,19 +44,28 @@ export class ObjectUpload implements ByteTarget {
   /** Encoded bytes that are not compressed yet (with gzip), or not uploaded yet (without). */
   readonly #encoded: GrowingBuffer
   readonly #compressor: Compressor | null
+  /** Encoded bytes that are compressed or uploaded at a time. */
+  readonly #chunkBytes: number
   readonly #parts: UploadedPart[] = []
   #uploadedBytes = 0
   #encodedBytes = 0
   #uploadId: string | null = null
   #completed: CompletedObject | null = null
+  /** Memory of the encoder that writes here. */
+  #accounted = 0
 
   constructor(at: ObjectAddress, settings: UploadSettings) {
     this.at = at
     this.#settings = settings
-    const { budget, initialBytes, partBytes, gzipLevel } = settings
-    const steadyBytes = (gzipLevel === null ? partBytes : gzipChunkBytes) + 65_536
+    const { budget, initialBytes, partBytes, compression } = settings
+    this.#chunkBytes = compression?.chunkBytes ?? partBytes
+    const steadyBytes = this.#chunkBytes + 65_536
     this.#encoded = new GrowingBuffer(budget, Math.min(initialBytes, steadyBytes), steadyBytes)
-    this.#compressor = gzipLevel === null ? null : new Compressor(gzipLevel, settings)
+    this.#compressor = compression?.open(new GrowingBuffer(budget, 1024, partBytes + 65_536), budget) ?? null
+  }
+
+  get name(): string {
+    return this.at.key
   }
 
   /** Bytes written so far, before compression. */
@@ -77,7 +80,7 @@ export class ObjectUpload implements ByteTarget {
 
   /** Whether `drain` has something to do. */
   get isFull(): boolean {
-    return this.#encoded.length >= (this.#compressor === null ? this.#settings.partBytes : gzipChunkBytes)
+    return this.#encoded.length >= this.#chunkBytes
   }
 
   text(text: string): void {
@@ -95,6 +98,11 @@ export class ObjectUpload implements ByteTarget {
 
   rollback(mark: number): void {
     this.#encoded.truncate(mark)
+  }
+
+  account(bytes: number): void {
+    this.#accounted += bytes
+    this.#settings.budget.add(bytes)
   }
 
   /** Compresses and uploads what fills a chunk or a part. @throws RetriableError: call again later */
@@ -209,6 +217,7 @@ export class ObjectUpload implements ByteTarget {
   release(): void {
     this.#encodedBytes += this.#encoded.length
     this.#encoded.release()
+    this.account(-this.#accounted)
     this.#compressor?.close()
   }
 }
@@ -218,99 +227,6 @@ function etagOfParts(parts: readonly UploadedPart[]): string {
   const hash = createHash('md5')
   for (const { etag } of parts) hash.update(Buffer.from(etag.replaceAll('"', ''), 'hex'))
   return `${hash.digest('hex')}-${parts.length}`
-}
-
-/**
- * gzip of one object: one member, no time stamp. A small object is compressed in one call on the thread pool; the
- * stream with its 256 KiB of state comes into being with the second chunk only, so hundreds of open objects are cheap.
- */
-class Compressor {
-  readonly output: GrowingBuffer
-  readonly #level: number
-  readonly #budget: MemoryBudget
-  #stream: Gzip | null = null
-  #first: Buffer | null = null
-  #failure: Error | null = null
-  #finished = false
-
-  constructor(level: number, { budget, partBytes }: Pick<UploadSettings, 'budget' | 'partBytes'>) {
-    this.#level = level
-    this.#budget = budget
-    this.output = new GrowingBuffer(budget, 1024, partBytes + 65_536)
-  }
-
-  async write(chunk: Buffer): Promise<void> {
-    if (this.#stream === null && this.#first === null) {
-      this.#first = Buffer.from(chunk)
-      this.#budget.add(this.#first.length)
-      return
-    }
-    const stream = this.#start()
-    if (this.#first !== null) {
-      await this.#push(stream, this.#first)
-      this.#dropFirst()
-    }
-    await this.#push(stream, chunk)
-  }
-
-  /** Idempotent. */
-  async finish(): Promise<void> {
-    if (this.#finished) return
-    if (this.#stream === null) {
-      this.output.bytes(await gzipOnce(this.#first ?? Buffer.alloc(0), { level: this.#level }))
-      this.#dropFirst()
-    } else {
-      const stream = this.#stream
-      await new Promise<void>((resolve, reject) => {
-        stream.once('end', resolve)
-        stream.once('error', (cause) => reject(failed(cause)))
-        stream.end()
-      })
-      this.#stop()
-    }
-    this.#finished = true
-  }
-
-  close(): void {
-    this.#dropFirst()
-    this.#stop()
-    this.output.release()
-  }
-
-  #start(): Gzip {
-    if (this.#stream !== null) return this.#stream
-    const stream = createGzip({ level: this.#level })
-    stream.on('data', (data: Buffer) => this.output.bytes(data))
-    stream.on('error', (error) => {
-      this.#failure = error
-    })
-    this.#budget.add(gzipStateBytes)
-    this.#stream = stream
-    return stream
-  }
-
-  #push(stream: Gzip, chunk: Buffer): Promise<void> {
-    if (this.#failure !== null) throw failed(this.#failure)
-    return new Promise((resolve, reject) => {
-      stream.write(chunk, (cause) => (cause ? reject(failed(cause)) : resolve()))
-    })
-  }
-
-  #dropFirst(): void {
-    if (this.#first !== null) this.#budget.add(-this.#first.length)
-    this.#first = null
-  }
-
-  #stop(): void {
-    if (this.#stream === null) return
-    this.#stream.destroy()
-    this.#stream = null
-    this.#budget.add(-gzipStateBytes)
-  }
-}
-
-function failed(cause: unknown): ConnectError {
-  return new ConnectError('fatal', 'CONNECT_S3_COMPRESSION', `gzip failed: ${toError(cause).message}`, { cause })
 }
 
 /** Whether the writer may keep its state and call again later. */

@@ -1,9 +1,9 @@
-import { DataError } from '../../worker/api/errors.ts'
 import type { SinkRecord } from '../../worker/api/record.ts'
 import type { TopicPartition } from '../../worker/api/topic-partition.ts'
 import type { FileRole, MessageColumn } from '../common/metadata-message.ts'
 import { ColumnCollector } from './columns.ts'
-import type { RecordFormat } from './formats/format.ts'
+import type { RecordEncoder, RecordFormat } from './formats/format.ts'
+import type { RecordView } from './formats/record-views.ts'
 import { ObjectUpload, type UploadSettings } from './object-upload.ts'
 
 /** Where objects go and how they are written; one per task. */
@@ -13,12 +13,12 @@ export interface FileLayout {
   readonly directoryDelimiter: string
   readonly fileDelimiter: string
   readonly offsetDigits: number
-  /** `.gz` or nothing. */
+  /** `.gz` and the like, or nothing. */
   readonly compressionSuffix: string
-  readonly values: RecordFormat
+  readonly values: RoleFormat
   /** Null: not stored. */
-  readonly keys: RecordFormat | null
-  readonly headers: RecordFormat | null
+  readonly keys: RoleFormat | null
+  readonly headers: RoleFormat | null
   readonly tombstoneDirectory: string
   /** Whether columns are found for the metadata message. */
   readonly collectColumns: boolean
@@ -41,9 +41,62 @@ export function keyStem(layout: FileLayout, { topic, partition, directory, offse
   return parts.filter((part, i) => i > 0 || part !== '').join(layout.directoryDelimiter)
 }
 
-export interface RoleUpload {
+/** What is stored of each record in the objects of one role, and how. */
+export interface RoleFormat {
+  readonly format: RecordFormat
+  readonly view: RecordView
+}
+
+/** One object of an open file. */
+export class RoleObject {
   readonly role: FileRole
   readonly upload: ObjectUpload
+  readonly #encoder: RecordEncoder
+  readonly #view: RecordView
+
+  constructor(role: FileRole, { format, view }: RoleFormat, upload: ObjectUpload) {
+    this.role = role
+    this.upload = upload
+    this.#encoder = format.open(upload)
+    this.#view = view
+  }
+
+  get encodedBytes(): number {
+    return this.upload.length + this.#encoder.pendingBytes
+  }
+
+  get heldBytes(): number {
+    return this.upload.heldBytes + this.#encoder.pendingBytes
+  }
+
+  get isFull(): boolean {
+    return this.upload.isFull || this.#encoder.isFull
+  }
+
+  write(record: SinkRecord): void {
+    const { schema, value } = this.#view.read(record)
+    this.#encoder.write({ schema, value, record })
+  }
+
+  undo(): void {
+    this.#encoder.undo()
+  }
+
+  /** Ends the file; `upload.complete` may follow. */
+  finish(): void {
+    this.#encoder.finish()
+  }
+
+  async drain(): Promise<void> {
+    if (this.#encoder.isFull) this.#encoder.flush()
+    await this.upload.drain()
+  }
+
+  /** Gives back what memory it can. @returns whether bytes were uploaded */
+  async spill(): Promise<boolean> {
+    this.#encoder.flush()
+    return this.upload.spill()
+  }
 }
 
 /**
@@ -59,12 +112,12 @@ export class OpenFile {
   recordCount = 0
   minTimestamp: number | null = null
   maxTimestamp: number | null = null
+  /** In the order in which they become visible: values last, so that who sees values finds their keys. */
+  readonly objects: readonly RoleObject[]
   readonly #layout: FileLayout
   readonly #name: FileName
-  readonly #values: ObjectUpload | null
-  readonly #keys: ObjectUpload | null
-  readonly #headers: ObjectUpload | null
   readonly #columns: ColumnCollector | null
+  #finished = false
 
   /** `taken`: keys that belong to other objects; the next free offset names the file then. */
   constructor(layout: FileLayout, record: SinkRecord, directory: string, taken: ReadonlySet<string>) {
@@ -82,41 +135,34 @@ export class OpenFile {
       offset: record.offset,
     }
     const stem = freeStem(layout, this.#name, taken)
-    const open = (kind: string, format: RecordFormat) => {
-      const key = `${stem}${kind}${format.extension}${layout.compressionSuffix}`
-      return new ObjectUpload({ bucket: layout.bucket, key }, layout.uploads)
+    const open = (role: FileRole, kind: string, format: RoleFormat) => {
+      const key = `${stem}${kind}${format.format.extension}${layout.compressionSuffix}`
+      return new RoleObject(role, format, new ObjectUpload({ bucket: layout.bucket, key }, layout.uploads))
     }
-    this.#values = isTombstone ? null : open('', layout.values)
-    this.#keys = layout.keys === null ? null : open('.keys', layout.keys)
-    this.#headers = layout.headers === null ? null : open('.headers', layout.headers)
+    const objects: RoleObject[] = []
+    if (layout.keys !== null) objects.push(open(isTombstone ? 'tombstone' : 'keys', '.keys', layout.keys))
+    if (layout.headers !== null) objects.push(open('headers', '.headers', layout.headers))
+    if (!isTombstone) objects.push(open('value', '', layout.values))
+    this.objects = objects
     this.#columns = layout.collectColumns && !isTombstone ? new ColumnCollector() : null
   }
 
-  /** In the order in which they become visible: values last, so that who sees values finds their keys. */
-  get uploads(): readonly RoleUpload[] {
-    const uploads: RoleUpload[] = []
-    if (this.#keys !== null) uploads.push({ role: this.#values === null ? 'tombstone' : 'keys', upload: this.#keys })
-    if (this.#headers !== null) uploads.push({ role: 'headers', upload: this.#headers })
-    if (this.#values !== null) uploads.push({ role: 'value', upload: this.#values })
-    return uploads
-  }
-
-  /** Keys that the values could have, by offset, from the first record's on; without end. */
+  /** Keys that the values would have with this file's start offset and with each later one. */
   *valueKeys(): Generator<string> {
     for (const stem of stems(this.#layout, this.#name)) yield valueKey(this.#layout, stem)
   }
 
   get isFull(): boolean {
-    return this.#values?.isFull === true || this.#keys?.isFull === true || this.#headers?.isFull === true
+    return this.objects.some((object) => object.isFull)
   }
 
-  /** Bytes of values (of keys, for tombstones) as encoded. */
+  /** Bytes of values (of keys in a tombstone directory) as encoded, before compression. */
   get encodedBytes(): number {
-    return (this.#values ?? this.#keys)?.length ?? 0
+    return this.objects.at(-1)?.encodedBytes ?? 0
   }
 
   get heldBytes(): number {
-    return (this.#values?.heldBytes ?? 0) + (this.#keys?.heldBytes ?? 0) + (this.#headers?.heldBytes ?? 0)
+    return this.objects.reduce((sum, object) => sum + object.heldBytes, 0)
   }
 
   get columns(): readonly MessageColumn[] | null {
@@ -125,13 +171,11 @@ export class OpenFile {
 
   /** Adds a record to all objects or, when it throws, to none. @throws DataError */
   append(record: SinkRecord): void {
-    const marks = [this.#values?.mark() ?? 0, this.#keys?.mark() ?? 0, this.#headers?.mark() ?? 0] as const
+    let written = 0
     try {
-      this.#write(record)
+      for (; written < this.objects.length; written++) this.objects[written]?.write(record)
     } catch (error) {
-      this.#values?.rollback(marks[0])
-      this.#keys?.rollback(marks[1])
-      this.#headers?.rollback(marks[2])
+      for (const object of this.objects.slice(0, written)) object.undo()
       throw error
     }
     this.#columns?.add(record.valueSchema, record.value)
@@ -145,24 +189,24 @@ export class OpenFile {
 
   /** Gives the memory of a file back that never held a record. */
   discard(): void {
-    for (const { upload } of this.uploads) upload.release()
+    for (const { upload } of this.objects) upload.release()
   }
 
   async drain(): Promise<void> {
-    for (const { upload } of this.uploads) await upload.drain()
+    for (const object of this.objects) await object.drain()
   }
 
-  #write(record: SinkRecord): void {
-    const { keys, headers, values } = this.#layout
-    if (keys !== null && this.#keys !== null) {
-      if (record.key === null) throw missing('CONNECT_S3_KEY_MISSING', 'Key cannot be null', record)
-      keys.write({ schema: record.keySchema, value: record.key, record }, this.#keys)
-    }
-    if (headers !== null && this.#headers !== null) {
-      if (record.headers.length === 0) throw missing('CONNECT_S3_HEADERS_MISSING', 'Headers cannot be null', record)
-      headers.write({ schema: null, value: null, record }, this.#headers)
-    }
-    if (this.#values !== null) values.write({ schema: record.valueSchema, value: record.value, record }, this.#values)
+  /** Gives back what memory it can, object by object. @returns whether bytes were uploaded */
+  async spill(): Promise<boolean> {
+    for (const object of this.objects) if (await object.spill()) return true
+    return false
+  }
+
+  /** No record follows; the uploads may be completed. Idempotent. */
+  finish(): void {
+    if (this.#finished) return
+    this.#finished = true
+    for (const object of this.objects) object.finish()
   }
 }
 
@@ -177,12 +221,5 @@ function freeStem(layout: FileLayout, name: FileName, taken: ReadonlySet<string>
 }
 
 function valueKey(layout: FileLayout, stem: string): string {
-  return `${stem}${layout.values.extension}${layout.compressionSuffix}`
-}
-
-function missing(code: 'CONNECT_S3_KEY_MISSING' | 'CONNECT_S3_HEADERS_MISSING', what: string, record: SinkRecord) {
-  const { offset, topic, partition } = record
-  // The text of the Java connector, which dead letter consumers may know.
-  const message = `${what} for SinkRecord: SinkRecord{kafkaOffset=${offset}, topic='${topic}', kafkaPartition=${partition}} `
-  return new DataError(code, message)
+  return `${stem}${layout.values.format.extension}${layout.compressionSuffix}`
 }

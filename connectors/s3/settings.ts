@@ -4,12 +4,11 @@ import { awsKeysOf } from '../common/aws-credentials.ts'
 import type { FileRole } from '../common/metadata-message.ts'
 import type { ObjectStore, S3ClientOptions, WriteOptions } from '../common/s3-client.ts'
 import { Committer, type Tagging } from './committer.ts'
+import { openCompression } from './compression.ts'
 import type { S3SinkConfig } from './config-options.ts'
-import { compatibilityOf, formatOf, isMetaField, metaFieldNames, partitionerOf } from './config-rules.ts'
+import { compatibilityOf, isMetaField, metaFieldNames, partitionerOf } from './config-rules.ts'
 import { type FileBufferServices, type RotationRules, skippedNullError } from './file-buffer.ts'
-import { ByteArrayFormat } from './formats/byte-array.ts'
-import type { RecordFormat } from './formats/format.ts'
-import { JsonFormat, type JsonFormatOptions, JsonHeadersFormat } from './formats/json.ts'
+import { openFormats } from './formats/open-formats.ts'
 import { Limiter } from './limiter.ts'
 import { MemoryBudget } from './memory-budget.ts'
 import { groupFromDirectory, MetadataTopic } from './metadata-topic.ts'
@@ -50,15 +49,21 @@ export interface ServiceParts {
   readonly activeBuffers: () => number
 }
 
-/** The services of all buffers of a task, from its options. @throws ConfigError */
-export function buildServices({ config, context, store, activeBuffers }: ServiceParts): FileBufferServices {
+/** The services of all buffers of a task, from its options; loads formats and codecs. @throws ConfigError */
+export async function buildServices({
+  config,
+  context,
+  store,
+  activeBuffers,
+}: ServiceParts): Promise<FileBufferServices> {
   const { metrics, clock, logger } = context
   const budget = new MemoryBudget(config['s3.buffer.total.bytes'])
+  const layout = await fileLayout(config, store, budget)
   const written = metrics.counter('s3-records-written-total', 'Records in committed objects')
   const objects = metrics.counter('s3-objects-committed-total', 'Objects that became visible')
   const held = metrics.gauge('s3-buffered-bytes', 'Memory of open objects')
   return {
-    layout: fileLayout(config, store, budget),
+    layout,
     partitioner: createPartitioner(config),
     rotation: rotationRules(config),
     compatibility: compatibilityOf(config['schema.compatibility']),
@@ -66,7 +71,7 @@ export function buildServices({ config, context, store, activeBuffers }: Service
       store,
       logger,
       tagging: tagging(config),
-      metadataTopic: metadataTopic(config, context),
+      metadataTopic: metadataTopic(config, context, layout),
     }),
     budget,
     clock,
@@ -83,7 +88,7 @@ export function buildServices({ config, context, store, activeBuffers }: Service
     onCommitted(files) {
       for (const file of files) {
         written.add(file.recordCount)
-        objects.add(file.uploads.length)
+        objects.add(file.objects.length)
       }
       held.set(budget.usedBytes)
     },
@@ -125,21 +130,17 @@ function rotationRules(config: S3SinkConfig): RotationRules {
   }
 }
 
-function fileLayout(config: S3SinkConfig, store: ObjectStore, budget: MemoryBudget): FileLayout {
-  const gzip = config['s3.compression.type'].toLowerCase() === 'gzip'
+async function fileLayout(config: S3SinkConfig, store: ObjectStore, budget: MemoryBudget): Promise<FileLayout> {
   const storesSides = config['store.kafka.keys'] || config['store.kafka.headers']
-  const json = jsonOptions(config)
-  const sideJson = { ...json, metaFields: [] }
+  const compression = await openCompression(config['s3.compression.type'], config['s3.compression.level'])
   return {
+    ...(await openFormats(config)),
     bucket: config['s3.bucket.name'],
     topicsDir: config['topics.dir'],
     directoryDelimiter: config['directory.delim'],
     fileDelimiter: config['file.delim'],
     offsetDigits: config['filename.offset.zero.pad.width'],
-    compressionSuffix: gzip ? '.gz' : '',
-    values: recordFormat(config, 'format.class', json),
-    keys: config['store.kafka.keys'] ? recordFormat(config, 'keys.format.class', sideJson) : null,
-    headers: config['store.kafka.headers'] ? new JsonHeadersFormat(sideJson) : null,
+    compressionSuffix: compression?.suffix ?? '',
     tombstoneDirectory: config['tombstone.encoded.partition'],
     collectColumns: config['notify.topic'] !== '' && config['notify.include.schema'],
     uploads: {
@@ -150,38 +151,11 @@ function fileLayout(config: S3SinkConfig, store: ObjectStore, budget: MemoryBudg
       initialBytes: config['s3.elastic.buffer.enable']
         ? config['s3.elastic.buffer.init.capacity']
         : defaultInitialBytes,
-      gzipLevel: gzip ? config['s3.compression.level'] : null,
+      compression,
       write: writeOptions(config),
       // A second name for equal cuts would break the deterministic names of the other rotations.
       onlyIfAbsent: config['enable.conditional.writes'] && config['rotate.schedule.interval.ms'] > 0 && !storesSides,
     },
-  }
-}
-
-function jsonOptions(config: S3SinkConfig): JsonFormatOptions {
-  return {
-    numericDecimals: config['json.decimal.format'].toUpperCase() === 'NUMERIC',
-    metaFields: config['format.output.meta.fields'].filter(isMetaField),
-  }
-}
-
-function recordFormat(
-  config: S3SinkConfig,
-  option: 'format.class' | 'keys.format.class',
-  json: JsonFormatOptions,
-): RecordFormat {
-  switch (formatOf(config[option])) {
-    case 'json':
-      return new JsonFormat(json)
-    case 'bytearray':
-      return new ByteArrayFormat(config['format.bytearray.extension'], config['format.bytearray.separator'] ?? '\n')
-    case null:
-      throw new ConfigError([
-        {
-          option,
-          message: `'${config[option]}' is not supported by this version: choose JsonFormat or ByteArrayFormat`,
-        },
-      ])
   }
 }
 
@@ -206,15 +180,15 @@ function tagging(config: S3SinkConfig): Tagging | null {
   return { offsets: config['s3.object.tagging'], pairs, failOnError }
 }
 
-function metadataTopic(config: S3SinkConfig, context: SinkTaskContext): MetadataTopic | null {
+function metadataTopic(config: S3SinkConfig, context: SinkTaskContext, layout: FileLayout): MetadataTopic | null {
   const topic = config['notify.topic']
   if (topic === '') return null
-  const name = (option: string) => (formatOf(option) === 'bytearray' ? 'bytes' : 'json')
+  const { values, keys, headers } = layout
   const formatByRole: Readonly<Record<FileRole, string>> = {
-    value: name(config['format.class']),
-    keys: name(config['keys.format.class']),
-    headers: 'json',
-    tombstone: name(config['keys.format.class']),
+    value: values.format.name,
+    keys: keys?.format.name ?? '',
+    headers: headers?.format.name ?? '',
+    tombstone: keys?.format.name ?? '',
   }
   const options = {
     topic,

@@ -46,7 +46,7 @@ export class S3SinkTask implements SinkTask<S3SinkConfig> {
         replicationFactor: config['notify.topic.replication.factor'],
       })
     }
-    const services = buildServices({ config, context, store, activeBuffers: () => this.#activeBuffers() })
+    const services = await buildServices({ config, context, store, activeBuffers: () => this.#activeBuffers() })
     this.#running = { config, context, store, services }
     stack.move()
   }

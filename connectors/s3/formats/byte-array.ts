@@ -1,5 +1,5 @@
 import { DataError } from '../../../worker/api/errors.ts'
-import type { ByteTarget, FormatInput, RecordFormat } from './format.ts'
+import { type ByteTarget, type FormatInput, LineEncoder, type RecordEncoder, type RecordFormat } from './format.ts'
 
 /** Raw bytes, each record followed by the separator; works with a ByteArrayConverter only. */
 export class ByteArrayFormat implements RecordFormat {
@@ -13,7 +13,11 @@ export class ByteArrayFormat implements RecordFormat {
     this.#separator = separator
   }
 
-  write({ value }: FormatInput, out: ByteTarget): void {
+  open(out: ByteTarget): RecordEncoder {
+    return new LineEncoder(out, (input, target) => this.#write(input, target))
+  }
+
+  #write({ value }: FormatInput, out: ByteTarget): void {
     if (!(value instanceof Uint8Array)) {
       throw new DataError(
         'CONNECT_S3_VALUE_NOT_BYTES',

@@ -3,9 +3,15 @@ import type { SinkRecord } from '../../../worker/api/record.ts'
 
 /** Where a format puts the bytes of one object; grows on demand. */
 export interface ByteTarget {
-  readonly length: number
+  /** Key of the object. */
+  readonly name: string
   text(text: string): void
   bytes(bytes: Uint8Array): void
+  /** For `rollback`; valid until the upload goes on. */
+  mark(): number
+  rollback(mark: number): void
+  /** Memory in bytes that the encoder holds beside the target, for the task's limit; negative gives back. */
+  account(bytes: number): void
 }
 
 /** One part of a record that goes to an object of its own. */
@@ -15,15 +21,63 @@ export interface FormatInput {
   readonly record: SinkRecord
 }
 
-/**
- * Writes records into an object. An instance belongs to one task; it keeps no state between objects. A call that
- * throws has written nothing, so the record can be reported and the object goes on.
- */
+export type FormatName = 'json' | 'bytes' | 'csv' | 'avro' | 'parquet'
+
+/** How records become the bytes of objects; one per task and role. */
 export interface RecordFormat {
   /** With the dot, before the suffix of the compression. */
   readonly extension: string
   /** Name in the metadata message. */
-  readonly name: 'json' | 'bytes'
-  /** @throws DataError */
-  write(input: FormatInput, out: ByteTarget): void
+  readonly name: FormatName
+  /** Begins an object. Nothing is written before the first record. */
+  open(out: ByteTarget): RecordEncoder
+}
+
+/** Writes one object. */
+export interface RecordEncoder {
+  /** A call that throws has written nothing, so the record can be reported and the object goes on. @throws DataError */
+  write(input: FormatInput): void
+  /** Takes back the record of the last `write`; only directly after it. */
+  undo(): void
+  /** Bytes that wait here, not in the target: an estimate of their memory. */
+  readonly pendingBytes: number
+  /** Whether what waits is a block or row group of the wanted size. */
+  readonly isFull: boolean
+  /** Moves what waits to the target. */
+  flush(): void
+  /** What waits, and the end of the file. Called once, after the last record. */
+  finish(): void
+}
+
+/** An encoder of a format whose records are independent of each other: nothing waits. */
+export class LineEncoder implements RecordEncoder {
+  readonly pendingBytes = 0
+  readonly isFull = false
+  readonly #out: ByteTarget
+  readonly #writeTo: (input: FormatInput, out: ByteTarget) => void
+  #mark = 0
+
+  /** `writeTo` may write a part and then throw: the part is taken back. */
+  constructor(out: ByteTarget, writeTo: (input: FormatInput, out: ByteTarget) => void) {
+    this.#out = out
+    this.#writeTo = writeTo
+  }
+
+  write(input: FormatInput): void {
+    this.#mark = this.#out.mark()
+    try {
+      this.#writeTo(input, this.#out)
+    } catch (error) {
+      this.undo()
+      throw error
+    }
+  }
+
+  undo(): void {
+    this.#out.rollback(this.#mark)
+  }
+
+  flush(): void {}
+
+  finish(): void {}
 }

@@ -45,13 +45,13 @@ export const sideObjectOptions = {
     default: 'io.confluent.connect.s3.format.avro.AvroFormat',
     importance: 'LOW',
     group,
-    doc: 'Format of stored keys; choose JsonFormat or ByteArrayFormat.',
+    doc: 'Format of stored keys; any of those of values.',
   },
   'headers.format.class': {
     type: 'CLASS',
     default: 'io.confluent.connect.s3.format.avro.AvroFormat',
     importance: 'LOW',
     group,
-    doc: 'Format of stored headers; choose JsonFormat.',
+    doc: 'Format of stored headers; not ByteArrayFormat.',
   },
 } as const satisfies ConfigKeys

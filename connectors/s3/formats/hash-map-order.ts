@@ -1,65 +1,8 @@
 /**
- * Text forms of Java values. Files that this sink writes are read next to files of the Java connector, so numbers and
- * the order of members in maps follow `Double.toString`, `BigDecimal.toString` and `java.util.HashMap`.
+ * The order in which Java's `HashMap` gives its entries back. Files that this sink writes are read next to files of
+ * the Java connector, and equal records must give equal bytes.
  */
-import { Decimal, type Value } from '../../../worker/api/data.ts'
-
-/** `Double.toString` (shortest digits, as since JDK 19); NaN and infinities quoted, as Jackson does. */
-export function javaDouble(value: number): string {
-  if (!Number.isFinite(value)) return `"${value}"`
-  if (value === 0) return Object.is(value, -0) ? '-0.0' : '0.0'
-  const magnitude = Math.abs(value)
-  if (magnitude >= 1e-3 && magnitude < 1e7) {
-    const text = String(value)
-    return text.includes('.') ? text : `${text}.0`
-  }
-  return scientific(value.toExponential())
-}
-
-/** `Float.toString`: the shortest digits that give back the same 32-bit float. */
-export function javaFloat(value: number): string {
-  if (!Number.isFinite(value) || value === 0) return javaDouble(value)
-  const single = Math.fround(value)
-  if (!Number.isFinite(single)) return `"${single}"`
-  for (let digits = 1; digits <= 9; digits++) {
-    const text = single.toExponential(digits - 1)
-    if (Math.fround(Number(text)) === single) return javaDouble(Number(text))
-  }
-  return javaDouble(single)
-}
-
-/** `1.5e+21` or `1e-7` as `1.5E21`, `1.0E-7`. */
-function scientific(text: string): string {
-  const at = text.indexOf('e')
-  const digits = text.slice(0, at)
-  const exponent = text[at + 1] === '+' ? text.slice(at + 2) : text.slice(at + 1)
-  return `${digits.includes('.') ? digits : `${digits}.0`}E${exponent}`
-}
-
-/** `BigDecimal.toString`: plain down to an exponent of -6, scientific beyond and for negative scales. */
-export function javaBigDecimal({ unscaled, scale }: Decimal): string {
-  if (scale === 0) return unscaled.toString()
-  const negative = unscaled < 0n
-  const digits = (negative ? -unscaled : unscaled).toString()
-  const adjusted = -scale + (digits.length - 1)
-  if (scale > 0 && adjusted >= -6) return new Decimal(unscaled, scale).toString()
-  const fraction = digits.length > 1 ? `.${digits.slice(1)}` : ''
-  const exponent = adjusted === 0 ? '' : `E${adjusted > 0 ? '+' : ''}${adjusted}`
-  return `${negative ? '-' : ''}${digits[0]}${fraction}${exponent}`
-}
-
-/** `BigInteger.toByteArray`: two's complement, big-endian, as few bytes as hold the sign. */
-export function twosComplement(value: bigint): Uint8Array {
-  let bits = 8
-  while (BigInt.asIntN(bits, value) !== value) bits += 8
-  const bytes = Buffer.alloc(bits / 8)
-  let rest = BigInt.asUintN(bits, value)
-  for (let i = bytes.length - 1; i >= 0; i--) {
-    bytes[i] = Number(rest & 0xffn)
-    rest >>= 8n
-  }
-  return bytes
-}
+import type { Value } from '../../../worker/api/data.ts'
 
 /** `String.hashCode` over UTF-16 units. */
 function stringHash(text: string): number {
