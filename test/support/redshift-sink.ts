@@ -215,8 +215,13 @@ export class WarehouseTest implements AsyncDisposable {
 
   /** A running task over a log of messages, which begins at offset 0. */
   async startTask(config: Readonly<Record<string, string>> = {}): Promise<TaskTest> {
+    return TaskTest.start(this.sinkConfig(config))
+  }
+
+  /** The sink's configuration for this warehouse: quick, creating tables, and with these changes. */
+  sinkConfig(config: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
     const { accessKey, secretKey, redshiftEndpoint, s3Endpoint } = this.#settings
-    const raw = {
+    return {
       topics: 'files',
       'aws.region': 'us-east-1',
       'aws.access.key.id': accessKey,
@@ -234,7 +239,6 @@ export class WarehouseTest implements AsyncDisposable {
       'overlap.policy': 'filter',
       ...config,
     }
-    return TaskTest.start(raw)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
