@@ -9,6 +9,7 @@ import type { WorkerProcess } from './worker-process.ts'
 const usage = `Usage:
   sluice distributed worker.properties [connector.json …]   a worker that shares its work with others
   sluice standalone  worker.properties connector.json …     a worker by itself, configs from the command line
+  sluice transform test connector.json fixture.json …       what transforms make of records, step by step
   sluice <command> --help                                   the other commands: offsets, verify, doctor, …
 
 Worker and connector files may be .properties or .json. The log level is taken from SLUICE_LOG_LEVEL (default INFO).
