@@ -27,6 +27,7 @@ export interface MetadataMessage {
   readonly columns: readonly MessageColumn[] | null
   /** Members that the sink added to each row, e.g. `__offset`. */
   readonly metaFields: readonly string[]
+  /** `sha256:` and the hash of the columns: equal ids have equal columns. Null without columns. */
   readonly schemaId: string | null
   readonly commitId: string | null
   /** ISO-8601 time in UTC. */
@@ -56,6 +57,7 @@ export interface CommittedFile {
   readonly recordCount: number
   readonly etag: string | null
   readonly versionId: string | null
+  /** `ContentHash` of the rows, as decimal digits; null when it was not taken. */
   readonly contentHash: string | null
 }
 

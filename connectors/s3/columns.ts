@@ -5,6 +5,8 @@ import { isJsonObject } from './field-access.ts'
 /** Members beyond which rows are taken for maps with ids as names, not for rows of a table. */
 const maxColumns = 1600
 
+const unsized = { length: null, precision: null, scale: null } as const
+
 interface Found {
   /** Null while only nulls were seen. */
   type: ColumnType | null
@@ -22,6 +24,12 @@ export class ColumnCollector {
   readonly #found = new Map<string, Found>()
   #rows = 0
   #isTable = true
+  readonly #order: readonly string[]
+
+  /** `order`: the columns that the format writes, in this order; empty when the rows decide. */
+  constructor(order: readonly string[]) {
+    this.#order = order
+  }
 
   add(schema: Schema | null, value: Value): void {
     if (!this.#isTable) return
@@ -39,12 +47,20 @@ export class ColumnCollector {
 
   /** Null when the rows are no table. */
   get columns(): readonly MessageColumn[] | null {
+    const columns = this.#unordered
+    if (columns === null || this.#order.length === 0) return columns
+    const byName = new Map(columns.map((column) => [column.name, column]))
+    // Text takes whatever later rows may bring.
+    return this.#order.map((name) => byName.get(name) ?? { name, type: 'string', nullable: true, ...unsized })
+  }
+
+  get #unordered(): readonly MessageColumn[] | null {
     if (!this.#isTable || this.#rows === 0) return null
     if (this.#fromSchema !== null) return this.#found.size === 0 ? this.#fromSchema : null
     const columns: MessageColumn[] = []
     for (const [name, { type, nullable }] of this.#found) {
       // A column in which only nulls were seen is left for a later file to type.
-      if (type !== null) columns.push({ name, type, nullable, length: null, precision: null, scale: null })
+      if (type !== null) columns.push({ name, type, nullable, ...unsized })
     }
     return columns
   }

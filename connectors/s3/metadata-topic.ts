@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { hostname } from 'node:os'
 import type { Clock, TopicProducer, TopicRecord } from '../../worker/api/context.ts'
 import { RetriableError } from '../../worker/api/errors.ts'
@@ -101,8 +102,11 @@ export class MetadataTopic {
       recordCount: f.recordCount,
       etag: object.etag,
       versionId: object.versionId,
-      contentHash: null,
+      // Keys and headers beside values have no rows of their own.
+      contentHash: role === 'value' || role === 'tombstone' ? f.contentHash : null,
     }))
+    // Files with different columns are told apart by their own messages; a merged list would be a guess.
+    const columns = role === 'value' && members.length === 1 ? file.columns : null
     return {
       v: 1,
       type: 's3.file.committed',
@@ -116,10 +120,9 @@ export class MetadataTopic {
       files,
       format: options.formatOf(role),
       compression: options.compression,
-      // Files with different columns are told apart by their own messages; a merged list would be a guess.
-      columns: role === 'value' && members.length === 1 ? file.columns : null,
+      columns,
       metaFields: role === 'value' ? options.metaFields : [],
-      schemaId: null,
+      schemaId: columns === null ? null : `sha256:${hash('sha256', JSON.stringify(columns))}`,
       commitId: `${file.source.topic}-${file.source.partition}-${last}`,
       createdAt: new Date(this.#clock.now()).toISOString(),
     }

@@ -1,5 +1,6 @@
 import type { SinkRecord } from '../../worker/api/record.ts'
 import type { TopicPartition } from '../../worker/api/topic-partition.ts'
+import { ContentHash } from '../common/content-hash.ts'
 import type { FileRole, MessageColumn } from '../common/metadata-message.ts'
 import { ColumnCollector } from './columns.ts'
 import type { RecordEncoder, RecordFormat } from './formats/format.ts'
@@ -20,8 +21,10 @@ export interface FileLayout {
   readonly keys: RoleFormat | null
   readonly headers: RoleFormat | null
   readonly tombstoneDirectory: string
-  /** Whether columns are found for the metadata message. */
-  readonly collectColumns: boolean
+  /** Order of the columns in the metadata message, empty for that of the rows; null when none are wanted. */
+  readonly columnOrder: readonly string[] | null
+  /** Whether the rows are fingerprinted for the metadata message. */
+  readonly hashContent: boolean
   readonly uploads: UploadSettings
 }
 
@@ -117,6 +120,8 @@ export class OpenFile {
   readonly #layout: FileLayout
   readonly #name: FileName
   readonly #columns: ColumnCollector | null
+  readonly #hash: ContentHash | null
+  readonly #isTombstone: boolean
   #finished = false
 
   /** `taken`: keys that belong to other objects; the next free offset names the file then. */
@@ -144,7 +149,9 @@ export class OpenFile {
     if (layout.headers !== null) objects.push(open('headers', '.headers', layout.headers))
     if (!isTombstone) objects.push(open('value', '', layout.values))
     this.objects = objects
-    this.#columns = layout.collectColumns && !isTombstone ? new ColumnCollector() : null
+    this.#columns = layout.columnOrder === null || isTombstone ? null : new ColumnCollector(layout.columnOrder)
+    this.#hash = layout.hashContent ? new ContentHash() : null
+    this.#isTombstone = isTombstone
   }
 
   /** Keys that the values would have with this file's start offset and with each later one. */
@@ -169,6 +176,11 @@ export class OpenFile {
     return this.#columns?.columns ?? null
   }
 
+  /** Fingerprint of the values, of the keys in a tombstone directory; null when none is wanted. */
+  get contentHash(): string | null {
+    return this.#hash?.digits ?? null
+  }
+
   /** Adds a record to all objects or, when it throws, to none. @throws DataError */
   append(record: SinkRecord): void {
     let written = 0
@@ -179,6 +191,8 @@ export class OpenFile {
       throw error
     }
     this.#columns?.add(record.valueSchema, record.value)
+    if (this.#isTombstone) this.#hash?.add(record.keySchema, record.key)
+    else this.#hash?.add(record.valueSchema, record.value)
     this.lastOffset = record.offset
     this.recordCount++
     const { timestamp } = record

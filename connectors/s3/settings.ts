@@ -6,7 +6,7 @@ import type { ObjectStore, S3ClientOptions, WriteOptions } from '../common/s3-cl
 import { Committer, type Tagging } from './committer.ts'
 import { openCompression } from './compression.ts'
 import type { S3SinkConfig } from './config-options.ts'
-import { compatibilityOf, isMetaField, metaFieldNames, partitionerOf } from './config-rules.ts'
+import { compatibilityOf, formatOf, isMetaField, metaFieldNames, partitionerOf } from './config-rules.ts'
 import { type FileBufferServices, type RotationRules, skippedNullError } from './file-buffer.ts'
 import { openFormats } from './formats/open-formats.ts'
 import { Limiter } from './limiter.ts'
@@ -142,7 +142,8 @@ async function fileLayout(config: S3SinkConfig, store: ObjectStore, budget: Memo
     offsetDigits: config['filename.offset.zero.pad.width'],
     compressionSuffix: compression?.suffix ?? '',
     tombstoneDirectory: config['tombstone.encoded.partition'],
-    collectColumns: config['notify.topic'] !== '' && config['notify.include.schema'],
+    columnOrder: config['notify.topic'] !== '' && config['notify.include.schema'] ? columnOrder(config) : null,
+    hashContent: config['notify.topic'] !== '' && config['notify.content.hash'],
     uploads: {
       store,
       limiter: new Limiter(concurrentRequests),
@@ -157,6 +158,10 @@ async function fileLayout(config: S3SinkConfig, store: ObjectStore, budget: Memo
       onlyIfAbsent: config['enable.conditional.writes'] && config['rotate.schedule.interval.ms'] > 0 && !storesSides,
     },
   }
+}
+
+function columnOrder(config: S3SinkConfig): readonly string[] {
+  return formatOf(config['format.class']) === 'csv' ? config['csv.columns'] : []
 }
 
 function writeOptions(config: S3SinkConfig): WriteOptions {

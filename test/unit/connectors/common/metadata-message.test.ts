@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
+import { Ajv2020 } from 'ajv/dist/2020.js'
 import fc from 'fast-check'
 import {
   encodeMetadataMessage,
@@ -84,6 +86,20 @@ test(`a message survives its text (seed ${seed})`, () => {
   )
 })
 
+const published = new URL('../../../../connectors/common/metadata-message.schema.json', import.meta.url)
+const fitsSchema = new Ajv2020({ strict: true, allowUnionTypes: true }).compile(
+  JSON.parse(readFileSync(published, 'utf8')) as object,
+)
+
+test(`a message fits the published JSON schema (seed ${seed})`, () => {
+  fc.assert(
+    fc.property(message, (m) => {
+      assert.equal(fitsSchema(JSON.parse(encodeMetadataMessage(m))), true, JSON.stringify(fitsSchema.errors))
+    }),
+    { seed },
+  )
+})
+
 test(`unknown members are ignored, offsets beyond 2^53 are exact (seed ${seed})`, () => {
   fc.assert(
     fc.property(message, fc.jsonValue(), (m, extra) => {
@@ -120,6 +136,9 @@ const valid = {
   created_at: '2024-06-03T16:34:21.010Z',
 }
 
+/** What a JSON schema cannot say. */
+const beyondSchema: ReadonlySet<string> = new Set(['a file twice', 'offsets in reverse'])
+
 for (const [name, broken, field] of [
   ['null', null, '(message)'],
   ['a list', [], '(message)'],
@@ -135,6 +154,7 @@ for (const [name, broken, field] of [
   ['an unknown column type', { ...valid, columns: [{ name: 'c', type: 'uuid' }] }, 'columns[0].type'],
 ] as const) {
   test(`${name} is a data error that names ${field}`, () => {
+    assert.equal(fitsSchema(broken), beyondSchema.has(name))
     assert.throws(() => parseMetadataMessage(broken), {
       name: 'DataError',
       kind: 'record',
