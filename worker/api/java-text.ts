@@ -52,17 +52,23 @@ function numberText(schema: Schema | null, value: number): string {
   return String(value)
 }
 
+// Text is appended piece by piece: arrays of pieces cost a sink of text more than all else.
 function structText(schema: Schema | null, struct: Struct, bytesText: BytesText): string {
+  let text = ''
   if (schema === null) {
-    const entries = Object.entries(struct).map(([k, v]) => `${k}=${javaText(null, v, bytesText)}`)
-    return `{${entries.join(', ')}}`
+    for (const key of Object.keys(struct)) {
+      text += text === '' ? `${key}=` : `, ${key}=`
+      text += javaText(null, struct[key] ?? null, bytesText)
+    }
+    return `{${text}}`
   }
-  const fields: string[] = []
-  for (const field of schema.fields) {
-    const value = struct[field.name] ?? null
-    if (value !== null) fields.push(`${field.name}=${javaText(field.schema, value, bytesText)}`)
+  for (const { name, schema: fieldSchema } of schema.fields) {
+    const value = struct[name] ?? null
+    if (value === null) continue
+    text += text === '' ? `${name}=` : `,${name}=`
+    text += javaText(fieldSchema, value, bytesText)
   }
-  return `Struct{${fields.join(',')}}`
+  return `Struct{${text}}`
 }
 
 const days = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat']

@@ -24,12 +24,19 @@ export interface JsonReadOptions {
 /**
  * A number, in value position, that `JSON.parse` would not keep: an integer that may exceed 2^53, or an integral
  * double (`1.0`, `1e3`, a fraction so long that it rounds to an integer). Digits inside strings seldom stand behind
- * one of these characters; where they do, the exact path is only slower, not different.
+ * one of these characters; where they do, the exact path is only slower, not different. A number that is the whole
+ * text is looked for apart (`isBareNumber`): an alternative for the start of the text halves the speed of the search.
  */
-const inexact = /(?:^|[:,[\s])-?(?:\d{17}|9\d{15}|(?=[\d.]{16})\d+\.|\d+(?:\.0+(?!\d)|(?:\.\d+)?[eE]))/
+const inexact = /[:,[\s]-?(?:\d{17}|9\d{15}|(?=[\d.]{16})\d+\.|\d+(?:\.0+(?!\d)|(?:\.\d+)?[eE]))/
 
 /** The same where fractions become decimals: any of them is a hit. */
-const inexactOrFraction = /(?:^|[:,[\s])-?(?:\d{17}|9\d{15}|\d+\.\d|\d+[eE])/
+const inexactOrFraction = /[:,[\s]-?(?:\d{17}|9\d{15}|\d+\.\d|\d+[eE])/
+
+/** Whether the text begins with a number, so that it can be nothing else. */
+function isBareNumber(text: string): boolean {
+  const code = text.charCodeAt(0)
+  return code === 0x2d || isDigit(code)
+}
 
 /**
  * Reads one JSON text. Integers within ±2^53 become `number`, others `bigint`; integral doubles become `Float64`.
@@ -39,7 +46,7 @@ const inexactOrFraction = /(?:^|[:,[\s])-?(?:\d{17}|9\d{15}|\d+\.\d|\d+[eE])/
  */
 export function parseJson(text: string, options: JsonReadOptions = {}): Value {
   const exactDecimals = options.fractions === 'decimal'
-  if (exactDecimals ? !inexactOrFraction.test(text) : !inexact.test(text)) {
+  if (!isBareNumber(text) && !(exactDecimals ? inexactOrFraction : inexact).test(text)) {
     try {
       return JSON.parse(text) as Value
     } catch {
@@ -55,7 +62,8 @@ export function parseJson(text: string, options: JsonReadOptions = {}): Value {
  */
 export function parseJsonBytes(bytes: Uint8Array, options: JsonReadOptions = {}): Value {
   if (!isUtf8(bytes)) throw new SyntaxError('Invalid UTF-8 in JSON text')
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
+  const buffer = bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const text = buffer.toString('utf8')
   return parseJson(text.charCodeAt(0) === 0xfeff ? text.slice(1) : text, options)
 }
 

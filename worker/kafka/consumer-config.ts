@@ -7,9 +7,17 @@ import { assignorNamed, type PartitionAssignor } from './partition-assignors.ts'
 /** Our own property, not one of Java's: no other living consumer of the group has this `client.id`. */
 export const soleClientIdProperty = 'sluice.client.id.sole'
 
+/**
+ * Our own property: about how many bytes of keys, values and headers one `poll` hands out at most, decompressed; one
+ * record at least. `max.poll.records` alone says nothing about memory: what a sink decodes out of one poll lives until
+ * `put` returns, and beyond this size it outlives the young generation of its thread, which costs more than decoding it.
+ */
+export const maxPollBytesProperty = 'sluice.max.poll.bytes'
+
 export interface ConsumerConfig {
   readonly groupId: string | null
   readonly maxPollRecords: number
+  readonly maxPollBytes: number
   readonly maxPollIntervalMs: number
   readonly sessionTimeoutMs: number
   readonly heartbeatIntervalMs: number
@@ -40,6 +48,7 @@ export function readConsumerConfig(reader: PropertyReader): ConsumerConfig {
   return {
     groupId: reader.text('group.id'),
     maxPollRecords: reader.integer('max.poll.records', 500, 1),
+    maxPollBytes: reader.integer(maxPollBytesProperty, 512 * 1024, 1),
     maxPollIntervalMs: reader.integer('max.poll.interval.ms', 300_000, 1),
     sessionTimeoutMs: reader.integer('session.timeout.ms', 45_000, 1),
     heartbeatIntervalMs: reader.integer('heartbeat.interval.ms', 3000, 1),

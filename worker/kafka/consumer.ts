@@ -85,7 +85,7 @@ export class KafkaConsumer implements Consumer {
       await this.#group?.advance()
       this.#checkTopics()
       await this.#lookUpPositions(signal)
-      const batches = this.#fetcher.take(this.#config.maxPollRecords)
+      const batches = this.#fetcher.take(this.#config.maxPollRecords, this.#config.maxPollBytes)
       this.#fetcher.pump()
       if (batches.length > 0) return batches
       const left = deadline - this.#clock.monotonicMs()

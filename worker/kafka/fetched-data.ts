@@ -7,6 +7,8 @@ import type { ConsumerRecord } from './types.ts'
 export interface Piece {
   readonly records: readonly ConsumerRecord[]
   readonly nextOffset: bigint
+  /** Size of the records, decompressed; within a batch taken as equally large. */
+  readonly byteLength: number
 }
 
 export class FetchedData {
@@ -24,6 +26,8 @@ export class FetchedData {
   #position: bigint
   #current: readonly RecordView[] = []
   #index = 0
+  /** Mean size of the records of the batch in hand. */
+  #recordBytes = 0
   #afterCurrent: bigint | null = null
 
   /** @param position offset that was asked for; a broker may send earlier records of the same batch */
@@ -49,28 +53,32 @@ export class FetchedData {
   }
 
   /**
-   * The next records, at most `maxRecords`; possibly none, when only the position moved. Null when all is handed out.
+   * The next records, at most `maxRecords` and about `maxBytes`, one at least; possibly none, when only the position
+   * moved. Null when all is handed out.
    * @throws ConnectError `CONNECT_KAFKA_CORRUPT`, `CONNECT_KAFKA_CODEC`: the position stays before the damaged batch
    */
-  next(maxRecords: number): Piece | null {
+  next(maxRecords: number, maxBytes: number): Piece | null {
     const start = this.#position
     let records: ConsumerRecord[] = []
-    while (records.length < maxRecords) {
+    let byteLength = 0
+    while (records.length < maxRecords && byteLength < maxBytes) {
       if (this.#index === this.#current.length) {
         if (!this.#openNext(records.length > 0)) break
         continue
       }
-      const count = Math.min(this.#current.length - this.#index, maxRecords - records.length)
+      const fitting = Math.ceil((maxBytes - byteLength) / this.#recordBytes)
+      const count = Math.min(this.#current.length - this.#index, maxRecords - records.length, fitting)
       const slice = this.#current.slice(this.#index, this.#index + count)
       if (records.length === 0) records = slice
       else for (const record of slice) records.push(record)
       this.#index += count
+      byteLength += count * this.#recordBytes
       const last = slice.at(-1)
       if (last !== undefined) this.#position = last.offset + 1n
       if (this.#index === this.#current.length) this.#leaveCurrent()
     }
     if (records.length === 0 && this.#position === start) return null
-    return { records, nextOffset: this.#position }
+    return { records, nextOffset: this.#position, byteLength }
   }
 
   get isExhausted(): boolean {
@@ -98,6 +106,7 @@ export class FetchedData {
     this.#at = header.end
     this.#current = records
     this.#index = 0
+    this.#recordBytes = records[0] === undefined ? 0 : records[0].batchBytes / header.count
     this.#afterCurrent = header.nextOffset
     while (this.#index < records.length && (records[this.#index]?.offset ?? 0n) < this.#position) this.#index++
     if (this.#index === records.length) this.#leaveCurrent()

@@ -156,10 +156,10 @@ export class Fetcher {
   }
 
   /**
-   * What is there, at most `maxRecords` records in all.
+   * What is there, at most `maxRecords` records and about `maxBytes` in all; one record at least, if there is any.
    * @throws ConnectError what a broker refused for good, or damaged data
    */
-  take(maxRecords: number): ConsumerBatch[] {
+  take(maxRecords: number, maxBytes: number): ConsumerBatch[] {
     const failure = this.#failure
     if (failure !== null) {
       this.#failure = null
@@ -167,9 +167,10 @@ export class Fetcher {
     }
     const batches: ConsumerBatch[] = []
     let left = maxRecords
+    let bytesLeft = maxBytes
     const later: PartitionState[] = []
     for (const [index, state] of this.#ready.entries()) {
-      if (left <= 0) {
+      if (left <= 0 || bytesLeft <= 0) {
         later.push(...this.#ready.slice(index))
         break
       }
@@ -181,7 +182,7 @@ export class Fetcher {
       if (data === null) continue
       let piece: ReturnType<FetchedData['next']>
       try {
-        piece = data.next(left)
+        piece = data.next(left, bytesLeft)
       } catch (error) {
         if (batches.length === 0) {
           throw error
@@ -192,9 +193,11 @@ export class Fetcher {
       if (piece === null || data.isExhausted) state.data = null
       else later.push(state)
       if (piece === null) continue
-      state.position = piece.nextOffset
-      left -= piece.records.length
-      batches.push({ topic: state.topic, partition: state.partition, endOffset: data.endOffset, ...piece })
+      const { records, nextOffset, byteLength } = piece
+      state.position = nextOffset
+      left -= records.length
+      bytesLeft -= byteLength
+      batches.push({ topic: state.topic, partition: state.partition, endOffset: data.endOffset, records, nextOffset })
     }
     this.#ready = later
     if (batches.length === 0) this.#dry = true

@@ -150,6 +150,11 @@ export class RecordView implements ConsumerRecord {
     return this.#source.timestampType
   }
 
+  /** Size of all records of the batch that this one came in, decompressed. */
+  get batchBytes(): number {
+    return this.#source.body.length
+  }
+
   get key(): Uint8Array | null {
     if (this.#keyBytes < 0) return null
     return this.#source.body.subarray(this.#keyStart, this.#keyStart + this.#keyBytes)

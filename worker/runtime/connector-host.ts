@@ -11,7 +11,7 @@ import { traceOf } from '../util/error-codec.ts'
 import { hostGone } from './host-channel.ts'
 import type { Handlers, HostCalls, HostEvent, HostInit, MainCalls } from './host-protocol.ts'
 import { deadline, orAborted } from './run-state.ts'
-import type { Host, HostFactory } from './task-host.ts'
+import { type Host, type HostFactory, youngMegabytes } from './task-host.ts'
 import type { ReportedState, TargetState } from './worker-types.ts'
 
 export interface ConnectorHostOptions {
@@ -61,6 +61,7 @@ export class ConnectorHost {
     const host: Host = this.#options.hosts({
       name: 'connectors',
       init: this.#options.init(),
+      youngMegabytes: youngMegabytes.connector,
       handlers: this.#options.handlers,
       onEvent: (event) => {
         if (this.#host === host) this.#onEvent(event)

@@ -5,7 +5,7 @@ import type { MetricSnapshot } from '../metrics/snapshot.ts'
 import { traceOf } from '../util/error-codec.ts'
 import type { Handlers, HostEvent, HostInit, MainCalls, TaskSpec } from './host-protocol.ts'
 import { deadline, orAborted } from './run-state.ts'
-import type { Host, HostFactory } from './task-host.ts'
+import { type Host, type HostFactory, youngMegabytes } from './task-host.ts'
 import type { ReportedState, TargetState, TaskId } from './worker-types.ts'
 
 /** Time that a task gets to close its sockets after the hard signal, before its thread is ended. */
@@ -20,6 +20,8 @@ export interface TaskHandleOptions {
   readonly id: TaskId
   readonly hosts: HostFactory
   readonly init: HostInit
+  /** `source` also for a connector class that this worker does not know: such a task only fails. */
+  readonly type: 'source' | 'sink'
   readonly handlers: Handlers<MainCalls>
   readonly clock: Clock
   readonly logger: Logger
@@ -46,6 +48,7 @@ export class TaskHandle {
     this.#host = options.hosts({
       name: `task ${options.id.connector}-${options.id.task}`,
       init: options.init,
+      youngMegabytes: youngMegabytes[options.type],
       handlers: this.#guarded(options.handlers),
       onEvent: (event) => this.#onEvent(event),
       onGone: (error) => this.failed(error),

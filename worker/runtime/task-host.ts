@@ -18,6 +18,8 @@ export interface HostStart {
   /** For thread names and messages, e.g. `task orders-0`. */
   readonly name: string
   readonly init: HostInit
+  /** Room for short-lived objects; see `youngMegabytes`. */
+  readonly youngMegabytes: number
   readonly handlers: Handlers<MainCalls>
   readonly onEvent: (event: HostEvent) => void
   /** The host ended without `terminate`: its code threw outside of any call, ran out of memory, or exited. */
@@ -25,6 +27,14 @@ export interface HostStart {
 }
 
 export type HostFactory = (start: HostStart) => Host
+
+/**
+ * Young generation of a host thread, in MiB. A batch of source records dies as a whole, so a small one is as cheap to
+ * collect as a large one, and V8 would otherwise let it grow to 128 per thread. What a sink decodes out of one poll
+ * lives until `put` returns: with room for several of them few records outlive it, which is a quarter of the CPU of
+ * a sink that does little with them.
+ */
+export const youngMegabytes = { connector: 3, source: 3, sink: 12 } as const
 
 /** Options that a host thread reads from its `workerData`. */
 export interface ThreadData {
@@ -35,17 +45,17 @@ export interface ThreadData {
 const threadEntry = new URL(`./host-thread${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url)
 
 /**
- * Limits in MiB. A batch dies as a whole, so a small young generation is as cheap to collect as a large one, and V8
- * would otherwise let it grow to 128 per thread. The limit of the old generation also sets how much garbage V8 lets
- * gather before it collects there: a smaller limit keeps it closer to what lives; at its own default of 4096 it is four times that. A
- * task that needs more loses its thread and FAILS, and nothing else; buffers do not count.
+ * In MiB. It also sets how much garbage V8 lets gather before it collects the old generation: a smaller limit keeps it
+ * closer to what lives; at V8's own default of 4096 it is four times that. A task that needs more loses its thread and
+ * FAILS, and nothing else; buffers do not count.
  */
-const resourceLimits = { maxYoungGenerationSizeMb: 3, maxOldGenerationSizeMb: 768 } as const
+const maxOldGenerationSizeMb = 768
 
 /** One thread per host: a plugin that blocks or dies takes only its own thread with it. */
-export const threadHosts: HostFactory = ({ name, init, handlers, onEvent, onGone }) => {
+export const threadHosts: HostFactory = ({ name, init, youngMegabytes, handlers, onEvent, onGone }) => {
   const data: ThreadData = { init }
   // No flags of the process: those of a test runner or an inspector are not allowed in a thread.
+  const resourceLimits = { maxYoungGenerationSizeMb: youngMegabytes, maxOldGenerationSizeMb }
   const thread = new Thread(threadEntry, { name, workerData: data, execArgv: [], resourceLimits })
   const channel: MainSideChannel = new HostChannel(thread, handlers, onEvent)
   let terminated = false

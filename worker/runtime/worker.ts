@@ -248,12 +248,14 @@ export class ConnectWorker implements Worker {
     const key = keyOf(start.id)
     const previous = this.#tasks.get(key)
     if (previous !== undefined) await this.stopTasks([start.id])
+    const type = this.connectorType(start.connectorConfig)
     // Known before the task starts, so before it reads.
     let offsets: ConnectorOffsetReader | null = null
     const handle = new TaskHandle({
       id: start.id,
       hosts: this.#options.hosts,
       init: this.#hostInit(),
+      type: type === 'sink' ? 'sink' : 'source',
       handlers: this.#mainCalls(start, async ({ partitions }) => {
         if (offsets === null) throw new Error('a task read offsets before it was started')
         return await offsets.read(partitions)
@@ -277,7 +279,7 @@ export class ConnectWorker implements Worker {
         providers.resolve(start.connectorConfig),
         providers.resolve(start.taskConfig),
       ])
-      if (this.connectorType(start.connectorConfig) === 'source') {
+      if (type === 'source') {
         offsets = this.#openOffsets(start.id.connector, this.#scopeOf(connectorConfig.config))
       }
       await handle.start({

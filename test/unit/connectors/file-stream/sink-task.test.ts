@@ -75,6 +75,16 @@ test('a line per value, as Java prints it', async () => {
   )
 })
 
+test('a batch of a megabyte, in characters of one to four bytes, is written whole and in order', async () => {
+  await using folder = await openFolder()
+  const lines = Array.from({ length: 12_000 }, (_, i) => `${i} ${'aé€😀'.repeat(i % 23)}`)
+  const task = new FileStreamSinkTask()
+  await task.start({ file: folder.file })
+  await task.put(lines.map((value, i) => new SinkRecord({ topic: 't', partition: 0, offset: BigInt(i), value })))
+  await task.stop()
+  assert.deepEqual(await linesOf(folder.file), lines)
+})
+
 test('appends to what is there; commits what was delivered', async () => {
   await using folder = await openFolder()
   for (const value of ['a', 'b']) {

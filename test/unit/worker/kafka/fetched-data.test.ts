@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { FetchedData } from '../../../../worker/kafka/fetched-data.ts'
+import { NO_PRODUCER, RecordBatchBuilder } from '../../../../worker/kafka/record-batch-builder.ts'
+
+/** Batches of records with values of these sizes, as one answer to a fetch. */
+function fetched(batches: readonly (readonly number[])[]): FetchedData {
+  let offset = 0n
+  const parts = batches.map((sizes) => {
+    const builder = new RecordBatchBuilder(Buffer.alloc(64), 1 << 24)
+    for (const size of sizes) {
+      const value = Buffer.alloc(size, 0x61)
+      assert.ok(builder.tryAppend(0, null, value, [], RecordBatchBuilder.sizeUpperBound(null, value, [])))
+    }
+    const bytes = Buffer.from(builder.seal('none', null, NO_PRODUCER))
+    bytes.writeBigInt64BE(offset, 0)
+    offset += BigInt(sizes.length)
+    return bytes
+  })
+  const answer = {
+    topic: 't',
+    partition: 0,
+    error: 0,
+    highWatermark: offset,
+    lastStableOffset: offset,
+    logStartOffset: 0n,
+    aborted: [],
+    records: Buffer.concat(parts),
+  }
+  return new FetchedData(answer, 0n, false)
+}
+
+function pieces(data: FetchedData, maxRecords: number, maxBytes: number) {
+  const all: { readonly offsets: readonly bigint[]; readonly byteLength: number }[] = []
+  for (let piece = data.next(maxRecords, maxBytes); piece !== null; piece = data.next(maxRecords, maxBytes)) {
+    assert.equal(piece.nextOffset, data.position)
+    all.push({ offsets: piece.records.map(({ offset }) => offset), byteLength: piece.byteLength })
+  }
+  return all
+}
+
+test('every record is handed out once and in order, however small the pieces', () => {
+  const sizes = fc.array(fc.array(fc.nat({ max: 200 }), { minLength: 1, maxLength: 12 }), {
+    minLength: 1,
+    maxLength: 6,
+  })
+  fc.assert(
+    fc.property(
+      sizes,
+      fc.integer({ min: 1, max: 20 }),
+      fc.integer({ min: 1, max: 2000 }),
+      (batches, records, bytes) => {
+        const all = pieces(fetched(batches), records, bytes)
+        const count = batches.flat().length
+        assert.deepEqual(
+          all.flatMap(({ offsets }) => offsets),
+          Array.from({ length: count }, (_, i) => BigInt(i)),
+        )
+        for (const { offsets } of all) assert.ok(offsets.length >= 1 && offsets.length <= records)
+      },
+    ),
+    { verbose: 1 },
+  )
+})
+
+test('a piece holds about as many bytes as asked for, and one record when that alone is larger', () => {
+  const equal = pieces(
+    fetched([Array.from({ length: 10 }, () => 1000), Array.from({ length: 10 }, () => 1000)]),
+    500,
+    4000,
+  )
+  assert.deepEqual(
+    equal.map(({ offsets }) => offsets.length),
+    [4, 4, 4, 4, 4],
+    'each record takes some bytes more than its value, so four pass 4000',
+  )
+  const large = pieces(fetched([[5000, 5000, 5000]]), 500, 10)
+  assert.deepEqual(
+    large.map(({ offsets }) => offsets.length),
+    [1, 1, 1],
+  )
+  for (const { byteLength } of large) assert.ok(byteLength > 5000 && byteLength < 5020)
+})
