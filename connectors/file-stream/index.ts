@@ -2,12 +2,15 @@ import { defineSinkConnector, defineSourceConnector } from '../../worker/api/plu
 import { fileStreamSinkConfig, fileStreamSourceConfig } from './config.ts'
 import { fileStreamErrorCodes } from './errors.ts'
 
+/** That of the release of Kafka whose connectors these stand for: configs may ask for it (KIP-891). */
+const version = '4.3.0'
+
 /** Lines of a file, or of the standard input, to a topic. */
 export const fileStreamSource = defineSourceConnector({
   name: 'org.apache.kafka.connect.file.FileStreamSourceConnector',
   aliases: [],
   taskName: 'org.apache.kafka.connect.file.FileStreamSourceTask',
-  version: '0.1.0',
+  version,
   config: fileStreamSourceConfig,
   errorCodes: fileStreamErrorCodes,
   createConnector: async () => new (await import('./connector.ts')).FileStreamSourceConnector(),
@@ -19,7 +22,7 @@ export const fileStreamSink = defineSinkConnector({
   name: 'org.apache.kafka.connect.file.FileStreamSinkConnector',
   aliases: [],
   taskName: 'org.apache.kafka.connect.file.FileStreamSinkTask',
-  version: '0.1.0',
+  version,
   config: fileStreamSinkConfig,
   errorCodes: fileStreamErrorCodes,
   createConnector: async () => new (await import('./connector.ts')).FileStreamSinkConnector(),

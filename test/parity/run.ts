@@ -21,6 +21,12 @@ const corpora: Readonly<Record<string, Corpus>> = {
     needs: ['kafka'],
     about: 'REST answers of Connect 4.3; [--docs] [--headers] [--strict] [-v] [prefix of request ids …]',
   },
+  'rest-live': {
+    program: 'test/parity/rest/live-main.ts',
+    needs: ['kafka'],
+    about:
+      'every option with odd values, asked of Kafka Connect 4.3 at the same time; with Java and Maven; [-v] [text …]',
+  },
   postgres: {
     program: 'test/parity/postgres.ts',
     needs: ['kafka', 'postgres'],
@@ -35,6 +41,12 @@ const corpora: Readonly<Record<string, Corpus>> = {
     program: 'test/parity/s3.ts',
     needs: ['kafka', 's3'],
     about: 'what the S3 sink leaves behind; [--lines N] [--changes FILE] [case …]',
+  },
+  converters: {
+    program: 'test/parity/converters.ts',
+    needs: [],
+    about:
+      'converters beside those of Java on random data, both ways; [--count N] [--seed N] [--only NAME] [--lines N]',
   },
   takeover: {
     program: 'test/parity/takeover.ts',

@@ -1,4 +1,5 @@
 import type { ConfigProblem } from './errors.ts'
+import { hashOrder } from './java-hash.ts'
 import { JavaRegex } from './java-regex.ts'
 
 /** Vocabulary of Kafka's `ConfigDef`; from one definition come parsing, validation, REST answers and the reference. */
@@ -131,7 +132,8 @@ export function oneOf(...values: readonly string[]): Validator {
 
 /** One of `values` in any case; the plugin folds the case itself. */
 export function oneOfIgnoringCase(...values: readonly string[]): Validator {
-  const folded = values.map((v) => v.toUpperCase())
+  // Connect keeps them as a set.
+  const folded = hashOrder(values.map((v) => v.toUpperCase()))
   return validator(`(case insensitive) [${folded.join(', ')}]`, (_, value) =>
     value !== null && folded.includes(String(value).toUpperCase())
       ? null
@@ -146,6 +148,23 @@ export const nonEmptyString: Validator = validator('non-empty string', (_, value
 export const nonEmptyList: Validator = validator('non-empty list', (_, value) =>
   value === null || (value as readonly string[]).length === 0 ? 'Empty list' : null,
 )
+
+/** A list whose entries are there and differ (KIP-1161); Connect gives the whole message. */
+export function distinctList(rules: { readonly allowEmpty: boolean }): Validator {
+  return {
+    description: rules.allowEmpty ? 'distinct values' : 'non-empty list of distinct values',
+    complete: true,
+    check: (option, value) => {
+      if (value === null) return `Configuration '${option}' values must not be null.`
+      const values = value as readonly string[]
+      if (values.length === 0 && !rules.allowEmpty) {
+        return `Configuration '${option}' must not be empty. Valid values include: any non-empty value`
+      }
+      if (new Set(values).size < values.length) return `Configuration '${option}' values must not be duplicated.`
+      return values.includes('') ? `Configuration '${option}' values must not be empty.` : null
+    },
+  }
+}
 
 /** A regular expression of Java that ours can run; faults are told in Java's words. @see JavaRegex */
 export const javaRegex: Validator = validator('valid regex', (_, value) => {

@@ -1,6 +1,8 @@
 /** Client options that connectors set with `producer.override.`, `consumer.override.`, `admin.override.` (KIP-458). */
+import type { ConfigKey } from '../api/config.ts'
+import { RequestError } from '../api/errors.ts'
 import { clientOptionKeys } from './client-options.ts'
-import { invalidValue, type OptionState, type RawOptions, undefinedOption } from './config-def.ts'
+import { evaluate, invalidValue, type OptionState, type RawOptions, undefinedOption } from './config-def.ts'
 
 export type ClientKind = 'producer' | 'consumer' | 'admin'
 
@@ -36,9 +38,16 @@ export function overridePolicy(name: string, allowlist: readonly string[]): Over
   }
 }
 
+function requireType(option: string, key: ConfigKey, text: string): void {
+  const { valid: _, ...typed } = key
+  const problem = evaluate({ [option]: typed }, { [option]: text }).get(option)?.errors[0]
+  if (problem !== undefined) throw new RequestError(400, 'CONNECT_CONFIG_INVALID', problem)
+}
+
 /**
  * A connector's overrides for one kind of client, each with the policy's verdict, for `config/validate`.
  * Options that our clients know come with their definition.
+ * @throws RequestError 400 for text that is not of the option's type; Java's Connect answers 500 to it
  */
 export function evaluateOverrides(policy: OverridePolicy, kind: ClientKind, raw: RawOptions): OptionState[] {
   const prefix = overridePrefix(kind)
@@ -47,6 +56,7 @@ export function evaluateOverrides(policy: OverridePolicy, kind: ClientKind, raw:
     .map(([name, text]) => {
       const option = name.slice(prefix.length)
       const key = clientOptionKeys[kind][option]
+      if (key !== undefined && text !== null) requireType(option, key, text)
       const errors = policy.allows(option)
         ? []
         : [

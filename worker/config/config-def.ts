@@ -139,9 +139,10 @@ function evaluateOption(name: string, key: ConfigKey, raw: RawOptions, hooks: Ev
     value = defaultValue(key)
     text = renderDefault(key)
   }
-  const detail = key.valid?.check(name, value) ?? null
+  const label = hooks.label?.(name) ?? name
+  const detail = key.valid?.check(label, value) ?? null
   if (detail !== null) {
-    errors.push(key.valid?.complete === true ? detail : invalidValue(hooks.label?.(name) ?? name, value, detail))
+    errors.push(key.valid?.complete === true ? detail : invalidValue(label, value, detail))
   }
   return { name, key, value, text, errors, recommended: [], visible: true }
 }
@@ -198,7 +199,7 @@ function parseText(name: string, type: ConfigType, given: string | null, hooks: 
     case 'CLASS': {
       const resolved = hooks.resolveClass === undefined ? text : hooks.resolveClass(name, text)
       if (resolved !== null) return { value: resolved }
-      return { value: null, problem: invalidValue(name, given, `Class ${text} could not be found.`) }
+      return { value: null, problem: invalidValue(name, given, `Class ${given} could not be found.`) }
     }
     case 'SHORT':
     case 'INT':

@@ -1,6 +1,7 @@
 /** Definitions of connector configs: common options, those of sources and sinks, and the rules between them. */
 import { type ConfigKey, type ConfigKeys, type ConfigOf, defineConfig } from '../api/config.ts'
 import type { ConfigProblem } from '../api/errors.ts'
+import { bucketsOfCopy, hashOrder } from '../api/java-hash.ts'
 import { JavaRegex } from '../api/java-regex.ts'
 import type { ConnectorPlugin, Plugin } from '../api/plugin.ts'
 import { keyInfos, type RawOptions } from './config-def.ts'
@@ -22,7 +23,8 @@ export function connectorKeys(type: ConnectorPlugin['type']): ConfigKeys {
 }
 
 export interface SinkTopicOptions {
-  readonly topics: readonly string[]
+  /** Null: given as null. */
+  readonly topics: readonly string[] | null
   readonly 'topics.regex': string | null
   readonly 'errors.deadletterqueue.topic.name': string | null
 }
@@ -31,7 +33,8 @@ export interface SinkTopicOptions {
 export function sinkProblems(config: SinkTopicOptions): ConfigProblem[] {
   const topics = [...new Set(config.topics ?? [])].filter((topic) => topic !== '')
   const regex = config['topics.regex'] ?? ''
-  const byName = topics.length > 0
+  // A list of nothing but commas is one, if a wrong one.
+  const byName = (config.topics ?? []).length > 0
   const byPattern = regex.trim() !== ''
   if (byName === byPattern) {
     const message = byName
@@ -83,50 +86,9 @@ function versionKey(plugin: ConnectorPlugin): ConfigKey {
   return { ...baseKeys['connector.plugin.version'], default: plugin.version }
 }
 
-/**
- * The order in which a Java `HashMap` of these names iterates: Connect's answers show it where
- * they list the options of a converter, or print a config.
- */
-export function hashOrder(names: readonly string[]): string[] {
-  let size = 16
-  while (names.length > size * 0.75) size *= 2
-  const bucket = (name: string): number => {
-    let hash = 0
-    for (let i = 0; i < name.length; i++) hash = (Math.imul(hash, 31) + name.charCodeAt(i)) | 0
-    return (hash ^ (hash >>> 16)) & (size - 1)
-  }
-  return [...names].sort((a, b) => bucket(a) - bucket(b))
-}
-
 /** A config as Java prints a `HashMap`, for Connect's messages. */
 export function javaMapText(raw: RawOptions): string {
-  return `{${hashOrder(Object.keys(raw))
-    .map((key) => `${key}=${raw[key]}`)
-    .join(', ')}}`
-}
-
-/**
- * Problem with a wanted plugin version, null when `actual` will do: null and `latest` take any, a bare version is
- * exact, otherwise a range in Maven's notation (KIP-891).
- */
-export function versionProblem(plugin: string, wanted: string | null, actual: string): string | null {
-  const text = wanted?.trim() ?? ''
-  if (text === '' || text === 'latest') return null
-  const range = /^([[(])([^,]*)(?:,([^,]*))?([\])])$/u.exec(text)
-  const [, open = '[', low = text, high = low, close = ']'] = range ?? []
-  const above = low.trim() === '' || compareVersions(actual, low.trim()) >= (open === '[' ? 0 : 1)
-  const below = high.trim() === '' || compareVersions(actual, high.trim()) <= (close === ']' ? 0 : -1)
-  if (above && below) return null
-  const shown = `${open}${low.trim()},${high.trim()}${close}`
-  return `Plugin ${plugin} not found that matches the version range ${shown}, available versions: [${actual}]`
-}
-
-function compareVersions(a: string, b: string): number {
-  const [left, right] = [a, b].map((v) => v.split(/[.-]/u))
-  for (let i = 0; i < Math.max(left?.length ?? 0, right?.length ?? 0); i++) {
-    const [x = '0', y = '0'] = [left?.[i], right?.[i]]
-    const order = /^\d+$/u.test(x) && /^\d+$/u.test(y) ? Number(x) - Number(y) : x.localeCompare(y)
-    if (order !== 0) return Math.sign(order)
-  }
-  return 0
+  const names = Object.keys(raw)
+  const pairs = hashOrder(names, bucketsOfCopy(names.length)).map((key) => `${key}=${raw[key]}`)
+  return `{${pairs.join(', ')}}`
 }

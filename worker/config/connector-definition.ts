@@ -3,11 +3,13 @@
  * defaults and with what this process has to offer, plus the options of its transforms and predicates.
  */
 import type { ConfigKey, ConfigKeys, Recommender, Validator } from '../api/config.ts'
+import { toError } from '../api/errors.ts'
 import type { ConnectorPlugin, Plugin } from '../api/plugin.ts'
 import type { PluginKind, PluginRegistry } from '../plugins/registry.ts'
 import { type EvaluateHooks, javaTrim, type RawOptions } from './config-def.ts'
 import { connectorKeys } from './connector-config.ts'
 import { baseKeys } from './connector-options.ts'
+import { versionProblem, versionRequirement } from './plugin-versions.ts'
 
 /** What validation needs to know of the plugins; the registry has it. */
 export type PluginLookup = Pick<PluginRegistry, 'find' | 'findAny' | 'all'>
@@ -109,6 +111,35 @@ function implementsInterface(plugins: PluginLookup, kind: PluginKind): Validator
   }
 }
 
+/** What is wrong with a plugin's version, at its class and at its version. */
+interface VersionProblems {
+  readonly class: string | null
+  readonly version: string | null
+}
+
+/** @param className null: the plugin is not known, so only the notation is judged */
+function versionProblems(plugins: PluginLookup, className: string | null, wanted: string | null): VersionProblems {
+  try {
+    if (className === null) {
+      versionRequirement(wanted)
+      return { class: null, version: null }
+    }
+    const available = plugins.all().flatMap((plugin) => (plugin.name === className ? [plugin.version] : []))
+    const problem = versionProblem(className, wanted, available)
+    return { class: problem, version: problem }
+  } catch (error) {
+    return { class: null, version: toError(error).message }
+  }
+}
+
+function fixedProblem(problem: string | null): Validator {
+  return { description: 'version or range of versions', complete: true, check: () => problem }
+}
+
+function inOrder(first: Validator, second: Validator): Validator {
+  return { ...first, check: (option, value) => first.check(option, value) ?? second.check(option, value) }
+}
+
 function classesOf(plugins: PluginLookup, kind: PluginKind): string[] {
   return [
     ...new Set(
@@ -133,21 +164,25 @@ function converterKeys(
 ): ConfigKeys {
   const kind = converterKinds[option]
   const byDefault = defaults === null ? null : (resolveClass(plugins, kind, defaults[option]) ?? defaults[option])
-  const given = Object.hasOwn(raw, option) ? (raw[option] ?? null) : byDefault
+  const given = raw[option] ?? byDefault
   const className = given === null ? null : resolveClass(plugins, kind, javaTrim(given))
   const version = className === null ? null : (plugins.find(kind, className)?.version ?? null)
+  const isShown = className !== null && raw[option] !== null
   const versionOption = `${option}.plugin.version` as const
+  const isOwn = (raw[option] ?? null) !== null
+  const wrongVersion = versionProblems(plugins, isOwn ? className : null, raw[versionOption] ?? null)
   return {
     [option]: {
       ...baseKeys[option],
       default: byDefault,
-      valid: implementsInterface(plugins, kind),
+      valid: inOrder(implementsInterface(plugins, kind), fixedProblem(wrongVersion.class)),
       recommender: fixedValues(defaults === null ? [] : classesOf(plugins, kind)),
     },
     [versionOption]: {
       ...baseKeys[versionOption],
       default: version,
-      recommender: fixedValues(version === null ? [] : [version], className !== null),
+      valid: fixedProblem(wrongVersion.version),
+      recommender: fixedValues(isShown && version !== null ? [version] : [], isShown),
     },
   }
 }
@@ -183,15 +218,17 @@ function embeddedKeys(
   labels: Map<string, string>,
 ): ConfigKeys {
   const keys: Record<string, ConfigKey> = {}
-  const aliases = new Set(javaTrim(raw[part] ?? '').split(/\s*,\s*/u))
-  for (const alias of aliases) {
-    if (alias === '') continue
+  const list = javaTrim(raw[part] ?? '')
+  // An empty alias among others is an alias, as in Connect.
+  for (const alias of new Set(list === '' ? [] : list.split(/\s*,\s*/u))) {
     const prefix = `${part}.${alias}.`
     const className = raw[`${prefix}type`] ?? null
     const plugin = className === null ? null : plugins.find(partKinds[part], javaTrim(className))
     const group = `${partGroups[part]}: ${alias}`
-    Object.assign(keys, typeKeys(part, alias, { plugins, plugin, raw, group }))
-    if (plugin === null) continue
+    const { version } = versionProblems(plugins, plugin?.name ?? null, raw[`${prefix}plugin.version`] ?? null)
+    const wrongVersion = { class: version, version }
+    Object.assign(keys, typeKeys(part, alias, { plugins, plugin, raw, group, wrongVersion }))
+    if (plugin === null || wrongVersion.version !== null) continue
     let order = 2
     const own = part === 'transforms' ? { ...plugin.config.keys, ...stageKeys } : plugin.config.keys
     for (const [name, key] of sortedKeys(own)) {
@@ -213,10 +250,11 @@ interface TypeKeysInput {
   readonly plugin: Plugin | null
   readonly raw: RawOptions
   readonly group: string
+  readonly wrongVersion: VersionProblems
 }
 
 function typeKeys(part: 'transforms' | 'predicates', alias: string, input: TypeKeysInput): ConfigKeys {
-  const { plugins, plugin, raw, group } = input
+  const { plugins, plugin, raw, group, wrongVersion } = input
   const kind = partKinds[part]
   const noun = partNames[part]
   const prefix = `${part}.${alias}.`
@@ -228,7 +266,9 @@ function typeKeys(part: 'transforms' | 'predicates', alias: string, input: TypeK
       valid: {
         ...isKind,
         check: (option, value) =>
-          (part === 'transforms' ? negateProblem(prefix, raw) : null) ?? isKind.check(option, value),
+          (part === 'transforms' ? negateProblem(prefix, raw) : null) ??
+          isKind.check(option, value) ??
+          wrongVersion.class,
       },
       importance: 'HIGH',
       group,
@@ -241,6 +281,7 @@ function typeKeys(part: 'transforms' | 'predicates', alias: string, input: TypeK
     [`${prefix}plugin.version`]: {
       type: 'STRING',
       default: version,
+      valid: fixedProblem(wrongVersion.version),
       importance: 'HIGH',
       group,
       order: 1,

@@ -5,6 +5,7 @@
 import {
   atLeast,
   type ConfigKeys,
+  distinctList,
   javaRegex,
   nonEmptyString,
   oneOf,
@@ -30,18 +31,9 @@ const connectorName: Validator = {
 const uniqueAliases: Validator = {
   description: 'unique aliases',
   check: (_, value) => {
-    const aliases = (value ?? []) as readonly string[]
+    if (value === null) return 'entry must be non null'
+    const aliases = value as readonly string[]
     return new Set(aliases).size < aliases.length ? 'Duplicate alias provided.' : null
-  },
-}
-
-/** KIP-1161; Connect gives the whole message here. */
-const distinctValues: Validator = {
-  description: 'distinct values',
-  complete: true,
-  check: (option, value) => {
-    const values = (value ?? []) as readonly string[]
-    return new Set(values).size < values.length ? `Configuration '${option}' values must not be duplicated.` : null
   },
 }
 
@@ -251,7 +243,7 @@ export const sinkKeys = {
   topics: {
     type: 'LIST',
     default: [],
-    valid: distinctValues,
+    valid: distinctList({ allowEmpty: true }),
     importance: 'HIGH',
     group: 'Common',
     order: 4,

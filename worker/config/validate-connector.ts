@@ -5,6 +5,7 @@
 import type { ConfigDef, ConfigOf } from '../api/config.ts'
 import type { SourceConnector } from '../api/connector.ts'
 import { RequestError, toError } from '../api/errors.ts'
+import { hashOrder } from '../api/java-hash.ts'
 import type { ConnectorPlugin, SourceConnectorPlugin } from '../api/plugin.ts'
 import { evaluateOverrides, overridePolicy } from './client-overrides.ts'
 import {
@@ -20,9 +21,9 @@ import {
 } from './config-def.ts'
 import type { ConfigInfo, ConfigInfos } from './config-infos.ts'
 import type { ConfigProviders } from './config-provider.ts'
-import { withPrefixCut } from './config-provider.ts'
-import { hashOrder, javaMapText, type SinkTopicOptions, sinkProblems, versionProblem } from './connector-config.ts'
+import { javaMapText, type SinkTopicOptions, sinkProblems } from './connector-config.ts'
 import { type ConverterOption, connectorDefinition, distinctGroups, type PluginLookup } from './connector-definition.ts'
+import { versionProblem } from './plugin-versions.ts'
 import { exactlyOnceSupport, type WorkerConfig } from './worker-config.ts'
 
 export interface ValidateInput {
@@ -40,8 +41,7 @@ export async function validateConnector(input: ValidateInput): Promise<ConfigInf
   const { config: raw } = await input.providers.resolve(input.raw)
   const className = raw['connector.class'] ?? ''
   const plugin = connectorPlugin(input, className)
-  const version = raw['connector.plugin.version'] ?? null
-  const wrongVersion = versionProblem(plugin.name, version, plugin.version)
+  const wrongVersion = connectorVersionProblem(plugin, raw['connector.plugin.version'] ?? null)
   if (wrongVersion !== null) return wrongVersionInfos(input, raw, plugin, wrongVersion)
 
   const resolved = { ...input, raw }
@@ -49,6 +49,7 @@ export async function validateConnector(input: ValidateInput): Promise<ConfigInf
   const states: States = evaluate(definition.keys, raw, definition.hooks)
   if (plugin.type === 'sink') checkSink(states, resolved)
   else await checkSource(states, resolved, plugin)
+  addNullProblems(states, raw)
   for (const [name, state] of await ownStates(plugin, raw)) states.set(name, state)
 
   const overrides = overrideStates(resolved, plugin)
@@ -92,6 +93,25 @@ function connectorPlugin({ raw, plugins }: ValidateInput, className: string): Co
   throw new RequestError(400, 'CONNECT_PLUGIN_UNKNOWN', message)
 }
 
+/** @throws RequestError 400 for what is no version at all */
+function connectorVersionProblem(plugin: ConnectorPlugin, wanted: string | null): string | null {
+  try {
+    return versionProblem(plugin.name, wanted, [plugin.version])
+  } catch (error) {
+    const message = `connector.plugin.version: ${toError(error).message}`
+    throw new RequestError(400, 'CONNECT_CONFIG_INVALID', message, { cause: error })
+  }
+}
+
+/** A null is no value for any option; those of the connector itself are judged by its own definition (as in Connect). */
+function addNullProblems(states: States, raw: RawOptions): void {
+  const message = 'Null value can not be supplied as the configuration value.'
+  addProblems(
+    states,
+    Object.keys(raw).flatMap((option) => (raw[option] === null ? [{ option, message }] : [])),
+  )
+}
+
 /** Without the connector's version nothing more is known of it than what all connectors have (KIP-891). */
 function wrongVersionInfos(
   input: ValidateInput,
@@ -130,7 +150,7 @@ async function ownStates(plugin: ConnectorPlugin, raw: RawOptions): Promise<Stat
 function checkSink(states: States, { raw, worker }: ValidateInput): void {
   const values = valuesOf(states)
   const topics: SinkTopicOptions = {
-    topics: (values['topics'] ?? []) as readonly string[],
+    topics: (values['topics'] ?? null) as readonly string[] | null,
     'topics.regex': states.get('topics.regex')?.text ?? null,
     'errors.deadletterqueue.topic.name': states.get('errors.deadletterqueue.topic.name')?.text ?? null,
   }
@@ -236,16 +256,25 @@ interface ConverterPart {
 
 const nothing: ConverterPart = { states: [], groups: [] }
 
+/** What stands below a prefix, nulls too. */
+function ownOptions(raw: RawOptions, prefix: string): RawOptions {
+  return Object.fromEntries(
+    Object.entries(raw).flatMap(([key, value]) => (key.startsWith(prefix) ? [[key.slice(prefix.length), value]] : [])),
+  )
+}
+
 /** Options of a converter that the connector itself names; those of the worker's converters are the worker's business. */
 function converterStates(option: ConverterOption, { raw, plugins }: ValidateInput, base: States): ConverterPart {
   const state = base.get(option)
+  if ((base.get(`${option}.plugin.version`)?.errors.length ?? 0) > 0) return nothing
   if (!Object.hasOwn(raw, option) || state === undefined || state.errors.length > 0 || state.text === null)
     return nothing
   const plugin = plugins.find(option === 'header.converter' ? 'header_converter' : 'converter', state.text)
   if (plugin === null) return nothing
   const prefix = `${option}.`
   const role = option.slice(0, option.indexOf('.'))
-  const own = { 'converter.type': role, ...withPrefixCut(raw, prefix) }
+  const given = ownOptions(raw, prefix)
+  const own = { ...given, 'converter.type': given['converter.type'] ?? role }
   const evaluated = evaluateWithRules(plugin.config, own)
   const states = hashOrder([...evaluated.keys()]).flatMap((name) => evaluated.get(name) ?? [])
   return {

@@ -16,6 +16,8 @@ import { type Answer, jsonContentType, type RestRequest, type Route } from './ro
 /** A route that answers before there is a herder. */
 export interface EarlyRoute {
   readonly path: string
+  /** Answers with something else than JSON, so `Accept` is not checked. */
+  readonly anyType?: true
   serve(herder: Herder | null): Promise<Answer>
 }
 
@@ -70,9 +72,13 @@ export async function createApp(options: AppOptions): Promise<RestApp> {
       handler: (request, reply) => serve(route, request, reply, options),
     })
   }
-  for (const { path, serve: answer } of options.early) {
+  for (const { path, anyType, serve: answer } of options.early) {
     table.add('GET', path)
-    app.get(path, async (_request, reply) => send(reply, await answer(options.herder())))
+    app.get(path, async (request, reply) => {
+      return anyType !== true && !acceptsJson(request.headers.accept)
+        ? sendBare(reply, 406)
+        : send(reply, await answer(options.herder()))
+    })
   }
   app.setNotFoundHandler((request, reply) => unrouted(table, request, reply))
   app.setErrorHandler((error, request, reply) => failed(error, { request, reply, table, options }))

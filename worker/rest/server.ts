@@ -77,7 +77,7 @@ export async function createRestServer(options: RestServerOptions): Promise<Rest
     ...shared,
     credentials: await credentialsOf(options),
     routes: [...mainRoutes(config, metrics), ...(admin === null ? loggerRoutes : [])],
-    early: [healthRoute, { path: '/ui', serve: async () => statusPage }],
+    early: [healthRoute, { path: '/ui', anyType: true, serve: async () => statusPage }],
   })
   // Extensions belong to the main listeners only (spec 4.13).
   const adminApp =

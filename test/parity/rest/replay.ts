@@ -121,7 +121,7 @@ class Replay {
   }
 }
 
-interface Exchange {
+export interface Exchange {
   readonly url: URL
   readonly method: string
   /** Sent as it is: no normalisation of `//`, `..` or bad escapes. */
@@ -130,14 +130,14 @@ interface Exchange {
   readonly body: string | undefined
 }
 
-interface RawAnswer {
+export interface RawAnswer {
   readonly status: number
   readonly headers: Record<string, string>
   readonly text: string
 }
 
 /** One request on a connection of its own; a broken connection is status 0. */
-function exchange({ url, method, path, headers, body }: Exchange): Promise<RawAnswer> {
+export function exchange({ url, method, path, headers, body }: Exchange): Promise<RawAnswer> {
   return new Promise((resolve) => {
     const failed = (error: Error): void => resolve({ status: 0, headers: {}, text: String(error) })
     const sent = httpRequest(

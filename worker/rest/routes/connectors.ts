@@ -98,6 +98,10 @@ async function putConfig(herder: Herder, request: RestRequest): Promise<Answer> 
   return result.created ? created(result.info) : ok(infoBody(result.info))
 }
 
+function isNothing({ body }: RestRequest): boolean {
+  return /^\s*(?:null\s*)?$/.test(Buffer.from(body).toString('utf8'))
+}
+
 export const connectorRoutes: readonly Route[] = [
   { method: 'GET', path: '/connectors', handle: list },
   { method: 'POST', path: '/connectors', handle: create },
@@ -124,8 +128,10 @@ export const connectorRoutes: readonly Route[] = [
     method: 'PATCH',
     path: '/connectors/:name/config',
     handle: async (herder, request) => {
-      const patch = nullableOptions(objectBody(request))
-      return ok(infoBody(await herder.patchConnector(param(request, 'name'), patch)))
+      const name = param(request, 'name')
+      // No body or a null: Connect looks for the connector first.
+      if (isNothing(request)) await herder.connectorConfig(name)
+      return ok(infoBody(await herder.patchConnector(name, nullableOptions(objectBody(request)))))
     },
   },
 ]

@@ -1,6 +1,7 @@
 /** Levels of loggers at run time (KIP-495, KIP-976). */
 import { NotFoundError } from '../../api/errors.ts'
 import type { Herder, LoggerLevel } from '../../cluster/herder.ts'
+import { javaTrim } from '../../config/config-def.ts'
 import { parseLogLevel } from '../../util/log.ts'
 import { badRequest } from '../errors.ts'
 import { type Answer, noContent, objectBody, ok, param, type RestRequest, type Route, scalarText } from '../route.ts'
@@ -29,7 +30,7 @@ async function read(herder: Herder, request: RestRequest): Promise<Answer> {
 async function change(herder: Herder, request: RestRequest): Promise<Answer> {
   const text = scalarText(objectBody(request)['level'], '"level"')
   if (text === null) throw badRequest("Desired 'level' parameter was not specified in request.")
-  const level = parseLogLevel(text)
+  const level = parseLogLevel(javaTrim(text))
   if (level === null) throw new NotFoundError(`invalid log level '${text}'.`)
   // An unknown scope means this worker, as in Connect.
   const scope = request.query.get('scope')?.toLowerCase() === 'cluster' ? 'cluster' : 'worker'

@@ -1,6 +1,6 @@
 /** What is installed, its options, and validation of configs (spec 4.10, 4.11). */
 import type { Herder } from '../../cluster/herder.ts'
-import { versionProblem } from '../../config/connector-config.ts'
+import { versionProblem } from '../../config/plugin-versions.ts'
 import { badRequest } from '../errors.ts'
 import { type Answer, configOptions, flag, objectBody, ok, param, type RestRequest, type Route } from '../route.ts'
 
@@ -15,10 +15,19 @@ async function config(herder: Herder, request: RestRequest): Promise<Answer> {
   if (wanted !== null) {
     // The simple name, or a part of it, is enough to name a plugin.
     const info = herder.plugins(false).find((p) => p.class === name || lastPart(p.class).startsWith(lastPart(name)))
-    const problem = info === undefined ? null : versionProblem(info.class, wanted, info.version)
+    const versions = herder.plugins(false).flatMap((p) => (p.class === info?.class ? [p.version] : []))
+    const problem = info === undefined ? null : problemOf(info.class, wanted, versions)
     if (problem !== null) throw badRequest(problem)
   }
   return ok(keys)
+}
+
+function problemOf(plugin: string, wanted: string, available: readonly string[]): string | null {
+  try {
+    return versionProblem(plugin, wanted, available)
+  } catch {
+    return `Invalid version specification: ${wanted}`
+  }
 }
 
 function lastPart(name: string): string {

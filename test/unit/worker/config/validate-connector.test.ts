@@ -13,7 +13,8 @@ import {
   type Plugin,
 } from '../../../../worker/api/index.ts'
 import { ConfigProviders } from '../../../../worker/config/config-provider.ts'
-import { sinkProblems, versionProblem } from '../../../../worker/config/connector-config.ts'
+import { sinkProblems } from '../../../../worker/config/connector-config.ts'
+import { compareVersions, versionProblem } from '../../../../worker/config/plugin-versions.ts'
 import { invalidConfigMessage, validateConnector } from '../../../../worker/config/validate-connector.ts'
 import { parseWorkerConfig, type WorkerConfig } from '../../../../worker/config/worker-config.ts'
 import { PluginRegistry } from '../../../../worker/plugins/registry.ts'
@@ -222,13 +223,43 @@ test('secrets are hidden in the answer (I8)', async () => {
 })
 
 test('plugin versions (KIP-891)', () => {
-  for (const fine of [null, '', 'latest', '1.2.0', '[1.0,2.0)', '(1.1,1.2.0]', '[1.2.0]', '[1.2.0,)']) {
-    assert.equal(versionProblem('P', fine, '1.2.0'), null, String(fine))
+  for (const fine of [
+    null,
+    'latest',
+    '1.2.0',
+    ' 1.2 ',
+    '[1.0,2.0)',
+    '(1.1,1.2.0]',
+    '[1.2.0]',
+    '[1.2.0,)',
+    '[1.0,1.1],(1.2-rc1,)',
+  ]) {
+    assert.equal(versionProblem('P', fine, ['1.2.0']), null, String(fine))
   }
   assert.equal(
-    versionProblem('P', '1.2.1', '1.2.0'),
+    versionProblem('P', '1.2.1', ['1.2.0']),
     'Plugin P not found that matches the version range [1.2.1,1.2.1], available versions: [1.2.0]',
   )
   for (const wrong of ['(1.2.0,2.0)', '[1.0,1.2.0)', '[1.10]'])
-    assert.notEqual(versionProblem('P', wrong, '1.2.0'), null)
+    assert.notEqual(versionProblem('P', wrong, ['1.2.0']), null)
+  assert.match(versionProblem('P', '', ['1.2.0']) ?? '', /range \[,\]/)
+  for (const [malformed, message] of [
+    ['[1', 'Unbounded range: [1'],
+    ['[2,1]', 'Range defies version ordering: [2,1]'],
+    ['(1)', 'Single version must be surrounded by []: (1)'],
+    ['[1,3],[2,4]', 'Ranges overlap: [1,3],[2,4]'],
+    ['[1,2],3', 'Only fully-qualified sets allowed in multiple set scenario: [1,2],3'],
+  ] as const) {
+    assert.throws(() => versionProblem('P', malformed, ['1.2.0']), { name: 'SyntaxError', message })
+  }
+})
+
+test('versions are ordered as Maven orders them', () => {
+  const ordered = ['1-alpha-1', '1-beta', '1-rc1', '1-SNAPSHOT', '1', '1-sp', '1-custom', '1.0.1', '1.2', '1.10', '2']
+  for (const [i, low] of ordered.entries()) {
+    for (const [j, high] of ordered.entries()) {
+      assert.equal(Math.sign(compareVersions(low, high)), Math.sign(i - j), `${low} and ${high}`)
+    }
+  }
+  for (const same of ['1.0', '1.0.0', '1.Final', '1-ga', '01']) assert.equal(compareVersions(same, '1'), 0, same)
 })
