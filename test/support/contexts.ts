@@ -2,7 +2,7 @@
 import type { ConnectorContext, RawConfig, SourceConnectorContext } from '../../worker/api/connector.ts'
 import type { Clock, LogFields, Logger, TopicOptions, TopicProducer, TopicRecord } from '../../worker/api/context.ts'
 import type { SinkRecord, SourceOffset, SourcePartition } from '../../worker/api/record.ts'
-import type { SinkTaskContext, SourceTaskContext } from '../../worker/api/task.ts'
+import type { CommittedOffset, SinkTaskContext, SourceTaskContext } from '../../worker/api/task.ts'
 import type { TopicPartition } from '../../worker/api/topic-partition.ts'
 import { partitionIdentity } from '../../worker/cluster/offset-format.ts'
 import { MetricRegistry } from '../../worker/metrics/registry.ts'
@@ -100,6 +100,8 @@ function common(clock: Clock | undefined): CommonParts {
 export interface TestSourceContext extends SourceTaskContext {
   readonly logger: RecordingLogger
   readonly producer: RecordingTopicProducer
+  /** Offsets without a record, in order. */
+  readonly advanced: CommittedOffset[]
   /** What the offset topic holds; change it before `start`. */
   setOffset(partition: SourcePartition, offset: SourceOffset | null): void
 }
@@ -123,6 +125,10 @@ export function sourceTaskContext(
     transaction: null,
     readTopic: () => {
       throw new Error('This context has no topics to read')
+    },
+    advanced: [],
+    advance(partition, offset) {
+      this.advanced.push({ partition, offset })
     },
     setOffset: (partition, offset) => offsets.set(partitionIdentity(partition), offset),
   }

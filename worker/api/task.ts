@@ -19,6 +19,12 @@ export interface SourceTaskContext extends TaskContext {
   readonly offsets: OffsetReader
   /** Set when `transaction.boundary=connector` (KIP-618). */
   readonly transaction: TransactionContext | null
+  /**
+   * Moves the offset of a partition without a record, e.g. past what concerns nobody. Called from within `poll`, when
+   * everything that the offset covers has been returned by an earlier one: it is committed behind those records, and
+   * then handed to `commit` like any other (the idea of KIP-910).
+   */
+  advance(partition: SourcePartition, offset: SourceOffset): void
   /** A reader of a topic that tells the task something, e.g. signals; the task closes it. */
   readTopic(options: TopicReaderOptions): TopicReader
 }

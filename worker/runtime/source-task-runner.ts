@@ -62,6 +62,13 @@ export interface SourceCommits {
   stop(): Promise<void>
 }
 
+/** What a task's context is made of. */
+interface ContextParts {
+  readonly producer: Producer
+  readonly commits: SourceCommits
+  readonly submitted: SubmittedRecords
+}
+
 export class SourceTaskRunner {
   readonly #env: TaskEnvironment
   readonly #plugin: SourceConnectorPlugin
@@ -318,7 +325,7 @@ export class SourceTaskRunner {
             onCommitted,
           }),
         )
-    task = await this.#startTask(producer, commits, resources)
+    task = await this.#startTask({ producer, commits, submitted }, resources)
     if (task === null) return null
     const pipeline = this.#pipeline(
       { chain, converters, producer, submitted, errors, layout: offsets.layout },
@@ -345,13 +352,9 @@ export class SourceTaskRunner {
     return producer
   }
 
-  async #startTask(
-    producer: Producer,
-    commits: SourceCommits,
-    resources: AsyncDisposableStack,
-  ): Promise<SourceTask<unknown> | null> {
+  async #startTask(parts: ContextParts, resources: AsyncDisposableStack): Promise<SourceTask<unknown> | null> {
     const config = parseConfig(this.#plugin.config, this.#spec.taskConfig)
-    const context = this.#context(producer, commits, resources)
+    const context = this.#context(parts, resources)
     return await startTask({
       create: async () => (await this.#plugin.createTask()) as SourceTask<unknown>,
       config,
@@ -361,7 +364,7 @@ export class SourceTaskRunner {
     })
   }
 
-  #context(producer: Producer, commits: SourceCommits, resources: AsyncDisposableStack): SourceTaskContext {
+  #context({ producer, commits, submitted }: ContextParts, resources: AsyncDisposableStack): SourceTaskContext {
     const { id, logger, clock, services, kafka, scope } = this.#env
     const topics = new LazyTopicProducer({
       // Within a transaction a second topic's records belong to it as well: the same producer writes both.
@@ -384,6 +387,7 @@ export class SourceTaskRunner {
       offsets: new HostOffsetReader(id.connector, services, remember),
       transaction: commits.transaction,
       readTopic: (options) => new KafkaTopicReader(kafka, options),
+      advance: (partition, offset) => submitted.advance(partition, offset),
     }
   }
 

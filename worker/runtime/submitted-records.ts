@@ -124,6 +124,16 @@ export class SubmittedRecords {
     return run
   }
 
+  /** Notes an offset without a record: committable as soon as everything that was submitted before it is. */
+  advance(partition: SourcePartition, offset: SourceOffset): void {
+    this.seal()
+    const queue = this.#queue(partition)
+    const run = new Run(queue, this.#listener)
+    run.offset = offset
+    run.sealed = true
+    queue.runs.push(run)
+  }
+
   /** Takes back the last `submit`: its record was not appended. */
   undo(): void {
     const run = this.#open

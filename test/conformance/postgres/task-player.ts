@@ -330,6 +330,9 @@ export class TaskPlayer {
       offsets: { read: async () => [this.#offset] },
       transaction: null,
       readTopic: (options) => new KafkaTopicReader(this.#kafka, options),
+      advance: (_, offset) => {
+        this.#offset = offset
+      },
     })
   }
 

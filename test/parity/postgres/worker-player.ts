@@ -347,14 +347,15 @@ export class WorkerPlayer {
     return { error_count: step.count === false ? null : answer.error_count, errors: Object.fromEntries(errors) }
   }
 
+  /** The state may still be that of the configuration before: only time tells that the text will not come. */
   async #waitState(step: Step): Promise<Json> {
-    const trace = await eventually(async () => {
-      const found = await this.#taskState()
-      if (found.state !== step.state) throw new Error(`The task is ${found.state}`)
-      return found.trace
-    }, timeoutMs)
     const text = step.contains ?? ''
-    return { state: step.state ?? '', traceContains: text, found: trace.includes(text) }
+    const found = await eventually(async () => {
+      const { state, trace } = await this.#taskState()
+      if (state !== step.state || !trace.includes(text)) throw new Error(`The task is ${state}: ${trace}`)
+      return true
+    }, timeoutMs).catch(() => false)
+    return { state: found ? (step.state ?? '') : (await this.#taskState()).state, traceContains: text, found }
   }
 
   async #clean(): Promise<void> {

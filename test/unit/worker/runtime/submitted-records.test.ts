@@ -40,6 +40,20 @@ test('statement 169: a partition that waits does not hold back another; equal ma
   assert.deepEqual(positions(submitted), { fast: 5 })
 })
 
+test('an offset without a record waits for the records before it, and no longer (I2)', () => {
+  const submitted = new SubmittedRecords(tolerated)
+  const p = { p: 'a' }
+  const before = submitted.submit(p, { at: 1 })
+  submitted.advance(p, { at: 5 })
+  assert.deepEqual(positions(submitted), {})
+  before.delivered(1, 't', 0, 0n)
+  assert.deepEqual(positions(submitted), { a: 5 })
+  submitted.advance(p, { at: 6 })
+  submitted.submit(p, { at: 7 })
+  assert.deepEqual(positions(submitted), { a: 6 })
+  assert.equal(submitted.outstanding, 1)
+})
+
 test('statement 169: a record that was not appended leaves no trace', () => {
   const submitted = new SubmittedRecords(tolerated)
   const p = { p: 'a' }
