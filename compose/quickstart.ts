@@ -6,7 +6,7 @@
  *   --scale F size of the data, 1 by default (20,000 conversations, 200,000 event logs)
  */
 import { parseArgs } from 'node:util'
-import { pipelines } from './pipelines/pipelines.ts'
+import { quickstartPipelines } from './pipelines/pipelines.ts'
 import { runPipelines } from './pipelines/support/session.ts'
 import { down } from './stack/lifecycle.ts'
 import { loadSettings, runningServices } from './stack/state.ts'
@@ -22,7 +22,7 @@ const { values } = parseArgs({
 
 const before = runningServices(loadSettings())
 const { differences, workers } = await runPipelines({
-  pipelines: Object.values(pipelines).map((create) => create('')),
+  pipelines: quickstartPipelines(''),
   kill: values.kill,
   scale: Number(values.scale),
   port: Number(values.port),

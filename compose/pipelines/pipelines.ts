@@ -1,3 +1,4 @@
+import { LeadsPipeline } from './leads/pipeline.ts'
 import { SearchPipeline } from './search/pipeline.ts'
 import type { Pipeline } from './support/pipeline.ts'
 import { WarehousePipeline } from './warehouse/pipeline.ts'
@@ -11,4 +12,10 @@ import { WarehousePipeline } from './warehouse/pipeline.ts'
 export const pipelines: Readonly<Record<string, (instance: string) => Pipeline>> = {
   search: (instance) => new SearchPipeline(instance),
   warehouse: (instance) => new WarehousePipeline(instance),
+  leads: (instance) => new LeadsPipeline(instance),
+}
+
+/** Those that `npm run quickstart` runs together. */
+export function quickstartPipelines(instance: string): readonly Pipeline[] {
+  return [new SearchPipeline(instance), new WarehousePipeline(instance)]
 }

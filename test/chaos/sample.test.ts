@@ -1,6 +1,6 @@
 import { deepEqual, equal } from 'node:assert/strict'
 import { test } from 'node:test'
-import { pipelines } from '../../compose/pipelines/pipelines.ts'
+import { quickstartPipelines } from '../../compose/pipelines/pipelines.ts'
 import { servicesFrom } from '../../compose/pipelines/support/pipeline.ts'
 import { runPipelines } from '../../compose/pipelines/support/session.ts'
 import { freePort } from '../support/free-port.ts'
@@ -23,7 +23,7 @@ test('both pipelines, a tenth of the quickstart, with workers killed half way', 
   timeout: 400_000,
 }, async () => {
   const { differences, workers } = await runPipelines({
-    pipelines: Object.values(pipelines).map((create) => create(instance)),
+    pipelines: quickstartPipelines(instance),
     kill: true,
     scale: 0.1,
     port: await freePort(2),

@@ -27,6 +27,8 @@ export interface PipelineRun {
 /** One pipeline: connector configs in JSON beside it, something that feeds it, and a check of both ends. */
 export interface Pipeline {
   readonly name: string
+  /** Plugin modules of the pipeline's own, for `plugin.path` of the workers. */
+  readonly plugins?: readonly URL[]
   /** Makes both ends empty, also after an earlier run: tables, topics, indices, buckets. */
   prepare(run: PipelineRun): Promise<void>
   /** Starts the connectors, feeds the source and resolves when the destination has stopped changing, or a deadline passed. */

@@ -39,12 +39,14 @@ export async function runPipelines(options: SessionOptions): Promise<SessionResu
   const started = Date.now()
   const step = (text: string) => console.log(`[${((Date.now() - started) / 1000).toFixed(1).padStart(6)} s] ${text}`)
   const services = servicesFrom(await stackEnvironment())
+  const plugins = options.pipelines.flatMap((pipeline) => pipeline.plugins ?? []).map((url) => fileURLToPath(url))
   const workers = new WorkerCluster({
     group: `pipelines-${options.port}`,
     bootstrapServers: services.kafkaBrokers,
     ports: [options.port, options.port + 1],
     folder: join(root, '.stack/pipelines'),
     env: workerEnvironment(services),
+    ...(plugins.length > 0 && { properties: { 'plugin.path': plugins.join() } }),
   })
   const connect = new ConnectClient(() => workers.urls)
   const run: PipelineRun = { services, connect, workers, kill: options.kill, scale: options.scale, step }

@@ -1,15 +1,9 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import {
-  CreateBucketCommand,
-  DeleteObjectsCommand,
-  ListObjectsV2Command,
-  type ListObjectsV2CommandOutput,
-  S3Client,
-} from '@aws-sdk/client-s3'
+import { emptyBucket, listObjects } from '../support/bucket.ts'
 import { deleteGroups, groupLag, kafkaFor, recreateTopics } from '../support/kafka-topics.ts'
 import { killWorkerOf } from '../support/kill.ts'
-import type { Pipeline, PipelineRun, Services } from '../support/pipeline.ts'
+import type { Pipeline, PipelineRun } from '../support/pipeline.ts'
 import type { Report } from '../support/report.ts'
 import { waitFor } from '../support/wait.ts'
 import { amountCents, eventAt, isDebug, kindOf, kinds } from './events.ts'
@@ -184,51 +178,4 @@ async function produce(
   } finally {
     await producer.disconnect()
   }
-}
-
-function s3(services: Services): S3Client {
-  return new S3Client({
-    endpoint: services.s3Endpoint,
-    forcePathStyle: true,
-    region: 'us-east-1',
-    credentials: { accessKeyId: services.s3AccessKey, secretAccessKey: services.s3SecretKey },
-    requestChecksumCalculation: 'WHEN_REQUIRED',
-  })
-}
-
-async function listObjects(
-  services: Services,
-  bucket: string,
-): Promise<{ readonly key: string; readonly bytes: number }[]> {
-  const client = s3(services)
-  const objects: { key: string; bytes: number }[] = []
-  let token: string | undefined
-  do {
-    const page: ListObjectsV2CommandOutput = await client.send(
-      new ListObjectsV2Command({ Bucket: bucket, ...(token === undefined ? {} : { ContinuationToken: token }) }),
-    )
-    for (const object of page.Contents ?? []) objects.push({ key: object.Key ?? '', bytes: object.Size ?? 0 })
-    token = page.NextContinuationToken
-  } while (token !== undefined)
-  client.destroy()
-  return objects
-}
-
-async function emptyBucket(services: Services, bucket: string): Promise<void> {
-  const client = s3(services)
-  try {
-    await client.send(new CreateBucketCommand({ Bucket: bucket }))
-  } catch (error) {
-    if (!(error instanceof Error && error.name.startsWith('BucketAlready'))) throw error
-  }
-  const objects = await listObjects(services, bucket)
-  for (let i = 0; i < objects.length; i += 500) {
-    await client.send(
-      new DeleteObjectsCommand({
-        Bucket: bucket,
-        Delete: { Objects: objects.slice(i, i + 500).map((object) => ({ Key: object.key })), Quiet: true },
-      }),
-    )
-  }
-  client.destroy()
 }
