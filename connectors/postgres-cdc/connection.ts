@@ -1,9 +1,9 @@
 /** Connections: `pg` does start-up, authentication, TLS and queries; every value comes as text. */
 import { readFile } from 'node:fs/promises'
-import type { Socket } from 'node:net'
 import pg from 'pg'
 import type { Password } from '../../worker/api/config.ts'
 import { ConfigError } from '../../worker/api/errors.ts'
+import { pooledSocket, socketOf } from './raw-reads.ts'
 import { splitStatements } from './sql.ts'
 
 export interface ConnectionOptions {
@@ -95,6 +95,8 @@ async function connect(
     ...(options.password === null ? {} : { password: options.password.reveal() }),
     application_name: applicationName,
     options: startupOptions,
+    // Under TLS the reads are the TLS layer's.
+    ...(ssl === false ? { stream: pooledSocket } : {}),
     keepAlive: options.tcpKeepAlive,
     connectionTimeoutMillis: options.connectTimeoutMs,
     types: rawText,
@@ -157,7 +159,7 @@ export class Database implements AsyncDisposable {
 
   /** Drops the connection without waiting for a statement that runs. */
   destroy(): void {
-    ;(this.client as unknown as { readonly connection: { readonly stream: Socket } }).connection.stream.destroy()
+    socketOf(this.client).destroy()
   }
 
   async execute(sql: string): Promise<void> {

@@ -3,9 +3,10 @@ import type { Socket } from 'node:net'
 import type pg from 'pg'
 import type { Clock, Logger } from '../../worker/api/context.ts'
 import { formatLsn, type Lsn, lsn, maxLsn, noLsn } from './lsn.ts'
+import { frameHeadBytes, MessageCutter, RawReads } from './raw-reads.ts'
 import { quoteIdentifier } from './sql.ts'
 
-/** A run of whole protocol messages in one buffer; the buffer is not reused, so views into it stay valid. */
+/** A run of whole protocol messages in one buffer, which stays as it is until `release`. */
 export interface Segment {
   readonly bytes: Buffer
   readonly start: number
@@ -62,9 +63,6 @@ const microsFrom1970To2000 = 946_684_800_000_000n
 const frame = { copyData: 0x64, error: 0x45, copyDone: 0x63, commandComplete: 0x43, ready: 0x5a } as const
 const payload = { xlogData: 0x77, keepalive: 0x6b } as const
 
-/** Type and length of a message. */
-const frameHeadBytes = 5
-
 /** Below this, a read found the socket nearly empty, and a short rest lets the server fill it. */
 const smallReadBytes = 16 * 1024
 const restMs = 1
@@ -102,11 +100,10 @@ function serverError(bytes: Buffer, start: number, end: number): Error {
  */
 export class ReplicationStream implements AsyncDisposable {
   readonly #client: pg.Client
+  readonly #reads: RawReads
   readonly #socket: Socket
   readonly #options: StreamOptions
-  /** Pieces of a message that has not come whole. */
-  #pieces: Buffer[] = []
-  #pieceBytes = 0
+  readonly #cutter = new MessageCutter()
   #replyWanted = false
   readonly #queue: Segment[] = []
   #queuedBytes = 0
@@ -124,9 +121,11 @@ export class ReplicationStream implements AsyncDisposable {
   #lastReceivedMs: number
   #lastSentMs: number
 
-  private constructor(client: pg.Client, socket: Socket, options: StreamOptions) {
+  private constructor(client: pg.Client, options: StreamOptions) {
     this.#client = client
-    this.#socket = socket
+    // From here on the bytes are ours.
+    this.#reads = new RawReads(client, this.#onData)
+    this.#socket = this.#reads.socket
     this.#options = options
     this.#received = options.startLsn
     this.#flushed = options.startLsn
@@ -139,8 +138,7 @@ export class ReplicationStream implements AsyncDisposable {
    * @throws the server's error, with SQLSTATE in `code`
    */
   static async start(client: pg.Client, options: StreamOptions): Promise<ReplicationStream> {
-    const socket = socketOf(client)
-    const stream = new ReplicationStream(client, socket, options)
+    const stream = new ReplicationStream(client, options)
     await stream.#begin()
     return stream
   }
@@ -155,9 +153,6 @@ export class ReplicationStream implements AsyncDisposable {
     }
     const list = Object.entries(all).map(([name, value]) => `${name} '${value.replaceAll("'", "''")}'`)
     const command = `START_REPLICATION SLOT ${quoteIdentifier(slot)} LOGICAL ${formatLsn(startLsn)} (${list.join(', ')})`
-    // From here on the bytes are ours: pg's parser makes an object of every message and reuses its buffer.
-    this.#socket.removeAllListeners('data')
-    this.#socket.on('data', this.#onData)
     this.#socket.once('close', this.#onClose)
     this.#socket.on('error', this.#onError)
     const started = new Promise<void>((resolve) => {
@@ -207,6 +202,11 @@ export class ReplicationStream implements AsyncDisposable {
     return segment
   }
 
+  /** Nobody looks at the segment any more: its storage takes another read. */
+  release(segment: Segment): void {
+    this.#reads.release(segment.bytes)
+  }
+
   /** Resolves when there is a segment or a failure, after `ms`, or when `signal` aborts. */
   async wait(ms: number, signal: AbortSignal): Promise<void> {
     if (this.#queue.length > 0 || this.#failure !== null || signal.aborted) return
@@ -245,10 +245,9 @@ export class ReplicationStream implements AsyncDisposable {
       if (this.#socket.destroyed) resolve()
       else this.#socket.once('close', () => resolve())
     })
-    this.#socket.removeListener('data', this.#onData)
+    this.#reads.ignore()
     if (!this.#socket.destroyed) {
       if (this.#failure === null) this.#sendStatus()
-      this.#socket.on('data', () => undefined)
       this.#socket.resume()
       // CopyDone, Terminate.
       this.#socket.end(Buffer.from([0x63, 0, 0, 0, 4, 0x58, 0, 0, 0, 4]))
@@ -262,38 +261,13 @@ export class ReplicationStream implements AsyncDisposable {
   readonly #onData = (chunk: Buffer): void => {
     this.#lastReceivedMs = this.#options.clock.monotonicMs()
     this.#replyWanted = false
-    const start = this.#pieceBytes === 0 ? 0 : this.#completeMessage(chunk)
-    const end = this.#scan(chunk, start)
-    if (end < chunk.length) {
-      // A copy: the rest must not keep the chunk, which its records will soon have left.
-      this.#pieces.push(end === 0 ? chunk : Buffer.from(chunk.subarray(end)))
-      this.#pieceBytes += chunk.length - end
-    }
+    if (!this.#cutter.push(chunk, this.#scan)) this.#reads.release(chunk)
     if (this.#replyWanted) this.#sendStatus()
     this.#throttle(chunk.length)
   }
 
-  /** Only the message that two reads cut is put together. @returns where the next one starts in the chunk */
-  #completeMessage(chunk: Buffer): number {
-    if (this.#pieceBytes + chunk.length < frameHeadBytes) return 0
-    let first = this.#pieces[0] as Buffer
-    if (first.length < frameHeadBytes) {
-      first = Buffer.concat([...this.#pieces, chunk.subarray(0, frameHeadBytes)])
-    }
-    const missing = 1 + first.readUInt32BE(1) - this.#pieceBytes
-    if (missing > chunk.length) return 0
-    this.#pieces.push(chunk.subarray(0, missing))
-    const message = Buffer.concat(this.#pieces)
-    this.#pieces = []
-    this.#pieceBytes = 0
-    this.#scan(message, 0)
-    return missing
-  }
-
   /** Queues the whole messages from `start` on. @returns where they end */
-  #scan(bytes: Buffer, start: number): number {
-    // Pieces are left: this chunk only goes on with their message.
-    if (this.#pieceBytes > 0) return start
+  readonly #scan = (bytes: Buffer, start: number): number => {
     let at = start
     let count = 0
     let lastData = -1
@@ -312,8 +286,11 @@ export class ReplicationStream implements AsyncDisposable {
       at = next
     }
     if (lastData >= 0) this.#received = maxLsn(this.#received, lsn(bytes.readBigUInt64BE(lastData + 6)))
-    // A run of keepalives is kept too: the decoder skips them, and positions stay in order with the data.
-    if (at > start) this.#enqueue({ bytes, start, end: at, count })
+    if (count > 0) this.#enqueue({ bytes, start, end: at, count })
+    else {
+      this.#wake?.()
+      this.#reads.release(bytes)
+    }
     return at
   }
 
@@ -336,10 +313,6 @@ export class ReplicationStream implements AsyncDisposable {
   }
 
   #enqueue(segment: Segment): void {
-    if (segment.count === 0) {
-      this.#wake?.()
-      return
-    }
     this.#queue.push(segment)
     this.#queuedBytes += segment.end - segment.start
     this.#queuedMessages += segment.count
@@ -409,9 +382,4 @@ export class ReplicationStream implements AsyncDisposable {
     this.#socket.write(statusMessage(received, this.#flushed, clock.now(), wantsReply))
     this.#lastSentMs = clock.monotonicMs()
   }
-}
-
-/** The socket under a client, which `pg` does not type. */
-function socketOf(client: pg.Client): Socket {
-  return (client as unknown as { readonly connection: { readonly stream: Socket } }).connection.stream
 }

@@ -7,7 +7,7 @@ import type { EventConstants } from './envelope.ts'
 import type { Heartbeat } from './heartbeat.ts'
 import { type Lsn, maxLsn } from './lsn.ts'
 import { type StoredOffset, StreamPosition } from './offsets.ts'
-import type { ReplicationStream } from './replication-stream.ts'
+import type { ReplicationStream, Segment } from './replication-stream.ts'
 import { ResumeFilter } from './resume.ts'
 import type { Settings } from './settings.ts'
 import { SignalHandler } from './signal-handler.ts'
@@ -47,6 +47,8 @@ export class StreamPhase implements AsyncDisposable {
   readonly #signals: SignalHandler | null
   #blocking: AsyncGenerator<readonly SourceRecord[], void, void> | null = null
   #resumed = false
+  /** Segments that the records of the last call, or those to come, refer to. */
+  readonly #fed: Segment[] = []
   #xmin: number | null = null
   #xminReadMs = Number.NEGATIVE_INFINITY
 
@@ -84,12 +86,13 @@ export class StreamPhase implements AsyncDisposable {
   async poll(signal: AbortSignal): Promise<readonly SourceRecord[]> {
     const { stream, settings, heartbeat } = this.#options
     for (;;) {
+      this.#releaseSpent()
       await this.#followXmin()
       const answered = await this.#answerSignals()
       if (answered.length > 0) return answered
       if (!this.#decoder.hasMore) {
         const segment = stream.take()
-        if (segment !== null) this.#decoder.feed(segment)
+        if (segment !== null) this.#feed(segment)
       }
       if (this.#decoder.hasMore) {
         const records = await this.#decode()
@@ -109,6 +112,17 @@ export class StreamPhase implements AsyncDisposable {
     }
   }
 
+  #feed(segment: Segment): void {
+    this.#fed.push(segment)
+    this.#decoder.feed(segment)
+  }
+
+  /** Views of the records of the last call are no longer used: its segments are, but for one that is not finished. */
+  #releaseSpent(): void {
+    const unfinished = this.#decoder.hasMore ? 1 : 0
+    while (this.#fed.length > unfinished) this.#options.stream.release(this.#fed.shift() as Segment)
+  }
+
   /** One segment; after a short one, as the message between two reads makes, the next one too. */
   async #decode(): Promise<readonly SourceRecord[]> {
     const { stream, settings } = this.#options
@@ -116,7 +130,7 @@ export class StreamPhase implements AsyncDisposable {
     if (records.length > fewRecords || this.#decoder.hasMore || stream.isEmpty) return records
     const segment = stream.take()
     if (segment === null) return records
-    this.#decoder.feed(segment)
+    this.#feed(segment)
     const more = await this.#decoder.decode(Math.max(1, settings.batchRecords - records.length))
     return records.length === 0 ? more : [...records, ...more]
   }
