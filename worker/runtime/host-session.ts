@@ -15,6 +15,7 @@ import { type Loggers, parseLogLevel, rootNamespace } from '../util/log.ts'
 import type { ConnectorInstances } from './connector-instances.ts'
 import { HostChannel, hostGone, type Port } from './host-channel.ts'
 import type { Handlers, HostCalls, HostEvent, HostInit, MainCalls, TaskSpec } from './host-protocol.ts'
+import type { RunState } from './run-state.ts'
 import type { MainServices, RunnerListener, TaskEnvironment } from './task-environment.ts'
 import { SinkTaskMetrics, SourceTaskMetrics, type TaskMetrics } from './task-metrics.ts'
 import { taskName } from './task-options.ts'
@@ -31,9 +32,8 @@ export interface HostRuntime {
 
 interface Runner {
   readonly metrics: TaskMetrics
+  readonly state: RunState
   run(): Promise<void>
-  setPaused(paused: boolean): void
-  stop(hard: boolean): void
 }
 
 interface RunningTask {
@@ -81,7 +81,7 @@ export class HostSession {
   abandon(): void {
     this.#channel.abandon(hostGone('The main thread'))
     this.#stopRequested = true
-    this.#task?.runner.stop(true)
+    this.#task?.runner.state.stop(true)
   }
 
   #tell(event: HostEvent): void {
@@ -108,12 +108,12 @@ export class HostSession {
         return null
       },
       'task.transition': async ({ target }) => {
-        this.#task?.runner.setPaused(target === 'PAUSED')
+        this.#task?.runner.state.setPaused(target === 'PAUSED')
         return null
       },
       'task.stop': async ({ hard }) => {
         this.#stopRequested = true
-        this.#task?.runner.stop(hard)
+        this.#task?.runner.state.stop(hard)
         await this.#task?.done
         return null
       },
@@ -195,7 +195,7 @@ export class HostSession {
       this.#tell({ event: 'task.ended', metrics: [] })
       return
     }
-    if (this.#stopRequested) runner.stop(true)
+    if (this.#stopRequested) runner.state.stop(true)
     const done = this.#run(spec, runner, version)
     this.#task = { runner, done }
     void done.then(() => started.resolve())

@@ -1,4 +1,5 @@
-/** Life of one task: named states, the two stop signals, and the pauses in between. */
+/** Life of one task: named states, the two stop signals, and the pauses in between. Sources and sinks share it. */
+import type { RunnerOptions } from './task-environment.ts'
 
 /** `draining`: the soft signal has been given, what is in hand is finished and committed. */
 export type RunPhase = 'starting' | 'running' | 'paused' | 'draining' | 'stopped' | 'failed'
@@ -18,6 +19,7 @@ const transitions: Readonly<Record<RunPhase, readonly RunPhase[]>> = {
  * that came in from the side.
  */
 export class RunState {
+  readonly #onEntered: (phase: 'running' | 'paused') => void
   #phase: RunPhase = 'starting'
   #paused: boolean
   readonly #soft = new AbortController()
@@ -25,8 +27,25 @@ export class RunState {
   #work = new AbortController()
   #changed = Promise.withResolvers<void>()
 
-  constructor(initiallyPaused: boolean) {
-    this.#paused = initiallyPaused
+  /** The listener and the metrics of the task are told whenever it enters `running` or `paused`. */
+  constructor({ spec, listener, metrics }: Pick<RunnerOptions<unknown>, 'spec' | 'listener' | 'metrics'>) {
+    this.#paused = spec.target === 'PAUSED'
+    this.#onEntered = (phase) => {
+      metrics.setStatus(phase)
+      listener.onState(phase === 'paused' ? 'PAUSED' : 'RUNNING')
+    }
+  }
+
+  /** The whole life of the task: `work` until it returns or throws. @throws what `work` throws */
+  async run(work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+      this.enter('draining')
+      this.enter('stopped')
+    } catch (error) {
+      this.enter('failed')
+      throw error
+    }
   }
 
   get phase(): RunPhase {
@@ -38,6 +57,7 @@ export class RunState {
     if (next === this.#phase) return
     if (!transitions[this.#phase].includes(next)) throw new Error(`a task cannot go from ${this.#phase} to ${next}`)
     this.#phase = next
+    if (next === 'running' || next === 'paused') this.#onEntered(next)
   }
 
   /** What the user wants; the runner follows between two steps. */
@@ -72,15 +92,10 @@ export class RunState {
     this.#changed = Promise.withResolvers<void>()
   }
 
-  stop(): void {
+  /** Soft: finish and commit what is in hand, then end. Hard: give up now, commit nothing. */
+  stop(hard: boolean): void {
     this.#soft.abort()
-    this.interrupt()
-  }
-
-  /** Gives up now; implies `stop`. */
-  cancel(): void {
-    this.#soft.abort()
-    this.#hard.abort()
+    if (hard) this.#hard.abort()
     this.interrupt()
   }
 

@@ -19,7 +19,7 @@ import { RunnerSinkContext } from './sink-context.ts'
 import { SinkPipeline } from './sink-pipeline.ts'
 import { SinkPositions } from './sink-positions.ts'
 import { endlessRetry, startTask } from './start-task.ts'
-import type { RunnerListener, TaskEnvironment } from './task-environment.ts'
+import type { RunnerListener, RunnerOptions, TaskEnvironment } from './task-environment.ts'
 import type { SinkTaskMetrics } from './task-metrics.ts'
 import { checkTaskCount, parseSinkOptions, subscriptionOf } from './task-options.ts'
 import { LazyTopicProducer } from './topic-producer.ts'
@@ -50,10 +50,10 @@ export class SinkTaskRunner {
   readonly #plugin: SinkConnectorPlugin
   readonly #spec: TaskSpec
   readonly #listener: RunnerListener
-  readonly #state: RunState
   readonly #positions = new SinkPositions()
   readonly #topics: ActiveTopics
   readonly metrics: SinkTaskMetrics
+  readonly state: RunState
   /** Records for the next `put`. */
   #batch: SinkRecord[] = []
   #redelivery: Redelivery | null = null
@@ -63,66 +63,38 @@ export class SinkTaskRunner {
   /** Until the committer exists there is nothing to commit. */
   #requestCommit: () => void = () => undefined
 
-  constructor(options: {
-    readonly env: TaskEnvironment
-    readonly plugin: SinkConnectorPlugin
-    readonly spec: TaskSpec
-    readonly listener: RunnerListener
-    readonly metrics: SinkTaskMetrics
-  }) {
+  constructor(options: RunnerOptions<SinkConnectorPlugin, SinkTaskMetrics>) {
     this.#env = options.env
     this.#topics = new ActiveTopics(options.env.clock)
     this.#plugin = options.plugin
     this.#spec = options.spec
     this.#listener = options.listener
     this.metrics = options.metrics
-    this.#state = new RunState(options.spec.target === 'PAUSED')
-  }
-
-  setPaused(paused: boolean): void {
-    this.#state.setPaused(paused)
-  }
-
-  /** Soft: finish the running `put`, commit, close. Hard: give up now, commit nothing. */
-  stop(hard: boolean): void {
-    if (hard) this.#state.cancel()
-    else this.#state.stop()
+    this.state = new RunState(options)
   }
 
   /** Runs until stopped. @throws what failed the task; by then everything is closed */
   async run(): Promise<void> {
-    const state = this.#state
-    try {
+    await this.state.run(async () => {
       checkTaskCount(this.#spec.id.connector, this.#spec.taskCount, parseSinkOptions(this.#spec.connectorConfig))
       await this.#runStarted()
-      state.enter('draining')
-      state.enter('stopped')
-    } catch (error) {
-      state.enter('failed')
-      throw error
-    }
+    })
   }
 
   async #runStarted(): Promise<void> {
     await using resources = new AsyncDisposableStack()
     const session = await this.#open(resources)
     if (session === null) return
-    this.#reportStarted()
+    this.#paused = this.state.wantsPause
+    this.state.enter(this.#paused ? 'paused' : 'running')
     let failure: unknown = null
     try {
-      while (!this.#state.soft.aborted) await this.#iterate(session)
+      while (!this.state.soft.aborted) await this.#iterate(session)
     } catch (error) {
       failure = error
     }
     failure = await this.#close(session, failure)
     if (failure !== null) throw failure
-  }
-
-  #reportStarted(): void {
-    this.#paused = this.#state.wantsPause
-    this.#state.enter(this.#paused ? 'paused' : 'running')
-    this.metrics.setStatus(this.#paused ? 'paused' : 'running')
-    this.#listener.onState(this.#paused ? 'PAUSED' : 'RUNNING')
   }
 
   async #iterate(session: Session): Promise<void> {
@@ -148,7 +120,7 @@ export class SinkTaskRunner {
   }
 
   async #poll(consumer: Consumer, waitMs: number): Promise<readonly ConsumerBatch[]> {
-    const signal = this.#state.work
+    const signal = this.state.work
     try {
       return await consumer.poll(waitMs, signal)
     } catch (error) {
@@ -164,16 +136,14 @@ export class SinkTaskRunner {
 
   /** Pause and resume of the connector: partitions stay assigned, `put([])` goes on (Connect 6.2). */
   #followTarget({ consumer, committer }: Session): void {
-    const paused = this.#state.wantsPause
+    const paused = this.state.wantsPause
     if (paused === this.#paused) return
     this.#paused = paused
     if (paused) {
       consumer.pause(consumer.assignment())
       committer.request()
     } else if (this.#redelivery === null) this.#resumeDelivery(consumer)
-    this.#state.enter(paused ? 'paused' : 'running')
-    this.metrics.setStatus(paused ? 'paused' : 'running')
-    this.#listener.onState(paused ? 'PAUSED' : 'RUNNING')
+    this.state.enter(paused ? 'paused' : 'running')
   }
 
   /** Resumes what neither the task nor the connector wants paused. */
@@ -214,7 +184,7 @@ export class SinkTaskRunner {
     // A batch that was fetched before its partition went away belongs to the new owner (I7).
     if (position === null) return true
     const before = this.#batch.length
-    if (!(await pipeline.convert(batch, this.#batch, this.#state.soft))) {
+    if (!(await pipeline.convert(batch, this.#batch, this.state.soft))) {
       this.#batch.length = before
       return false
     }
@@ -231,9 +201,9 @@ export class SinkTaskRunner {
     const batch = this.#batch
     const startedAt = clock.monotonicMs()
     try {
-      await task.put(batch, this.#state.hard)
+      await task.put(batch, this.state.hard)
     } catch (error) {
-      if (this.#state.hard.aborted) return
+      if (this.state.hard.aborted) return
       await this.#putFailed(session, batch, toError(error))
       return
     }
@@ -334,7 +304,7 @@ export class SinkTaskRunner {
 
   async #onAssigned(session: Session, partitions: readonly TopicPartition[]): Promise<void> {
     const { consumer, task } = session
-    for (const tp of partitions) this.#positions.add(tp, await consumer.position(tp, this.#state.hard))
+    for (const tp of partitions) this.#positions.add(tp, await consumer.position(tp, this.state.hard))
     this.metrics.partitionCount = this.#positions.size
     if (this.#paused || this.#redelivery !== null) consumer.pause(partitions)
     if (partitions.length === 0) return
@@ -345,7 +315,7 @@ export class SinkTaskRunner {
   /** Connect's order: (the running `put` is over) preCommit, close, commit with the generation that still owns them. */
   async #onRevoked(session: Session, partitions: readonly TopicPartition[]): Promise<void> {
     const owned = partitions.filter(({ topic, partition }) => this.#positions.get(topic, partition) !== null)
-    if (owned.length === 0 || this.#state.hard.aborted) return
+    if (owned.length === 0 || this.state.hard.aborted) return
     try {
       await session.committer.commitAndClose(owned)
     } finally {
@@ -395,7 +365,7 @@ export class SinkTaskRunner {
     const transformContext = transformationContext(this.#env, this.metrics.plugin)
     const chain = await createTransformationChain(scope.connector, registry, transformContext)
     resources.defer(() => chain.close())
-    const deadLetters = await openDeadLetterQueue(this.#env, options, this.metrics, this.#state.hard)
+    const deadLetters = await openDeadLetterQueue(this.#env, options, this.metrics, this.state.hard)
     const errors = openErrorOperator({ env: this.#env, options, counters: this.metrics, deadLetters })
     resources.defer(() => errors.close())
     const pipeline = new SinkPipeline({ chain, converters, errors, keepOriginals: deadLetters !== null })
@@ -413,7 +383,7 @@ export class SinkTaskRunner {
       logger,
       intervalMs: settings.offsetFlushIntervalMs,
       timeoutMs: settings.offsetFlushTimeoutMs,
-      hard: this.#state.hard,
+      hard: this.state.hard,
     })
     this.#requestCommit = () => committer.request()
     const session: Session = { task, consumer, committer, context, pipeline, errors }
@@ -438,7 +408,7 @@ export class SinkTaskRunner {
       openProducer: () => kafka.producer(producerProperties(scope, id)),
       openAdmin: () => kafka.admin(adminProperties(scope, `connector-adminclient-${id.connector}-${id.task}`)),
     })
-    parts.resources.defer(() => producer.close(this.#state.hard.aborted ? 0 : closeTimeoutMs))
+    parts.resources.defer(() => producer.close(this.state.hard.aborted ? 0 : closeTimeoutMs))
     return new RunnerSinkContext({
       connector: id.connector,
       task: id.task,
@@ -466,7 +436,7 @@ export class SinkTaskRunner {
       config,
       context,
       env: this.#env,
-      soft: this.#state.soft,
+      soft: this.state.soft,
     })
   }
 
@@ -481,7 +451,7 @@ export class SinkTaskRunner {
         first ??= error
       }
     }
-    if (first === null) this.#state.enter('draining')
+    if (first === null) this.state.enter('draining')
     await step('closing the partitions', () => this.#onRevoked(session, this.#positions.assignment()))
     await step('leaving the group', () => session.consumer.close())
     try {

@@ -2,7 +2,7 @@
 import { ConnectError, kindOf, RetriableError, toError } from '../api/errors.ts'
 import type { SourceConnectorPlugin } from '../api/plugin.ts'
 import type { SourcePartition, SourceRecord } from '../api/record.ts'
-import type { CommittedOffset, SourceTask, SourceTaskContext, TransactionContext } from '../api/task.ts'
+import type { CommittedOffset, SourceTask, SourceTaskContext } from '../api/task.ts'
 import { partitionIdentity } from '../cluster/offset-format.ts'
 import { OffsetWriter } from '../cluster/offset-writer.ts'
 import { parseConfig } from '../config/config-def.ts'
@@ -16,11 +16,12 @@ import { OffsetCommitter } from './offset-committer.ts'
 import type { OffsetLayout } from './offset-layout.ts'
 import { type ErrorOperator, retryDelayMs } from './retry.ts'
 import { deadline, RunState } from './run-state.ts'
+import type { SourceCommits } from './source-commits.ts'
 import { SourcePipeline } from './source-pipeline.ts'
 import { SourceTransactions } from './source-transactions.ts'
 import { endlessRetry, startTask } from './start-task.ts'
 import { SubmittedRecords } from './submitted-records.ts'
-import { HostOffsetReader, type RunnerListener, type TaskEnvironment } from './task-environment.ts'
+import { HostOffsetReader, type RunnerListener, type RunnerOptions, type TaskEnvironment } from './task-environment.ts'
 import type { SourceTaskMetrics } from './task-metrics.ts'
 import { openTaskOffsets, refuseOwnOffsetTopic } from './task-offsets.ts'
 import { checkTaskCount, parseSourceOptions, type SourceOptions } from './task-options.ts'
@@ -42,26 +43,6 @@ interface Session {
   readonly commits: SourceCommits
 }
 
-/** The two ways of committing source offsets. */
-export interface SourceCommits {
-  start(): void
-  /** Before records are appended. */
-  beforeSend(recordCount: number): Promise<void>
-  /** Index after the first record from `from` on that ends a transaction, or the end of the batch. */
-  nextBoundary(batch: readonly SourceRecord[], from: number): number
-  /** This record, at a boundary or at the end of its batch, has been dispatched or dropped. */
-  afterRecord(record: SourceRecord): Promise<void>
-  /** Every record of a poll has been dispatched; also called after an empty poll. */
-  afterBatch(): Promise<void>
-  /** For the plugin, with `transaction.boundary=connector`. */
-  readonly transaction: TransactionContext | null
-  /** When `afterBatch` wants to be called although no records come, in ms from now; null: never. */
-  readonly dueInMs: number | null
-  /** Everything that may be committed, at the end and before a pause. */
-  finish(): Promise<void>
-  stop(): Promise<void>
-}
-
 /** What a task's context is made of. */
 interface ContextParts {
   readonly producer: Producer
@@ -74,61 +55,37 @@ export class SourceTaskRunner {
   readonly #plugin: SourceConnectorPlugin
   readonly #spec: TaskSpec
   readonly #listener: RunnerListener
-  readonly #state: RunState
   readonly #topics: ActiveTopics
   readonly #rawKeys = new Map<string, Uint8Array>()
   readonly metrics: SourceTaskMetrics
+  readonly state: RunState
   #sendFailure: Error | null = null
   #lastYield = 0
 
-  constructor(options: {
-    readonly env: TaskEnvironment
-    readonly plugin: SourceConnectorPlugin
-    readonly spec: TaskSpec
-    readonly listener: RunnerListener
-    readonly metrics: SourceTaskMetrics
-  }) {
+  constructor(options: RunnerOptions<SourceConnectorPlugin, SourceTaskMetrics>) {
     this.#env = options.env
     this.#topics = new ActiveTopics(options.env.clock)
     this.#plugin = options.plugin
     this.#spec = options.spec
     this.#listener = options.listener
     this.metrics = options.metrics
-    this.#state = new RunState(options.spec.target === 'PAUSED')
-  }
-
-  setPaused(paused: boolean): void {
-    this.#state.setPaused(paused)
-  }
-
-  /** Soft: take no new work, finish, commit. Hard: give up now. */
-  stop(hard: boolean): void {
-    if (hard) this.#state.cancel()
-    else this.#state.stop()
+    this.state = new RunState(options)
   }
 
   /** Runs until stopped. @throws what failed the task; by then everything is closed */
   async run(): Promise<void> {
-    const state = this.#state
-    try {
+    await this.state.run(async () => {
       checkTaskCount(this.#spec.id.connector, this.#spec.taskCount, parseSourceOptions(this.#spec.connectorConfig))
       // A task that is to begin paused is not started before its resume (Connect 5.1).
       await this.#awaitResume()
-      if (!state.soft.aborted) await this.#runStarted()
-      state.enter('draining')
-      state.enter('stopped')
-    } catch (error) {
-      state.enter('failed')
-      throw error
-    }
+      if (!this.state.soft.aborted) await this.#runStarted()
+    })
   }
 
   async #awaitResume(): Promise<boolean> {
-    const state = this.#state
+    const state = this.state
     if (!state.wantsPause || state.soft.aborted) return false
     state.enter('paused')
-    this.metrics.setStatus('paused')
-    this.#listener.onState('PAUSED')
     await state.untilResumed()
     return true
   }
@@ -137,7 +94,7 @@ export class SourceTaskRunner {
     await using resources = new AsyncDisposableStack()
     const session = await this.#open(resources)
     if (session === null) return
-    this.#enterRunning()
+    this.state.enter('running')
     session.commits.start()
     let failure: unknown = null
     try {
@@ -149,19 +106,13 @@ export class SourceTaskRunner {
     if (failure !== null) throw failure
   }
 
-  #enterRunning(): void {
-    this.#state.enter('running')
-    this.metrics.setStatus('running')
-    this.#listener.onState('RUNNING')
-  }
-
   async #loop({ task, pipeline, commits }: Session): Promise<void> {
-    const state = this.#state
+    const state = this.state
     for (let failures = 0; !state.soft.aborted; ) {
       if (state.wantsPause) {
         await commits.finish()
         if (await this.#awaitResume()) {
-          if (!state.soft.aborted) this.#enterRunning()
+          if (!state.soft.aborted) state.enter('running')
           continue
         }
       }
@@ -180,7 +131,7 @@ export class SourceTaskRunner {
   /** A source without data must not keep a transaction open past its interval: its wait is cut short. */
   async #pollUntilDue(task: SourceTask<unknown>, dueInMs: number | null, failures: number) {
     if (dueInMs === null) return await this.#poll(task, failures)
-    const timer = setTimeout(() => this.#state.interrupt(), dueInMs)
+    const timer = setTimeout(() => this.state.interrupt(), dueInMs)
     try {
       return await this.#poll(task, failures)
     } finally {
@@ -192,7 +143,7 @@ export class SourceTaskRunner {
   async #poll(task: SourceTask<unknown>, failures: number): Promise<readonly SourceRecord[] | null> {
     const { clock, logger, random } = this.#env
     const startedAt = clock.monotonicMs()
-    const signal = this.#state.work
+    const signal = this.state.work
     try {
       const batch = await task.poll(signal)
       if (batch.length > 0) this.metrics.polled(batch.length, clock.monotonicMs() - startedAt)
@@ -224,7 +175,7 @@ export class SourceTaskRunner {
   /** Sends a batch; after a retriable failure its rest, again and again. Nothing is left behind but by a hard stop. */
   async #send(pipeline: SourcePipeline, batch: readonly SourceRecord[]): Promise<void> {
     const { clock, logger, random } = this.#env
-    const { hard, soft } = this.#state
+    const { hard, soft } = this.state
     let rest = batch
     for (let failures = 0; rest.length > 0 && !hard.aborted; ) {
       if (this.#sendFailure !== null) throw this.#sendFailure
@@ -257,10 +208,10 @@ export class SourceTaskRunner {
   async #finish(session: Session, failure: unknown): Promise<void> {
     const { submitted, commits, task } = session
     const { logger } = this.#env
-    if (failure === null) this.#state.enter('draining')
+    if (failure === null) this.state.enter('draining')
     try {
-      if (!this.#state.hard.aborted) {
-        using limit = deadline(this.#env.settings.offsetFlushTimeoutMs, this.#state.hard)
+      if (!this.state.hard.aborted) {
+        using limit = deadline(this.#env.settings.offsetFlushTimeoutMs, this.state.hard)
         await submitted.awaitOutcomes(limit.signal)
         if (failure === null || !this.#env.settings.exactlyOnceSource) await commits.finish()
       }
@@ -295,7 +246,7 @@ export class SourceTaskRunner {
       onFailed: (count, error) => this.#onSendFailed(count, error, errors),
     })
     let task: SourceTask<unknown> | null = null
-    const offsets = await openTaskOffsets({ env: this.#env, producer, resources, hard: this.#state.hard })
+    const offsets = await openTaskOffsets({ env: this.#env, producer, resources, hard: this.state.hard })
     const writer = new OffsetWriter({
       connector: this.#spec.id.connector,
       sink: offsets.sink,
@@ -343,10 +294,10 @@ export class SourceTaskRunner {
       exactlyOnce ? transactionalProducerProperties(scope, id) : producerProperties(scope, id),
     )
     // A hard stop must not wait for a broker: what is in flight is not committed, so it comes again (I3).
-    resources.defer(() => producer.close(this.#state.hard.aborted ? 0 : closeTimeoutMs))
+    resources.defer(() => producer.close(this.state.hard.aborted ? 0 : closeTimeoutMs))
     if (exactlyOnce) {
-      await producer.initTransactions(this.#state.hard)
-      if (this.#state.soft.aborted) return null
+      await producer.initTransactions(this.state.hard)
+      if (this.state.soft.aborted) return null
       if (this.#spec.preflight) await services.verify()
     }
     return producer
@@ -360,7 +311,7 @@ export class SourceTaskRunner {
       config,
       context,
       env: this.#env,
-      soft: this.#state.soft,
+      soft: this.state.soft,
     })
   }
 
@@ -415,7 +366,7 @@ export class SourceTaskRunner {
       prepareTopic: async (topic, signal) => {
         refuseOwnOffsetTopic(topic, parts.layout, settings.exactlyOnceSource)
         await creator?.ensure(topic, signal)
-        await parts.producer.partitionsOf(topic, this.#state.soft.aborted ? signal : this.#state.soft)
+        await parts.producer.partitionsOf(topic, this.state.soft.aborted ? signal : this.state.soft)
       },
       onSkipped: () => this.metrics.dropped(1),
     })
@@ -428,7 +379,7 @@ export class SourceTaskRunner {
 
   /** @returns whether the records count as done */
   #onSendFailed(count: number, error: Error, errors: ErrorOperator): boolean {
-    if (this.#state.hard.aborted) return false
+    if (this.state.hard.aborted) return false
     for (let i = 0; i < count; i++) {
       this.metrics.failure()
       this.metrics.error()
@@ -446,7 +397,7 @@ export class SourceTaskRunner {
       'Unrecoverable exception from producer send callback',
       { cause: error },
     )
-    this.#state.interrupt()
+    this.state.interrupt()
     return false
   }
 }

@@ -6,7 +6,8 @@ import type { OffsetRecord } from '../cluster/offset-writer.ts'
 import type { KafkaClientFactory } from '../kafka/types.ts'
 import type { PluginRegistry } from '../plugins/registry.ts'
 import type { ClientScope } from './client-properties.ts'
-import type { ReadOffset, RuntimeSettings } from './host-protocol.ts'
+import type { ReadOffset, RuntimeSettings, TaskSpec } from './host-protocol.ts'
+import type { TaskMetrics } from './task-metrics.ts'
 import type { TaskId } from './worker-types.ts'
 
 /** Calls that a host makes on the main thread. */
@@ -40,6 +41,15 @@ export interface RunnerListener {
   onState(state: 'RUNNING' | 'PAUSED'): void
   /** First record of this task to, or from, this topic. */
   onTopic(topic: string): void
+}
+
+/** What a runner is made of. */
+export interface RunnerOptions<P, M extends TaskMetrics = TaskMetrics> {
+  readonly env: TaskEnvironment
+  readonly plugin: P
+  readonly spec: TaskSpec
+  readonly listener: RunnerListener
+  readonly metrics: M
 }
 
 /** Source offsets for a plugin, remembering the key bytes under which each stands in the topic. */

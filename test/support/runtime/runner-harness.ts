@@ -156,7 +156,7 @@ function open(type: 'source' | 'sink', options: RunnerOptions, createTask: () =>
   // A test that does not look at a failure would otherwise end the process.
   done.catch(() => undefined)
   const end = async (hard: boolean): Promise<void> => {
-    runner.stop(hard)
+    runner.state.stop(hard)
     await done
   }
   return {
@@ -165,15 +165,15 @@ function open(type: 'source' | 'sink', options: RunnerOptions, createTask: () =>
     states,
     topics,
     done,
-    pause: () => runner.setPaused(true),
-    resume: () => runner.setPaused(false),
+    pause: () => runner.state.setPaused(true),
+    resume: () => runner.state.setPaused(false),
     stop: () => end(false),
     cancel: () => end(true),
     metric: (name) => valueOf(runner.metrics.snapshots(), name),
     values: (topic) => valuesOf(kafka, topic),
     committedSource: () => committed(kafka),
     [Symbol.asyncDispose]: async () => {
-      runner.stop(true)
+      runner.state.stop(true)
       await done.catch(() => undefined)
     },
   }
