@@ -8,52 +8,50 @@ import {
   type Schema,
   Schemas,
   type Struct,
+  schemaEquals,
   type Value,
 } from './data.ts'
 import { bigDecimalText, javaDouble, javaFloat, parseDecimal } from './json.ts'
 
 /**
  * The value that a header's text stands for, with the narrowest schema, as Connect's `Values.parseString`; text that
- * is nothing in particular stays a string as it is.
+ * is nothing in particular stays a string as it is. Where Connect would drop or change a part of the text (`1,2` read
+ * as 1, `2024-13-01` as a day of 2025, blanks at the end of a quoted string), it stays a string (I6).
  */
 export function parseHeaderText(text: string): SchemaAndValue {
-  const blankless = text.trim()
-  if (blankless === 'null') return { schema: null, value: null }
-  if (blankless === 'true') return { schema: Schemas.boolean, value: true }
-  if (blankless === 'false') return { schema: Schemas.boolean, value: false }
-  if (blankless.startsWith('[') || blankless.startsWith('{')) {
-    const parser = new HeaderTextParser(blankless)
-    const parsed = parser.parse()
-    return parsed ?? { schema: Schemas.string, value: text }
-  }
-  return parseScalar(blankless) ?? { schema: Schemas.string, value: text }
+  if (text === '') return { schema: Schemas.string, value: '' }
+  return new HeaderTextParser(text).parse() ?? { schema: Schemas.string, value: text }
 }
 
-const timestampPattern = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/
+const timestampPattern = /^(?:\d{4}|-\d{6})-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/
 const timePattern = /^\d{2}:\d{2}:\d{2}\.\d{3}Z$/
-const datePattern = /^\d{4}-\d{2}-\d{2}$/
-const numberPattern = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/
+const datePattern = /^(?:\d{4}|-\d{6})-\d{2}-\d{2}$/
+/** A time or timestamp holds colons, which otherwise end a word. */
+const withColons = /^(?:(?:\d{4}|-\d{6})-\d{2}-\d{2}T)?\d{2}:\d{2}:\d{2}\.\d{3}Z/
+const numberPattern = /^(?:[+-]?\d+(?:\.\d*)?|[+-]\.\d+)(?:[eE][+-]?\d+)?$/
 
 const dateSchema = makeSchema({ type: 'INT32', name: LogicalName.date, version: 1 })
 const timeSchema = makeSchema({ type: 'INT32', name: LogicalName.time, version: 1 })
 const timestampSchema = makeSchema({ type: 'INT64', name: LogicalName.timestamp, version: 1 })
 
-function parseScalar(text: string): SchemaAndValue | null {
-  return parseTemporal(text) ?? parseNumber(text)
-}
-
 function parseTemporal(text: string): SchemaAndValue | null {
-  if (timestampPattern.test(text)) return temporal(timestampSchema, text)
-  if (timePattern.test(text)) return temporal(timeSchema, `1970-01-01T${text}`)
-  return datePattern.test(text) ? temporal(dateSchema, `${text}T00:00:00.000Z`) : null
+  if (timestampPattern.test(text)) return temporal(timestampSchema, text, text)
+  if (timePattern.test(text)) return temporal(timeSchema, text, `1970-01-01T${text}`)
+  return datePattern.test(text) ? temporal(dateSchema, text, `${text}T00:00:00.000Z`) : null
 }
 
-function temporal(schema: Schema, iso: string): SchemaAndValue | null {
-  const value = new Date(iso)
-  return Number.isNaN(value.getTime()) ? null : { schema, value }
+/** JavaScript takes the 31st of February for the 3rd of March; only a text that is written back is a date. */
+function temporal(schema: Schema, text: string, iso: string): SchemaAndValue | null {
+  const date = isoDate(iso)
+  return date !== null && date.toISOString().includes(text) ? { schema, value: date } : null
 }
 
-function parseNumber(text: string): SchemaAndValue | null {
+function isoDate(iso: string): Date | null {
+  const date = new Date(iso)
+  return Number.isNaN(date.getTime()) ? null : date
+}
+
+function parseNumber(text: string): Item | null {
   if (!numberPattern.test(text)) return null
   let decimal: Decimal
   try {
@@ -61,34 +59,53 @@ function parseNumber(text: string): SchemaAndValue | null {
   } catch {
     return null
   }
-  return integral(decimal) ?? fractional(text, decimal)
+  return integral(decimal) ?? fractional(Number(text), decimal)
 }
 
 /** An integer that fits, whatever its notation (`1.0`, `1e3`), takes the narrowest type. */
-function integral(decimal: Decimal): SchemaAndValue | null {
-  const { unscaled, scale } = decimal
-  if (scale > 0 && unscaled % 10n ** BigInt(scale) !== 0n) return null
-  if (scale < -30) return null
-  const value = scale > 0 ? unscaled / 10n ** BigInt(scale) : unscaled * 10n ** BigInt(-scale)
+function integral({ unscaled, scale }: Decimal): SchemaAndValue | null {
+  // More zeros than an INT64 has digits.
+  if (scale < -19 && unscaled !== 0n) return null
+  const power = 10n ** BigInt(Math.abs(scale))
+  if (scale > 0 && unscaled % power !== 0n) return null
+  const value = scale > 0 ? unscaled / power : unscaled * power
   if (BigInt.asIntN(8, value) === value) return { schema: Schemas.int8, value: Number(value) }
   if (BigInt.asIntN(16, value) === value) return { schema: Schemas.int16, value: Number(value) }
   if (BigInt.asIntN(32, value) === value) return { schema: Schemas.int32, value: Number(value) }
-  if (BigInt.asIntN(64, value) === value) return { schema: Schemas.int64, value }
-  return { schema: decimalSchema(scale), value: decimal }
+  return BigInt.asIntN(64, value) === value ? { schema: Schemas.int64, value } : null
 }
 
-function fractional(text: string, decimal: Decimal): SchemaAndValue {
-  const float = Math.fround(Number(text))
-  if (Number.isFinite(float)) return { schema: Schemas.float32, value: float }
-  const double = Number(text)
-  if (Number.isFinite(double)) return { schema: Schemas.float64, value: double }
+/** An integer that is too large is a Decimal when all its digits are written out, and a float otherwise. */
+function fractional(double: number, decimal: Decimal): Item {
+  const float = Math.fround(double)
+  if (decimal.scale !== 0 && Number.isFinite(float)) {
+    return { schema: Schemas.float32, value: float, untyped: untypedFloat(float) }
+  }
+  if (decimal.scale !== 0 && Number.isFinite(double)) {
+    return { schema: Schemas.float64, value: double, untyped: untypedDouble(double) }
+  }
   return { schema: decimalSchema(decimal.scale), value: decimal }
 }
+
+/** A whole number stays exactly that; a fraction is the double with the same text. */
+const untypedFloat = (float: number): Value => untypedDouble(Number.isInteger(float) ? float : Number(javaFloat(float)))
+
+const untypedDouble = (double: number): Value => (Number.isInteger(double) ? new Float64(double) : double)
+
+/** Something parsed, perhaps inside something else. */
+interface Item extends SchemaAndValue {
+  /** The value where no schema tells its type, e.g. beside a string; absent when it is the same. */
+  readonly untyped?: Value
+}
+
+const untypedOf = (item: Item): Value => (item.untyped === undefined ? item.value : item.untyped)
 
 /** Deepest nesting; beyond it the text is just a string. */
 const maxDepth = 100
 
-/** Arrays and maps; null as the result of a method means that the whole text is no such thing. */
+const nothing: SchemaAndValue = { schema: null, value: null }
+
+/** Scalars, arrays and maps; null as the result of a method means that the whole text is no such thing. */
 class HeaderTextParser {
   readonly #text: string
   #at = 0
@@ -98,13 +115,17 @@ class HeaderTextParser {
   }
 
   parse(): SchemaAndValue | null {
+    this.#blanks()
+    // At the top a quoted text is a string with its quotes.
+    if (this.#text[this.#at] === '"') return null
     const parsed = this.#value(0)
     this.#blanks()
-    return this.#at === this.#text.length ? parsed : null
+    if (parsed === null || this.#at < this.#text.length) return null
+    return { schema: parsed.schema, value: parsed.value }
   }
 
   #blanks(): void {
-    while (/\s/.test(this.#text[this.#at] ?? '')) this.#at++
+    while (this.#text.charCodeAt(this.#at) <= 0x20) this.#at++
   }
 
   #takes(char: string): boolean {
@@ -114,27 +135,24 @@ class HeaderTextParser {
     return true
   }
 
-  #value(depth: number): SchemaAndValue | null {
+  #value(depth: number): Item | null {
     if (depth > maxDepth) return null
     this.#blanks()
     const char = this.#text[this.#at]
     if (char === '[') return this.#array(depth)
     if (char === '{') return this.#map(depth)
-    if (char === '"') return this.#quoted()
-    return this.#word()
+    return char === '"' ? this.#quoted() : this.#word()
   }
 
-  #word(): SchemaAndValue | null {
+  #word(): Item | null {
     const start = this.#at
-    while (this.#at < this.#text.length && !',:[]{}"'.includes(this.#text[this.#at] as string)) this.#at++
-    // A time or timestamp holds colons.
-    const rest = this.#text.slice(start)
-    const temporalText = /^(?:\d{4}-\d{2}-\d{2}T)?\d{2}:\d{2}:\d{2}\.\d{3}Z/.exec(rest)
-    if (temporalText !== null) this.#at = start + temporalText[0].length
-    const word = this.#text.slice(start, this.#at).trim()
-    if (word === 'null') return { schema: null, value: null }
+    const timeText = withColons.exec(this.#text.slice(start, start + 27))
+    if (timeText !== null) this.#at = start + timeText[0].length
+    else while (this.#at < this.#text.length && !',:[]{}"'.includes(this.#text[this.#at] as string)) this.#at++
+    const word = javaTrimmed(this.#text.slice(start, this.#at))
+    if (word === 'null') return nothing
     if (word === 'true' || word === 'false') return { schema: Schemas.boolean, value: word === 'true' }
-    return parseScalar(word)
+    return parseTemporal(word) ?? parseNumber(word)
   }
 
   #quoted(): SchemaAndValue | null {
@@ -145,104 +163,143 @@ class HeaderTextParser {
         this.#at = i + 1
         return parseTemporal(text) ?? { schema: Schemas.string, value: text }
       }
-      text += char === '\\' ? (this.#text[++i] ?? '') : char
+      const next = this.#text[i + 1]
+      if (char === '\\' && (next === '"' || next === '\\')) {
+        text += next
+        i++
+      } else text += char
     }
     return null
   }
 
-  #array(depth: number): SchemaAndValue | null {
+  #array(depth: number): Item | null {
     this.#at++
-    const items: SchemaAndValue[] = []
-    if (!this.#takes(']')) {
-      do {
-        const item = this.#value(depth + 1)
-        if (item === null) return null
-        items.push(item)
-      } while (this.#takes(','))
-      if (!this.#takes(']')) return null
+    const items: Item[] = []
+    // A comma may stand behind the last element.
+    while (!this.#takes(']')) {
+      const item = this.#value(depth + 1)
+      if (item === null) return null
+      items.push(item)
+      if (!this.#takes(',') && !this.#isNext(']')) return null
     }
-    const element = commonSchema(items)
-    if (element === undefined) return null
-    return {
-      schema: element === null ? null : makeSchema({ type: 'ARRAY', valueSchema: element }),
-      value: items.map((item) => widen(item, element)),
-    }
+    const values = aligned(items)
+    if (values === null) return null
+    const schema = makeSchema({ type: 'ARRAY', valueSchema: values.common })
+    return { schema, value: values.values, untyped: values.untyped }
   }
 
-  #map(depth: number): SchemaAndValue | null {
-    this.#at++
-    const keys: SchemaAndValue[] = []
-    const items: SchemaAndValue[] = []
-    if (!this.#takes('}')) {
-      do {
-        const key = this.#value(depth + 1)
-        if (key === null || key.value === null || !this.#takes(':')) return null
-        const item = this.#value(depth + 1)
-        if (item === null) return null
-        keys.push(key)
-        items.push(item)
-      } while (this.#takes(','))
-      if (!this.#takes('}')) return null
-    }
-    const keySchema = commonSchema(keys)
-    const valueSchema = commonSchema(items)
-    if (keySchema === undefined || valueSchema === undefined) return null
-    const map = new Map<Value, Value>()
-    keys.forEach((key, i) => map.set(widen(key, keySchema), widen(items[i] as SchemaAndValue, valueSchema)))
-    const typed = keySchema !== null && valueSchema !== null
-    return { schema: typed ? makeSchema({ type: 'MAP', keySchema, valueSchema }) : null, value: map }
+  #isNext(char: string): boolean {
+    this.#blanks()
+    return this.#text[this.#at] === char
   }
+
+  #map(depth: number): Item | null {
+    this.#at++
+    const keys: Item[] = []
+    const items: Item[] = []
+    while (!this.#takes('}')) {
+      const key = this.#value(depth + 1)
+      if (key === null || key.value === null || !this.#takes(':')) return null
+      const item = this.#value(depth + 1)
+      if (item === null) return null
+      keys.push(key)
+      items.push(item)
+      // Connect does without the comma.
+      this.#takes(',')
+    }
+    return mapOf(keys, items)
+  }
+}
+
+/** What Java's `trim` leaves: control characters count as blanks, the blanks of Unicode do not. */
+function javaTrimmed(text: string): string {
+  let end = text.length
+  while (end > 0 && text.charCodeAt(end - 1) <= 0x20) end--
+  return text.slice(0, end)
+}
+
+/** Keys of several types leave a map without schemas of its keys and values, as in Connect; values only their own. */
+function mapOf(keys: readonly Item[], items: readonly Item[]): Item | null {
+  const alignedKeys = aligned(keys)
+  const keySchema = alignedKeys?.common ?? null
+  const alignedItems = keySchema === null ? unaligned(items) : aligned(items)
+  if (alignedKeys === null || alignedItems === null) return null
+  const schema = makeSchema({ type: 'MAP', keySchema, valueSchema: alignedItems.common })
+  const value = new Map(alignedKeys.values.map((key, i) => [key, alignedItems.values[i] ?? null]))
+  const untyped = new Map(alignedKeys.untyped.map((key, i) => [key, alignedItems.untyped[i] ?? null]))
+  return { schema, value, untyped }
+}
+
+interface Aligned {
+  /** The schema that holds all values; null when they are of several types, or all null. */
+  readonly common: Schema | null
+  readonly values: readonly Value[]
+  readonly untyped: readonly Value[]
+}
+
+function unaligned(items: readonly Item[]): Aligned {
+  const untyped = items.map(untypedOf)
+  return { common: null, values: untyped, untyped }
+}
+
+/**
+ * The values in the type that holds all of them. Null when one has no form of that type: a null, since Connect has no
+ * optional type here, or a day beside a number.
+ */
+function aligned(items: readonly Item[]): Aligned | null {
+  let common: Schema | null = null
+  for (const { schema } of items) {
+    if (schema === null) continue
+    common = common === null ? schema : commonSchema(common, schema)
+    if (common === null) break
+  }
+  if (common === null) return unaligned(items)
+  const isLogical = common.name !== null
+  if (items.some(({ schema }) => schema === null || (schema.name !== null) !== isLogical)) return null
+  const values = items.map((item) => widen(item, common))
+  return { common, values, untyped: items.map((item, i) => untypedWidened(item, values[i] ?? null, common)) }
 }
 
 const widths: readonly Schema['type'][] = ['INT8', 'INT16', 'INT32', 'INT64', 'FLOAT32', 'FLOAT64']
 
-/** The schema that holds all items: null when there are only nulls (or nothing), undefined when there is none. */
-function commonSchema(items: readonly SchemaAndValue[]): Schema | null | undefined {
-  let common: Schema | null = null
-  let nullable = false
-  for (const { schema, value } of items) {
-    if (value === null) {
-      nullable = true
-      continue
-    }
-    if (schema === null) return undefined
-    if (common === null) {
-      common = schema
-      continue
-    }
-    const merged = mergeSchemas(common, schema)
-    if (merged === null) return undefined
-    common = merged
-  }
-  return common !== null && nullable ? makeSchema({ ...common, optional: true }) : common
+/**
+ * The wider of two numbers, be they the numbers below a date or a time; otherwise the later of one type, also where it
+ * is a list whose elements have another type than those of the earlier one: so does Connect.
+ */
+function commonSchema(earlier: Schema, later: Schema): Schema | null {
+  if (earlier.type === later.type) return later
+  const left = widths.indexOf(earlier.type)
+  const right = widths.indexOf(later.type)
+  if (left < 0 || right < 0) return null
+  return left > right ? earlier : later
 }
 
-function mergeSchemas(a: Schema, b: Schema): Schema | null {
-  const left = a.name === null ? widths.indexOf(a.type) : -1
-  const right = b.name === null ? widths.indexOf(b.type) : -1
-  if (left >= 0 && right >= 0) return left >= right ? a : b
-  if (a.type !== b.type || a.name !== b.name) return null
-  if (a.type !== 'ARRAY' && a.type !== 'MAP') return a
-  const valueSchema = a.valueSchema && b.valueSchema && mergeSchemas(a.valueSchema, b.valueSchema)
-  const keySchema = a.keySchema && b.keySchema && mergeSchemas(a.keySchema, b.keySchema)
-  if (valueSchema === null || (a.type === 'MAP' && keySchema === null)) return null
-  return makeSchema({ type: a.type, keySchema, valueSchema })
-}
-
-/** An INT8 beside an INT64 becomes a bigint, since that is what INT64 holds. */
-function widen(item: SchemaAndValue, schema: Schema | null): Value {
+/** An INT8 beside an INT64 becomes a bigint, since that is what INT64 holds; a long beside a float becomes one. */
+function widen(item: Item, schema: Schema): Value {
   const { value } = item
-  if (schema?.type === 'INT64' && schema.name === null && typeof value === 'number') return BigInt(value)
-  const floating = schema?.type === 'FLOAT32' || schema?.type === 'FLOAT64'
-  return floating && typeof value === 'bigint' ? Number(value) : value
+  if (typeof value === 'object') return schemaEquals(item.schema, schema) ? value : untypedOf(item)
+  if (schema.type === 'INT64' && typeof value === 'number') return BigInt(value)
+  if (schema.type === 'FLOAT32') return Math.fround(Number(value))
+  return schema.type === 'FLOAT64' ? Number(value) : value
+}
+
+/** An integer that has become a float keeps its fraction without a schema, too. */
+function untypedWidened(item: Item, widened: Value, schema: Schema): Value {
+  if (typeof widened !== 'number') return untypedOf(item)
+  if (schema.type === 'FLOAT32') return untypedFloat(widened)
+  return schema.type === 'FLOAT64' ? untypedDouble(widened) : untypedOf(item)
 }
 
 const dayMs = 86_400_000
 
-/** Text of a date as in headers: below one day a time, whole days a date, anything else a timestamp; in UTC. */
+/**
+ * Text of a date as in headers: below one day a time, whole days a date, anything else a timestamp; in UTC. Connect
+ * writes only the time of what lies before 1970; here it keeps its day (I6).
+ */
 export function temporalText(date: Date): string {
   const ms = date.getTime()
-  const iso = date.toISOString()
+  // Years beyond 9999 stand there as they are.
+  const iso = date.toISOString().replace(/^\+0*/, '')
   if (ms >= 0 && ms < dayMs) return iso.slice(11)
   return ms % dayMs === 0 ? iso.slice(0, iso.indexOf('T')) : iso
 }
@@ -275,17 +332,22 @@ export function headerText(schema: Schema | null, value: Value, nested = false):
   if (Array.isArray(value)) {
     return `[${(value as readonly Value[]).map((v) => headerText(schema?.valueSchema ?? null, v, true)).join(',')}]`
   }
-  const entries: string[] = []
+  return `{${entriesOf(schema, value as ReadonlyMap<Value, Value> | Struct).join(',')}}`
+}
+
+function entriesOf(schema: Schema | null, value: ReadonlyMap<Value, Value> | Struct): readonly string[] {
   if (value instanceof Map) {
-    for (const [k, v] of value as ReadonlyMap<Value, Value>) {
-      entries.push(
-        `${headerText(schema?.keySchema ?? null, k, true)}:${headerText(schema?.valueSchema ?? null, v, true)}`,
-      )
-    }
-  } else {
-    for (const [k, v] of Object.entries(value as Struct)) {
-      entries.push(`"${k}":${headerText(schema?.fieldsByName.get(k)?.schema ?? null, v, true)}`)
-    }
+    const { keySchema = null, valueSchema = null } = schema ?? {}
+    const entries = [...(value as ReadonlyMap<Value, Value>)]
+    return entries.map(([k, v]) => `${headerText(keySchema, k, true)}:${headerText(valueSchema, v, true)}`)
   }
-  return `{${entries.join(',')}}`
+  const struct = value as Struct
+  if (schema === null || schema.fields.length === 0) {
+    return Object.entries(struct).map(([k, v]) => `${headerText(null, k, true)}:${headerText(null, v, true)}`)
+  }
+  // A null with a default is written as that default.
+  return schema.fields.map((field) => {
+    const item = (Object.hasOwn(struct, field.name) ? struct[field.name] : null) ?? field.schema.defaultValue
+    return `${headerText(null, field.name, true)}:${headerText(field.schema, item, true)}`
+  })
 }

@@ -74,10 +74,33 @@ function structText(schema: Schema | null, struct: Struct, bytesText: BytesText)
 const days = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat']
 const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
 
-/** `java.util.Date.toString` in UTC: `Sat Jan 08 00:00:00 UTC 2022`. */
+/** Midnight of 15 October 1582, before which `java.util.Date` counts by the Julian calendar. */
+const gregorianStartMs = -12_219_292_800_000
+
+/**
+ * `java.util.Date.toString` in UTC: `Sat Jan 08 00:00:00 UTC 2022`. Before 1582 its days are Julian ones, and years
+ * before the first are counted backwards without a sign.
+ */
 export function javaDate(date: Date): string {
   const two = (n: number): string => String(n).padStart(2, '0')
-  const day = `${days[date.getUTCDay()]} ${months[date.getUTCMonth()]} ${two(date.getUTCDate())}`
+  const { year, month, day } =
+    date.getTime() < gregorianStartMs
+      ? julianDay(Math.floor(date.getTime() / 86_400_000))
+      : { year: date.getUTCFullYear(), month: date.getUTCMonth(), day: date.getUTCDate() }
   const time = `${two(date.getUTCHours())}:${two(date.getUTCMinutes())}:${two(date.getUTCSeconds())}`
-  return `${day} ${time} UTC ${date.getUTCFullYear()}`
+  return `${days[date.getUTCDay()]} ${months[month]} ${two(day)} ${time} UTC ${year > 0 ? year : 1 - year}`
+}
+
+/**
+ * Date in the Julian calendar, month from 0.
+ * @param epochDay days since 1970-01-01
+ */
+function julianDay(epochDay: number): { readonly year: number; readonly month: number; readonly day: number } {
+  // Counted from 1 March of the year 0, so that the day of a leap year is the last one.
+  const dayCount = epochDay + 719_470
+  const year = Math.floor((4 * dayCount + 3) / 1461)
+  const dayOfYear = dayCount - Math.floor((1461 * year) / 4)
+  const month = Math.floor((5 * dayOfYear + 2) / 153)
+  const day = dayOfYear - Math.floor((153 * month + 2) / 5) + 1
+  return month < 10 ? { year, month: month + 2, day } : { year: year + 1, month: month - 10, day }
 }

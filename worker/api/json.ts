@@ -372,20 +372,32 @@ export function javaFloat(value: number): string {
   const size = Math.abs(float)
   if (size === 0) return Object.is(float, -0) ? '-0.0' : '0.0'
   if (size < 1e7 && Number.isInteger(float)) return `${float}.0`
-  if (size >= 1e-3 && size < 1e7) {
-    for (let digits = 1; ; digits++) {
-      const text = float.toPrecision(digits)
-      if (digits >= 9 || Math.fround(Number(text)) === float) return String(Number(text))
-    }
+  const isSame = (text: string): boolean => Math.fround(Number(text)) === float
+  if (size < 1e-3 || size >= 1e7) return scientific(float, isSame)
+  for (let digits = 1; ; digits++) {
+    const text = float.toPrecision(digits)
+    if (digits >= 9 || isSame(text)) return String(Number(evenOfTwo(text, float)))
   }
-  return scientific(float, (text) => Math.fround(Number(text)) === float)
 }
 
-/** Java takes the fewest digits that read back as the same number, but at least two, and of those the nearest. */
+/** `toPrecision` takes the larger of two equally near numbers, Java the even one. */
+function evenOfTwo(text: string, float: number): string {
+  const exact = String(float)
+  // Only a number that ends one digit later, in 5, lies in the middle.
+  const isMiddle = exact.endsWith('5') && exact.length === text.length + 1
+  const last = text.charCodeAt(text.length - 1)
+  return isMiddle && last % 2 === 1 ? text.slice(0, -1) + String.fromCharCode(last - 1) : text
+}
+
+/**
+ * Java takes the fewest digits that read back as the same number, but at least two, and of those the nearest; of two
+ * equally near ones the even, as `toExponential` does without an argument.
+ */
 function scientific(value: number, isSame: (text: string) => boolean): string {
   let text = value.toExponential(1)
   for (let digits = 2; digits <= 16 && !isSame(text); digits++) text = value.toExponential(digits)
-  return text.replace('e+', 'E').replace('e', 'E')
+  const shortest = value.toExponential()
+  return (shortest.length === text.length ? shortest : text).replace('e+', 'E').replace('e', 'E')
 }
 
 /** Text of Java's `BigDecimal.toString`: `10.20`, `1E+3`, `1E-7`. */

@@ -11,6 +11,10 @@ export const converterErrorCodes = defineErrorCodes({
     meaning: 'A number does not fit the integer type of its schema.',
     remedy: 'Use a wider type in the schema of the producer.',
   },
+  CONNECT_DATA_DATE: {
+    meaning: 'A date lies further from 1970 than a JavaScript Date reaches (±8.64e15 ms).',
+    remedy: 'Correct the producer: such a date is hardly meant; or carry it as a number or text.',
+  },
   CONNECT_DATA_NULL: {
     meaning: 'A required field without a default is null.',
     remedy: 'Make the field optional in the schema, or give it a default.',

@@ -198,13 +198,19 @@ function decimalReader(schema: Schema): Read {
 
 function logicalInteger(name: 'Date' | 'Time' | 'Timestamp', json: Value): number {
   const integral = typeof json === 'number' && Number.isInteger(json)
-  const limit = name === 'Timestamp' ? 8.64e15 : 0x7fffffff
-  if (!integral || Math.abs(json) > limit) {
+  if (!integral || Math.abs(json) > (name === 'Timestamp' ? Number.MAX_SAFE_INTEGER : 0x80000000)) {
     const kind = name === 'Timestamp' ? 'integral' : 'integer'
     throw bad(`Invalid type for ${name}, underlying representation should be ${kind} but was ${nodeType(json)}`)
   }
+  if (Math.abs(json) > farthest[name]) {
+    const message = `${name} ${json} is further from 1970 than a JavaScript Date reaches: ±8.64e15 ms`
+    throw new DataError('CONNECT_DATA_DATE', message)
+  }
   return json
 }
+
+/** In the unit of each type; beyond it a Date would silently be none (I6). */
+const farthest = { Date: 1e8, Time: 0x80000000, Timestamp: 8.64e15 }
 
 const base64Text = /^[A-Za-z0-9+/]*={0,2}$/
 

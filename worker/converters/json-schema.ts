@@ -71,7 +71,7 @@ export function schemaFromJson(node: Value, convertDefault: (schema: Schema, jso
   const optional = node['optional'] === true
   const spec: SchemaSpec = { ...nestedSchemas(type, node, convertDefault), ...annotations(node), type, optional }
   const json = node['default']
-  if (json === undefined || json === null) return internPrimitive(makeSchema(spec))
+  if (json === undefined || (json === null && optional)) return internPrimitive(makeSchema(spec))
   return makeSchema({ ...spec, defaultValue: convertDefault(makeSchema(spec), json) })
 }
 
@@ -114,8 +114,9 @@ function nestedSchemas(type: SchemaType, node: Struct, convertDefault: ConvertDe
 
 function annotations(node: Struct): Partial<SchemaSpec> {
   const { name, version, doc, parameters } = node
-  if (version != null && !(typeof version === 'number' && Number.isInteger(version))) {
-    throw invalid('Invalid schema version: must be an integer')
+  // Connect wraps what does not fit 32 bits.
+  if (version != null && !(typeof version === 'number' && (version | 0) === version)) {
+    throw invalid('Invalid schema version: must be an integer of 32 bits')
   }
   return {
     name: typeof name === 'string' ? name : null,

@@ -1,5 +1,5 @@
 import { GrowingByteWriter } from '../api/byte-writer.ts'
-import { type ConfigOf, defineConfig, oneOfIgnoringCase, type Validator } from '../api/config.ts'
+import { type ConfigOf, defineConfig, oneOfIgnoringCase } from '../api/config.ts'
 import type { ByteWriter, Converter, ConverterRole, SchemaAndValue } from '../api/converter.ts'
 import type { Schema, StructView, Value } from '../api/data.ts'
 import { ConfigError, DataError } from '../api/errors.ts'
@@ -10,12 +10,6 @@ import { isStruct } from '../api/values.ts'
 import { converterTypeOption } from './converter-type.ts'
 import { JsonReader } from './json-reader.ts'
 import { hasDecimal, schemaFromJson, schemaToJson } from './json-schema.ts'
-
-/** Silent about what is no number at all: Connect answers with one error for that. */
-const cacheSize: Validator = {
-  description: '[0,...]',
-  check: (_, value) => (typeof value === 'number' && value < 0 ? 'Value must be at least 0' : null),
-}
 
 export const jsonConverterConfig = defineConfig({
   'schemas.enable': {
@@ -32,7 +26,6 @@ export const jsonConverterConfig = defineConfig({
     type: 'INT',
     default: 1000,
     importance: 'HIGH',
-    valid: cacheSize,
     group: 'Schemas',
     order: 1,
     width: 'MEDIUM',
@@ -156,8 +149,9 @@ export class JsonConverter implements Converter<JsonConverterConfig> {
   }
 
   #envelope(bytes: Uint8Array): SchemaAndValue {
-    // Decimals need the scale as written, and whether there are any is known only after the schema was read.
-    const envelope = readJson(bytes, true)
+    // Decimals need the scale as written; otherwise a double keeps the sign of its zero.
+    const exact = mayHoldDecimal(bytes)
+    const envelope = readJson(bytes, exact)
     if (!isEnvelope(envelope)) {
       throw new DataError(
         'CONNECT_DATA_ENVELOPE',
@@ -166,12 +160,18 @@ export class JsonConverter implements Converter<JsonConverterConfig> {
       )
     }
     const schema = this.#schemaFromJson(envelope.schema)
-    if (schema === null) {
-      const untyped = readJson(bytes)
-      return { schema: null, value: isEnvelope(untyped) ? untyped.payload : null }
-    }
+    if (schema === null || (exact && !hasDecimal(schema))) return this.#inexactEnvelope(bytes, schema)
     const known = this.#heads.remember(bytes, schema)
     return { schema: known, value: this.#reader.read(known, envelope.payload) }
+  }
+
+  /** An envelope in which `Decimal` was only a word. */
+  #inexactEnvelope(bytes: Uint8Array, schema: Schema | null): SchemaAndValue {
+    const envelope = readJson(bytes)
+    const payload = isEnvelope(envelope) ? envelope.payload : null
+    if (schema === null) return { schema, value: payload }
+    const known = this.#heads.remember(bytes, schema)
+    return { schema: known, value: this.#reader.read(known, payload) }
   }
 
   #schemaFromJson(json: Value): Schema | null {
@@ -208,6 +208,12 @@ function readJson(bytes: Uint8Array, exactDecimals = false): Value {
       { cause: error },
     )
   }
+}
+
+/** Whether the name of a Decimal schema may occur, be it written with escapes. */
+function mayHoldDecimal(bytes: Uint8Array): boolean {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  return buffer.includes('data.Decimal') || buffer.includes('\\u')
 }
 
 const decimalSchemas = new WeakMap<Schema, boolean>()

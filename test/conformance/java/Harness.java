@@ -16,6 +16,7 @@ import java.util.Map;
 import org.apache.kafka.common.Configurable;
 import org.apache.kafka.common.record.TimestampType;
 import org.apache.kafka.connect.connector.ConnectRecord;
+import org.apache.kafka.connect.data.ConnectSchema;
 import org.apache.kafka.connect.data.Schema;
 import org.apache.kafka.connect.data.SchemaAndValue;
 import org.apache.kafka.connect.header.ConnectHeaders;
@@ -134,9 +135,22 @@ public final class Harness {
     return bytes == null ? null : Base64.getEncoder().encodeToString(bytes);
   }
 
-  private static void put(ObjectNode answer, SchemaAndValue data) {
+  private static void put(ObjectNode answer, SchemaAndValue read) {
+    // SimpleHeaderConverter gives nothing at all for a null, which counts as one.
+    SchemaAndValue data = read == null ? SchemaAndValue.NULL : read;
     answer.set("schema", ConnectData.json(data.schema()));
     answer.set("value", ConnectData.json(data.value()));
+    answer.put("valid", isValid(data));
+  }
+
+  /** Whether data fits its own schema: SimpleHeaderConverter gives lists whose elements do not. */
+  private static boolean isValid(SchemaAndValue data) {
+    try {
+      if (data.schema() != null) ConnectSchema.validateValue(data.schema(), data.value());
+      return true;
+    } catch (RuntimeException error) {
+      return false;
+    }
   }
 
   @SuppressWarnings({"unchecked", "rawtypes"})

@@ -81,6 +81,8 @@ export interface Answer {
   /** `toConnect` */
   readonly schema?: WireSchema | null
   readonly value?: WireValue
+  /** `toConnect`: whether Java's value fits Java's schema. */
+  readonly valid?: boolean
   /** `apply`: null when the record was dropped. */
   readonly record?: WireRecord | null
   /** `test` */

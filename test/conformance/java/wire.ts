@@ -1,4 +1,5 @@
 import { Decimal, Float64, type Schema, type SchemaType, type Struct, type Value } from '../../../worker/api/data.ts'
+import { javaFloat } from '../../../worker/api/json.ts'
 
 /** A value with its Java type, as `ConnectData.java` reads and writes it; 64-bit numbers are text or bits. */
 export type WireValue = null | readonly [type: string, content: WireContent, more?: number | WireSchema]
@@ -36,7 +37,11 @@ export function schemaToWire(schema: Schema | null): WireSchema | null {
   }
 }
 
-const integerTags: Partial<Record<SchemaType, string>> = { INT8: 'i8', INT16: 'i16', INT32: 'i32' }
+const integerTags: Partial<Record<SchemaType, readonly [tag: string, limit: number]>> = {
+  INT8: ['i8', 2 ** 7],
+  INT16: ['i16', 2 ** 15],
+  INT32: ['i32', 2 ** 31],
+}
 
 /** A value for the harness. Without a schema integers are Longs, as in our data model. */
 export function valueToWire(schema: Schema | null, value: Value): WireValue {
@@ -77,9 +82,11 @@ export function valueToWire(schema: Schema | null, value: Value): WireValue {
 
 function numberToWire(schema: Schema | null, value: number): WireValue {
   if (schema?.type === 'FLOAT32') return ['f32', floatBits(value)]
-  if (schema?.type === 'FLOAT64' || !Number.isInteger(value) || Object.is(value, -0)) return ['f64', doubleBits(value)]
-  const tag = schema === null ? undefined : integerTags[schema.type]
-  return tag === undefined ? ['i64', BigInt(value).toString()] : [tag, value]
+  if (schema?.type === 'FLOAT64' || !Number.isInteger(value)) return ['f64', doubleBits(value)]
+  // Java has no integer of that size; only a test that gives a wrong value comes here.
+  if (!Number.isSafeInteger(value)) return ['f64', doubleBits(value)]
+  const [tag, limit] = (schema === null ? undefined : integerTags[schema.type]) ?? ['i64', 0]
+  return value >= -limit && value < limit ? [tag, value] : ['i64', BigInt(value).toString()]
 }
 
 const bits = new DataView(new ArrayBuffer(8))
@@ -92,6 +99,17 @@ function doubleBits(value: number): string {
 function floatBits(value: number): string {
   bits.setFloat32(0, value)
   return bits.getUint32(0).toString(16)
+}
+
+/** The double of 64 bits in hexadecimal. */
+export function doubleOf(hex: string): number {
+  bits.setBigUint64(0, BigInt(`0x${hex}`))
+  return bits.getFloat64(0)
+}
+
+function floatOf(hex: string): number {
+  bits.setUint32(0, Number.parseInt(hex, 16))
+  return bits.getFloat32(0)
 }
 
 const integerTypes = new Set(['i8', 'i16', 'i32'])
@@ -115,7 +133,9 @@ export function canonical(value: WireValue, widths: 'count' | 'ignore' = 'count'
   }
   if (widths === 'count') return value
   if (integerTypes.has(type)) return ['i64', String(content)]
-  if (type !== 'f32') return value
-  bits.setUint32(0, Number.parseInt(String(content), 16))
-  return ['f64', doubleBits(bits.getFloat32(0))]
+  if (type !== 'f32' && type !== 'f64') return value
+  const number = type === 'f32' ? floatOf(String(content)) : doubleOf(String(content))
+  // Of a fraction the double that has the same text as the float.
+  const isFloat = Math.fround(number) === number && !Number.isInteger(number)
+  return ['f64', doubleBits(isFloat ? Number(javaFloat(number)) : number)]
 }

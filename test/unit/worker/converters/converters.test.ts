@@ -98,6 +98,9 @@ describe('StringConverter', () => {
     )
     assert.equal(text(null, { a: { b: [1, 'x'] } }), '{a={b=[1, x]}}')
     assert.equal(text(null, new Date('2022-01-08T00:00:00Z')), 'Sat Jan 08 00:00:00 UTC 2022')
+    assert.equal(text(null, new Date('1582-10-15T00:00:00Z')), 'Fri Oct 15 00:00:00 UTC 1582')
+    assert.equal(text(null, new Date(Date.UTC(1582, 9, 15) - 1)), 'Thu Oct 04 23:59:59 UTC 1582')
+    assert.equal(text(null, new Date(-253301977421933)), 'Mon Apr 24 03:36:18 UTC 6058')
   })
 
   it('refuses what has no text, and unknown encodings', () => {
@@ -148,7 +151,14 @@ describe('SimpleHeaderConverter', () => {
     ['2019-08-23T14:34:54.346Z', 'INT64', new Date('2019-08-23T14:34:54.346Z')],
     ['[1, 2, 300]', 'ARRAY', [1, 2, 300]],
     ['["a","b\\"c"]', 'ARRAY', ['a', 'b"c']],
-    ['[1,"a"]', 'STRING', '[1,"a"]'],
+    ['[1,"a",1.0,2.5]', 'ARRAY', [1, 'a', 1, 2.5]],
+    ['[1,null]', 'STRING', '[1,null]'],
+    ['[2019-08-23,5]', 'STRING', '[2019-08-23,5]'],
+    ['["a\\"b\\\\c\\d"]', 'ARRAY', ['a"b\\c\\d']],
+    ['-006057-03-08', 'INT32', new Date('-006057-03-08')],
+    ['2019-02-30', 'STRING', '2019-02-30'],
+    ['1,2', 'STRING', '1,2'],
+    ['1e20', 'FLOAT32', Math.fround(1e20)],
     ['[1,,2]', 'STRING', '[1,,2]'],
     ['[1', 'STRING', '[1'],
     ['[a]', 'STRING', '[a]'],
@@ -160,7 +170,7 @@ describe('SimpleHeaderConverter', () => {
         ['b', 2],
       ]),
     ],
-    ['{"a":null}', null, new Map([['a', null]])],
+    ['{"a":null}', 'MAP', new Map([['a', null]])],
     ['  text with blanks ', 'STRING', '  text with blanks '],
     ['1.2.3', 'STRING', '1.2.3'],
   ]
@@ -184,7 +194,17 @@ describe('SimpleHeaderConverter', () => {
     assert.equal(write(null, new Map([['k', 1]])), '{"k":1}')
     assert.equal(write(null, Uint8Array.of(1)), 'AQ==')
     assert.equal(write(decimalSchema(2), new Decimal(1020n, 2)), '10.20')
-    assert.equal(write(makeSchema({ type: 'INT32', name: LogicalName.date }), new Date('2022-01-08')), '2022-01-08')
+    const date = makeSchema({ type: 'INT32', name: LogicalName.date })
+    assert.equal(write(date, new Date('2022-01-08')), '2022-01-08')
+    // Connect would write 00:00:00.000Z.
+    assert.equal(write(date, new Date('1857-08-13')), '1857-08-13')
+    assert.equal(write(date, new Date(8.64e15)), '275760-09-13')
+    const struct = makeSchema({
+      type: 'STRUCT',
+      fields: [{ name: 'a"', schema: makeSchema({ type: 'INT32', defaultValue: 7 }) }],
+    })
+    assert.equal(write(struct, { 'a"': null }), '{"a\\"":7}')
+    assert.throws(() => write(null, 'x\ud83d'), { kind: 'record' })
     assert.equal(write(null, null), undefined)
   })
 

@@ -216,6 +216,9 @@ describe('JsonConverter', () => {
     assert.equal(read(open(), '{"schema":{"type":"int64"},"payload":9223372036854775807}').value, 9223372036854775807n)
     assert.throws(() => read(open(), '{"schema":{"type":"int64"},"payload":9223372036854775808}'), /range/)
     assert.throws(() => read(open(), '{"schema":{"type":"int8"},"payload":128}'), /range/)
+    const day =
+      '{"schema":{"type":"int32","name":"org.apache.kafka.connect.data.Date","version":1},"payload":2100000000}'
+    assert.throws(() => read(open(), day), { code: 'CONNECT_DATA_DATE' })
     assert.throws(() => read(open(), '{"schema":{"type":"int32"},"payload":1.0}'), /Invalid type/)
     assert.throws(() => read(open(), '{"schema":{"type":"bytes"},"payload":"a-b="}'), /base64/)
   })
