@@ -45,6 +45,17 @@ export interface WrittenObject {
   readonly versionId: string | null
 }
 
+export interface WriteCondition {
+  /** No object of that name exists. */
+  readonly onlyIfAbsent: boolean
+  /** The object of that name has this ETag. */
+  readonly ifMatch?: string
+}
+
+export interface ReadObject extends WrittenObject {
+  readonly body: Buffer
+}
+
 export interface ObjectHead extends WrittenObject {
   readonly bytes: number
 }
@@ -61,8 +72,8 @@ export interface UploadedPart {
 export interface ObjectStore {
   /** Whether the bucket exists: a denied or redirected HEAD counts, as the bucket is there. */
   bucketExists(bucket: string): Promise<boolean>
-  /** `onlyIfAbsent`: throws CONNECT_S3_PRECONDITION_FAILED when an object of that name exists. */
-  put(at: ObjectAddress, body: Uint8Array, options: WriteOptions & { onlyIfAbsent: boolean }): Promise<WrittenObject>
+  /** Throws CONNECT_S3_PRECONDITION_FAILED when the condition does not hold. */
+  put(at: ObjectAddress, body: Uint8Array, options: WriteOptions & WriteCondition): Promise<WrittenObject>
   createUpload(at: ObjectAddress, options: WriteOptions): Promise<string>
   uploadPart(at: ObjectAddress, uploadId: string, part: PartBody, options: WriteOptions): Promise<UploadedPart>
   completeUpload(
@@ -72,6 +83,8 @@ export interface ObjectStore {
     options: { onlyIfAbsent: boolean },
   ): Promise<WrittenObject>
   abortUpload(at: ObjectAddress, uploadId: string): Promise<void>
+  /** A small object, whole; null when there is none. */
+  read(at: ObjectAddress): Promise<ReadObject | null>
   /** Null when there is no such object. */
   head(at: ObjectAddress): Promise<ObjectHead | null>
   tag(at: ObjectAddress, tags: readonly (readonly [string, string])[]): Promise<void>
@@ -191,9 +204,10 @@ class SdkObjectStore implements ObjectStore {
     }
   }
 
-  put(at: ObjectAddress, body: Uint8Array, options: WriteOptions & { onlyIfAbsent: boolean }): Promise<WrittenObject> {
+  put(at: ObjectAddress, body: Uint8Array, options: WriteOptions & WriteCondition): Promise<WrittenObject> {
     const input: PutObjectCommandInput = { ...this.#writeInput(at, options), Body: body, ContentLength: body.length }
     if (options.onlyIfAbsent) input.IfNoneMatch = '*'
+    if (options.ifMatch !== undefined) input.IfMatch = `"${options.ifMatch}"`
     if (options.contentMd5) input.ContentMD5 = md5(body)
     return this.#attempt('PutObject', at, async (abortSignal) =>
       written(await this.#client.send(new this.#sdk.PutObjectCommand(input), { abortSignal })),
@@ -252,17 +266,25 @@ class SdkObjectStore implements ObjectStore {
     })
   }
 
-  async head(at: ObjectAddress): Promise<ObjectHead | null> {
-    try {
-      return await this.#attempt('HeadObject', at, async (abortSignal) => {
+  read(at: ObjectAddress): Promise<ReadObject | null> {
+    return orNull(
+      this.#attempt('GetObject', at, async (abortSignal) => {
+        const command = new this.#sdk.GetObjectCommand({ Bucket: at.bucket, Key: at.key })
+        const answer = await this.#client.send(command, { abortSignal })
+        const bytes = (await answer.Body?.transformToByteArray()) ?? new Uint8Array()
+        return { ...written(answer), body: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength) }
+      }),
+    )
+  }
+
+  head(at: ObjectAddress): Promise<ObjectHead | null> {
+    return orNull(
+      this.#attempt('HeadObject', at, async (abortSignal) => {
         const command = new this.#sdk.HeadObjectCommand({ Bucket: at.bucket, Key: at.key })
         const answer = await this.#client.send(command, { abortSignal })
         return { ...written(answer), bytes: answer.ContentLength ?? 0 }
-      })
-    } catch (error) {
-      if (error instanceof ConnectError && error.code === 'CONNECT_S3_NOT_FOUND') return null
-      throw error
-    }
+      }),
+    )
   }
 
   async tag(at: ObjectAddress, tags: readonly (readonly [string, string])[]): Promise<void> {
@@ -313,6 +335,16 @@ class SdkObjectStore implements ObjectStore {
         await delay(Math.random() * capMs, undefined, { signal: this.#closing.signal }).catch(() => undefined)
       }
     }
+  }
+}
+
+/** What was found; null when there is no such object. */
+async function orNull<T>(found: Promise<T>): Promise<T | null> {
+  try {
+    return await found
+  } catch (error) {
+    if (error instanceof ConnectError && error.code === 'CONNECT_S3_NOT_FOUND') return null
+    throw error
   }
 }
 

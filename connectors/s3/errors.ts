@@ -54,6 +54,14 @@ export const s3SinkErrorCodes = defineErrorCodes({
     meaning: 'Conditional writes found existing objects at every name that may be tried.',
     remedy: 'Remove objects of other origin from topics.dir, or choose another topics.dir.',
   },
+  CONNECT_S3_JOURNAL_CHANGED: {
+    meaning: 'Another task wrote the journal of commits of the same topic partition.',
+    remedy: 'Handled by the sink, which reads it again; if it goes on, two connectors share commit.journal.prefix.',
+  },
+  CONNECT_S3_JOURNAL_INVALID: {
+    meaning: 'An object in the place of a journal of commits is not one.',
+    remedy: 'Remove it, or choose another commit.journal.prefix.',
+  },
   CONNECT_S3_TOO_MANY_PARTS: {
     meaning: 'An object would need more than 10,000 parts.',
     remedy: 'Raise s3.part.size, or lower flush.size or flush.size.bytes.',

@@ -5,6 +5,7 @@ import type { SinkRecord } from '../../worker/api/record.ts'
 import type { TopicPartition } from '../../worker/api/topic-partition.ts'
 import type { Commit, Committer } from './committer.ts'
 import type { SchemaCompatibility } from './config-rules.ts'
+import type { CutJournal, CutLog } from './cut-journal.ts'
 import type { MemoryBudget } from './memory-budget.ts'
 import { type FileLayout, OpenFile } from './open-file.ts'
 import type { Partitioner } from './partitioner.ts'
@@ -29,6 +30,8 @@ export interface FileBufferServices {
   readonly rotation: RotationRules
   readonly compatibility: SchemaCompatibility
   readonly committer: Committer
+  /** Null: cuts by the clock are not repeated after a crash. */
+  readonly journal: CutJournal | null
   readonly budget: MemoryBudget
   readonly clock: Clock
   readonly logger: Logger
@@ -47,6 +50,9 @@ export interface FileBufferServices {
   seek(tp: TopicPartition, offset: bigint): void
   onCommitted(files: readonly OpenFile[]): void
 }
+
+/** Quiet time after which the rest of a known commit is no longer waited for: compaction may have removed it. */
+const repeatPatienceMs = 60_000
 
 /** What happened to the record at the head of the queue. */
 type Step = 'next' | 'next-then-commit' | 'commit-first' | 'next-then-drain'
@@ -75,6 +81,10 @@ export class FileBuffer {
   #lastRecordAt = 0
   /** Monotonic ms before which nothing is tried. */
   #retryAt: number | null = null
+  /** What is known of the commits of earlier owners; opened with the first record. */
+  #cuts: CutLog | null = null
+  /** Last offset of a commit that an earlier owner has fixed and that is made again now. */
+  #repeatedCut: bigint | null = null
   /** First offset of the open files: what a restart must read again. */
   #groupStart: bigint | null = null
   /** After the last record that was appended, skipped or reported. */
@@ -123,6 +133,7 @@ export class FileBuffer {
     const now = clock.now()
     let wakeAt = this.#nextSchedule ?? Number.POSITIVE_INFINITY
     if (rotation.idleMs >= 0) wakeAt = Math.min(wakeAt, this.#lastRecordAt + rotation.idleMs)
+    if (this.#repeatedCut !== null) wakeAt = Math.max(wakeAt, this.#lastRecordAt + repeatPatienceMs)
     return Number.isFinite(wakeAt) ? Math.max(0, wakeAt - now) : null
   }
 
@@ -162,12 +173,12 @@ export class FileBuffer {
     // What a failure interrupted comes first: a commit, then full parts.
     if (this.#commit !== null) await this.#finishCommit()
     await this.#drainFull()
+    if (this.waiting > 0) this.#cuts ??= (await this.#services.journal?.open(this.tp)) ?? null
     // A period without data does not cut the first file of the next one short.
     if (this.#files.size === 0 && this.#isScheduleDue(now)) this.#nextSchedule = this.#scheduleAfter(now)
     if (this.waiting > 0) this.#lastRecordAt = now
     await this.#writeQueue(now, deadline, signal)
-    const isIdle = this.#services.rotation.idleMs >= 0 && now - this.#lastRecordAt >= this.#services.rotation.idleMs
-    if (this.#files.size > 0 && this.waiting === 0 && (this.#isScheduleDue(now) || isIdle)) await this.#beginCommit(now)
+    if (this.#files.size > 0 && this.waiting === 0 && this.#isCutByClock(now)) await this.#beginCommit(now)
   }
 
   async #writeQueue(now: number, deadline: number, signal: AbortSignal): Promise<void> {
@@ -179,7 +190,7 @@ export class FileBuffer {
       try {
         if (record.value === null && this.#services.nullValues === 'ignore') {
           await this.#services.reportNull(record)
-          this.#advance(record)
+          await this.#skip(record, now)
           continue
         }
         step = this.#append(record, now)
@@ -187,7 +198,7 @@ export class FileBuffer {
         // Of a record's own fault; reported before the position passes (I3).
         if (kindOf(error) !== 'record') throw error
         await this.#services.report(record, toError(error))
-        this.#advance(record)
+        await this.#skip(record, now)
         continue
       }
       if (step !== 'commit-first') this.#advance(record)
@@ -198,6 +209,13 @@ export class FileBuffer {
       this.#queue = []
       this.#head = 0
     }
+  }
+
+  /** Passes a record that is not written; a known commit may end with it. */
+  async #skip(record: SinkRecord, now: number): Promise<void> {
+    this.#advance(record)
+    if (this.#count > 0 && this.#repeatedCut !== null && record.offset >= this.#repeatedCut)
+      await this.#beginCommit(now)
   }
 
   #advance(record: SinkRecord): void {
@@ -215,7 +233,8 @@ export class FileBuffer {
     const known = this.#schemas.get(directory)
     if (known === undefined) this.#schemas.set(directory, record.valueSchema)
     const current = known === undefined ? record.valueSchema : known
-    if (this.#isTimeUp(directory, timestamp, now, isTombstone)) return 'commit-first'
+    if (this.#isOtherCommit(record.offset)) return 'commit-first'
+    if (this.#repeatedCut === null && this.#isTimeUp(directory, timestamp, now, isTombstone)) return 'commit-first'
     if (needsNewObject(compatibility, record.valueSchema, current)) {
       this.#schemas.set(directory, record.valueSchema)
       if (this.#count > 0) return 'commit-first'
@@ -224,9 +243,25 @@ export class FileBuffer {
     if (isNew && rotation.maxOpenFiles > 0 && this.#files.size >= rotation.maxOpenFiles) return 'commit-first'
     this.#appendTo(directory, projectRecord(compatibility, record, this.#schemas.get(directory) ?? null))
     this.#lastDirectory = directory
-    if (++this.#count >= rotation.flushCount) return 'next-then-commit'
-    if (rotation.flushBytes > 0 && this.#encodedBytes() >= rotation.flushBytes) return 'next-then-commit'
+    this.#count++
+    if (this.#isComplete(record.offset)) return 'next-then-commit'
     return budget.exceeded || this.#files.get(directory)?.isFull === true ? 'next-then-drain' : 'next'
+  }
+
+  /** Whether a record belongs to another known commit than the open files, or to none. */
+  #isOtherCommit(offset: bigint): boolean {
+    if (this.#cuts === null) return false
+    const cut = this.#cuts.cutOf(offset)
+    if (this.#count > 0) return cut !== this.#repeatedCut
+    this.#repeatedCut = cut
+    return false
+  }
+
+  /** Whether the commit ends with the record that was just appended. A known one ends where it did. */
+  #isComplete(offset: bigint): boolean {
+    if (this.#repeatedCut !== null) return offset >= this.#repeatedCut
+    const { flushCount, flushBytes } = this.#services.rotation
+    return this.#count >= flushCount || (flushBytes > 0 && this.#encodedBytes() >= flushBytes)
   }
 
   #appendTo(directory: string, record: SinkRecord): void {
@@ -257,6 +292,14 @@ export class FileBuffer {
       if (onPartitionChange && changed && !isTombstone && !wasTombstone) return true
     }
     return this.#isScheduleDue(now)
+  }
+
+  /** Whether the clock alone ends the commit. The records of a known one come soon, unless they are gone by now. */
+  #isCutByClock(now: number): boolean {
+    const { idleMs } = this.#services.rotation
+    const quietMs = now - this.#lastRecordAt
+    if (this.#repeatedCut !== null && quietMs < repeatPatienceMs) return false
+    return this.#isScheduleDue(now) || (idleMs >= 0 && quietMs >= idleMs)
   }
 
   #isScheduleDue(now: number): boolean {
@@ -308,6 +351,9 @@ export class FileBuffer {
     if (commit === null) return
     // A task that lost the partition must not shorten what the new owner writes under the same names (I7).
     if (!this.#services.isAssigned(this.tp)) return this.close()
+    if (this.#groupStart !== null && this.#handled !== null) {
+      await this.#cuts?.append(this.#groupStart, this.#handled - 1n)
+    }
     await commit.run()
     this.#files.clear()
     this.#takenNames.clear()
@@ -315,6 +361,7 @@ export class FileBuffer {
     this.#count = 0
     this.#baseTimestamp = null
     this.#groupStart = null
+    this.#repeatedCut = null
     if (this.#services.compatibility === 'NONE') this.#schemas.clear()
     this.#services.onCommitted(commit.files)
   }
@@ -335,6 +382,7 @@ export class FileBuffer {
     const restart = this.#groupStart
     if (restart === null) throw error
     if (error.code === 'CONNECT_S3_PRECONDITION_FAILED') await this.#rememberTakenNames()
+    else if (error.code === 'CONNECT_S3_JOURNAL_CHANGED') this.#cuts = null
     else if (error.code !== 'CONNECT_S3_NOT_FOUND' || error.context['error'] !== 'NoSuchUpload') throw error
     logger.warn({ topic, partition, offset: restart, error: error.message }, 'the open files are written anew')
     const taken = [...this.#takenNames]
@@ -362,6 +410,7 @@ export class FileBuffer {
     this.#lastDirectory = null
     this.#handled = this.committable
     this.#groupStart = null
+    this.#repeatedCut = null
   }
 }
 

@@ -7,6 +7,7 @@ import { Committer, type Tagging } from './committer.ts'
 import { openCompression } from './compression.ts'
 import type { S3SinkConfig } from './config-options.ts'
 import { compatibilityOf, formatOf, isMetaField, metaFieldNames, partitionerOf } from './config-rules.ts'
+import { CutJournal } from './cut-journal.ts'
 import { type FileBufferServices, type RotationRules, skippedNullError } from './file-buffer.ts'
 import { openFormats } from './formats/open-formats.ts'
 import { Limiter } from './limiter.ts'
@@ -73,6 +74,7 @@ export async function buildServices({
       tagging: tagging(config),
       metadataTopic: metadataTopic(config, context, layout),
     }),
+    journal: cutJournal(config, store),
     budget,
     clock,
     logger,
@@ -93,6 +95,12 @@ export async function buildServices({
       held.set(budget.usedBytes)
     },
   }
+}
+
+function cutJournal(config: S3SinkConfig, store: ObjectStore): CutJournal | null {
+  const prefix = config['commit.journal.prefix']
+  if (prefix === '') return null
+  return new CutJournal({ store, bucket: config['s3.bucket.name'], prefix, write: writeOptions(config) })
 }
 
 /** Looks for the first free name after that of a file whose own is taken. */
@@ -155,7 +163,12 @@ async function fileLayout(config: S3SinkConfig, store: ObjectStore, budget: Memo
       compression,
       write: writeOptions(config),
       // A second name for equal cuts would break the deterministic names of the other rotations.
-      onlyIfAbsent: config['enable.conditional.writes'] && config['rotate.schedule.interval.ms'] > 0 && !storesSides,
+      // With a journal the names of a commit are its own.
+      onlyIfAbsent:
+        config['enable.conditional.writes'] &&
+        config['rotate.schedule.interval.ms'] > 0 &&
+        !storesSides &&
+        config['commit.journal.prefix'] === '',
     },
   }
 }

@@ -51,6 +51,13 @@ export const fileOptions = {
     group,
     doc: 'With `rotate.interval.ms`: commit when the time partition changes.',
   },
+  'commit.journal.prefix': {
+    type: 'STRING',
+    default: '',
+    importance: 'MEDIUM',
+    group,
+    doc: 'Makes commits by wall clock exactly-once: the offset range of each commit is fixed, before its upload, in an object `<prefix><topic>/<partition>.json`; after a crash the same commits are made again. Needs a server with `If-Match` on puts; one prefix per connector, e.g. `_journal/events-s3/`. Empty turns it off. Addition of this sink.',
+  },
   'max.write.duration.ms': {
     type: 'LONG',
     default: Number.MAX_SAFE_INTEGER,

@@ -4,12 +4,23 @@ import type {
   ObjectHead,
   ObjectStore,
   PartBody,
+  ReadObject,
   UploadedPart,
+  WriteCondition,
   WrittenObject,
 } from '../../../connectors/common/s3-client.ts'
 import { ConnectError, RetriableError } from '../../../worker/api/errors.ts'
 
-type Operation = 'put' | 'createUpload' | 'uploadPart' | 'completeUpload' | 'abortUpload' | 'head' | 'tag'
+type Operation =
+  | 'put'
+  | 'createUpload'
+  | 'uploadPart'
+  | 'completeUpload'
+  | 'abortUpload'
+  | 'read'
+  | 'head'
+  | 'tag'
+  | 'remove'
 
 /** What a planned fault does: fail before anything happened, or after it did (an answer that was lost). */
 export interface Fault {
@@ -44,13 +55,21 @@ export class MemoryStore implements ObjectStore {
     this.#faults.push({ ...fault, passed: 0, fired: 0 })
   }
 
+  /** Faults that have not happened yet will not. */
+  unplan(): void {
+    this.#faults.length = 0
+  }
+
   async bucketExists(bucket: string): Promise<boolean> {
     return this.#buckets.has(bucket)
   }
 
-  put(at: ObjectAddress, body: Uint8Array, options: { onlyIfAbsent: boolean }): Promise<WrittenObject> {
+  put(at: ObjectAddress, body: Uint8Array, options: WriteCondition): Promise<WrittenObject> {
     return this.#call('put', at, () => {
       this.#checkAbsent(at, options.onlyIfAbsent)
+      const existing = this.objects.get(at.key)
+      if (options.ifMatch !== undefined && (existing === undefined || md5(existing) !== options.ifMatch))
+        throw unmet(at)
       this.objects.set(at.key, Buffer.from(body))
       return { etag: md5(body), versionId: null }
     })
@@ -93,6 +112,13 @@ export class MemoryStore implements ObjectStore {
     await this.#call('abortUpload', at, () => this.uploads.delete(uploadId))
   }
 
+  read(at: ObjectAddress): Promise<ReadObject | null> {
+    return this.#call('read', at, () => {
+      const body = this.objects.get(at.key)
+      return body === undefined ? null : { body, etag: md5(body), versionId: null }
+    })
+  }
+
   head(at: ObjectAddress): Promise<ObjectHead | null> {
     return this.#call('head', at, () => {
       const body = this.objects.get(at.key)
@@ -105,7 +131,7 @@ export class MemoryStore implements ObjectStore {
   }
 
   async remove(at: ObjectAddress): Promise<void> {
-    this.objects.delete(at.key)
+    await this.#call('remove', at, () => this.objects.delete(at.key))
   }
 
   async close(): Promise<void> {}
@@ -128,8 +154,12 @@ export class MemoryStore implements ObjectStore {
 
   #checkAbsent(at: ObjectAddress, onlyIfAbsent: boolean): void {
     if (!onlyIfAbsent || !this.objects.has(at.key)) return
-    throw new ConnectError('fatal', 'CONNECT_S3_PRECONDITION_FAILED', 'object exists', { context: { key: at.key } })
+    throw unmet(at)
   }
+}
+
+function unmet({ key }: ObjectAddress): ConnectError {
+  return new ConnectError('fatal', 'CONNECT_S3_PRECONDITION_FAILED', 'condition is not met', { context: { key } })
 }
 
 function md5(body: Uint8Array): string {
