@@ -38,6 +38,10 @@ export const postgresErrorCodes = defineErrorCodes({
     meaning: 'The stored position and the slot or server do not fit.',
     remedy: 'Take a new snapshot, or choose offset.mismatch.strategy deliberately: events may be lost otherwise.',
   },
+  CONNECT_POSTGRES_SYSTEM: {
+    meaning: 'The stored position belongs to another server: the system identifier has changed.',
+    remedy: 'Correct database.hostname, or remove the offset to take a new snapshot.',
+  },
   CONNECT_POSTGRES_SNAPSHOT: {
     meaning: 'The initial snapshot cannot be taken as configured.',
     remedy: 'See the message; snapshot.mode=initial starts it again.',

@@ -32,6 +32,8 @@ export interface StoredOffset {
   readonly transactionCounts: ReadonlyMap<string, number>
   /** Next record of the signal topic; null before the first. */
   readonly signalPosition: bigint | null
+  /** `system_identifier` of the server that the position belongs to; null where the offset does not tell. */
+  readonly systemId: string | null
 }
 
 const changeTypes = new Set(['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'])
@@ -39,8 +41,9 @@ const changeTypes = new Set(['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'])
 /** Snapshots within the stream: one that was interrupted leaves the stream where it was. */
 const streamed = new Set(['INCREMENTAL', 'BLOCKING'])
 
-/** A member of ours: Debezium's loader passes over what it does not know. */
+/** Members of ours: Debezium's loader passes over what it does not know. */
 const signalMember = 'signal_kafka_position'
+const systemMember = 'system_identifier'
 
 const countPrefix = 'transaction_data_collection_order_'
 
@@ -69,6 +72,7 @@ export function readOffset(offset: SourceOffset): StoredOffset | null {
   // Behind a COMMIT nothing is open: where lsn_proc goes further than lsn_commit, the stream was idle up to there.
   const complete = commit !== null && proc !== null && messageType === 'COMMIT' && proc > commit ? proc : commit
   const transactionId = offset['transaction_id']
+  const systemId = offset[systemMember]
   return {
     lsn: lsn(at),
     lsnProc: proc === null ? null : lsn(proc),
@@ -82,6 +86,7 @@ export function readOffset(offset: SourceOffset): StoredOffset | null {
     transactionId: typeof transactionId === 'string' ? transactionId : null,
     transactionCounts: counts,
     signalPosition: signalPositionOf(offset),
+    systemId: typeof systemId === 'string' ? systemId : null,
   }
 }
 
@@ -139,6 +144,8 @@ export class StreamPosition {
   incremental: Readonly<Record<string, string>> | null = null
   /** Next record of the signal topic; null where there is none. */
   signalPosition: bigint | null
+  /** Which server the position belongs to. Set by the first heartbeat or idle advance, so offsets before are Debezium's. */
+  systemId: string | null
 
   /** @param stored null for a stream without any offset, which then starts at `start` */
   constructor(stored: StoredOffset | null, start: Lsn) {
@@ -148,6 +155,7 @@ export class StreamPosition {
     this.txId = stored?.txId ?? null
     this.tsUs = stored?.tsUs ?? 0n
     this.signalPosition = stored?.signalPosition ?? null
+    this.systemId = stored?.systemId ?? null
     // Within the transaction that was cut, counting goes on: a second cut must not repeat what the first one passed.
     this.eventsProcessed = stored !== null && changeTypes.has(stored.messageType ?? '') ? stored.eventsProcessed : 0
     this.transactionId = stored?.transactionId ?? null
@@ -222,6 +230,7 @@ export class StreamPosition {
     }
     if (this.incremental !== null) Object.assign(offset, this.incremental)
     if (this.signalPosition !== null) offset[signalMember] = this.signalPosition
+    if (this.systemId !== null) offset[systemMember] = this.systemId
     return offset
   }
 }

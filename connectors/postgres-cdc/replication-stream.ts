@@ -128,7 +128,8 @@ export class ReplicationStream implements AsyncDisposable {
     this.#socket = this.#reads.socket
     this.#options = options
     this.#received = options.startLsn
-    this.#flushed = options.startLsn
+    // Nothing is claimed before it is durable, not even the start: it may come from records that are on their way (I1).
+    this.#flushed = noLsn
     this.#lastReceivedMs = options.clock.monotonicMs()
     this.#lastSentMs = this.#lastReceivedMs
   }

@@ -1,7 +1,7 @@
 /** One run from connecting to a lost connection or the task's end: start-up checks, snapshot, stream. */
 
 import type pg from 'pg'
-import type { Clock, Logger, TopicReader, TopicReaderOptions } from '../../worker/api/context.ts'
+import type { Clock, Logger, Metrics, TopicReader, TopicReaderOptions } from '../../worker/api/context.ts'
 import { ConnectError } from '../../worker/api/errors.ts'
 import type { SourceOffset, SourceRecord } from '../../worker/api/record.ts'
 import { Catalog, type CatalogTable } from './catalog.ts'
@@ -15,7 +15,8 @@ import { ensurePublication, setReplicaIdentities } from './publication.ts'
 import { ReplicationStream } from './replication-stream.ts'
 import { Reselect } from './reselect.ts'
 import type { Settings } from './settings.ts'
-import { checkServerPosition, createSlot, positionLost, resumeLsn, type SlotState, slotState } from './slot.ts'
+import { checkSystem, createSlot, identifySystem, positionLost, resumeLsn, type SlotState, slotState } from './slot.ts'
+import { SlotMonitor } from './slot-monitor.ts'
 import { Snapshot } from './snapshot.ts'
 import { openStreamPhase, type StreamPhase } from './stream-phase.ts'
 import { TableSchemas } from './table-schema.ts'
@@ -35,7 +36,10 @@ export interface SessionOptions {
   readonly distrustXid: number | null
   /** Aborts when the task stops. */
   readonly life: AbortSignal
+  readonly metrics: Metrics
   readTopic(options: TopicReaderOptions): TopicReader
+  /** The offset has moved without a record. */
+  advance(offset: SourceOffset): void
   nowUs(): number
 }
 
@@ -62,7 +66,10 @@ export class Session implements AsyncDisposable {
   readonly #schemas: TableSchemas
   readonly #heartbeat: Heartbeat
   readonly #reselects: readonly Reselect[]
+  readonly #monitor: SlotMonitor
   #facts: ServerFacts = { version: 0, walSenderTimeoutMs: 60_000 }
+  /** Known where there is a replication connection. */
+  #systemId: string | null = null
   /** Replication connection that waits for the stream to start. */
   #client: pg.Client | null = null
   /** Connection whose temporary slot exports the snapshot; closed once the snapshot is open. */
@@ -80,6 +87,8 @@ export class Session implements AsyncDisposable {
     this.#schemas = new TableSchemas(options.settings.tableOptions, this.#catalog)
     const { settings, clock, logger } = options
     const schemas = this.#schemas
+    const { slot, monitor } = settings
+    this.#monitor = new SlotMonitor({ database, slot, ...monitor, metrics: options.metrics, clock, logger })
     this.#reselects = settings.reselects.map((rules) => new Reselect(rules, { database, schemas, logger }))
     this.#heartbeat = new Heartbeat({
       intervalMs: settings.heartbeatMs,
@@ -108,6 +117,7 @@ export class Session implements AsyncDisposable {
 
   /** Next records; `[]` when `signal` aborts or a wait is over. */
   async poll(signal: AbortSignal): Promise<readonly SourceRecord[]> {
+    this.#monitor.look()
     let records = await this.#next(signal)
     for (const reselect of this.#reselects) records = await reselect.apply(records)
     return records
@@ -155,15 +165,17 @@ export class Session implements AsyncDisposable {
     const { settings, logger } = this.#options
     this.#facts = await this.#serverFacts()
     const captured = await this.#capturedTables()
+    const streams = settings.snapshot.mode !== 'initial_only'
+    if (streams) {
+      this.#client = await openClient(settings.connection, 'Debezium Streaming', true)
+      await this.#checkSystem(this.#client)
+    }
     const state = await slotState(this.#database, settings.slot)
     const decision = await this.#decide(state)
-    const streams = settings.snapshot.mode !== 'initial_only'
     if (streams) {
       await ensurePublication(this.#database, { ...settings.publication, captured, logger })
       if (settings.identities !== null)
         await setReplicaIdentities(this.#database, settings.identities, captured, logger)
-      this.#client = await openClient(settings.connection, 'Debezium Streaming', true)
-      if (decision.stored !== null) await checkServerPosition(this.#client, decision.stored)
     }
     const created = streams && state === null ? await this.#createSlot(this.#client) : null
     if (decision.snapshot) {
@@ -182,6 +194,13 @@ export class Session implements AsyncDisposable {
       state?.restartLsn ??
       (await this.#currentLsn())
     await this.#openStream(decision.stored, start)
+  }
+
+  async #checkSystem(client: pg.Client): Promise<void> {
+    const identity = await identifySystem(client)
+    this.#systemId = identity.systemId
+    const { stored, settings } = this.#options
+    if (stored !== null && !stored.snapshotUnfinished) checkSystem(identity, stored, settings.mismatch)
   }
 
   async #serverFacts(): Promise<ServerFacts> {
@@ -361,6 +380,8 @@ export class Session implements AsyncDisposable {
       schemas: this.#schemas,
       nowUs: this.#options.nowUs,
       readTopic: this.#options.readTopic,
+      systemId: this.#systemId,
+      advance: this.#options.advance,
     })
   }
 

@@ -198,6 +198,7 @@ function streamParameters(text: string | null): Readonly<Record<string, string>>
 
 const defaultQueueBytes = 1024 * 1024
 const driverHeartbeatMs = 600_000
+const driverIdleMs = 10_000
 
 /** Problems of options whose names carry values, which the definition therefore cannot list. */
 export function namedOptionProblems(raw: RawConfig): readonly ConfigProblem[] {
@@ -237,6 +238,7 @@ export function settingsOf(config: PostgresConfig, raw: RawConfig, task: number,
   }
   const driver = config['lsn.flush.mode'] === 'connector_and_driver'
   const heartbeatMs = config['heartbeat.interval.ms']
+  const idleMs = config['slot.idle.advance.interval.ms']
   const metadata = config['provide.transaction.metadata']
   return {
     connection: connectionOptions(config),
@@ -264,6 +266,9 @@ export function settingsOf(config: PostgresConfig, raw: RawConfig, task: number,
     mismatch: oneOf<MismatchStrategy>(config['offset.mismatch.strategy']),
     statusIntervalMs: config['status.update.interval.ms'],
     confirms: config['lsn.flush.mode'] !== 'manual',
+    /** Time in ms after which the offset of an idle stream follows the end of the log; 0 is never. */
+    idleAdvanceMs: driver ? Math.min(idleMs || driverIdleMs, config['status.update.interval.ms']) : idleMs,
+    monitor: { intervalMs: config['slot.monitor.interval.ms'], budgetBytes: config['slot.wal.budget.bytes'] },
     xminIntervalMs: config['xmin.fetch.interval.ms'],
     skipped,
     tombstones: config['tombstones.on.delete'],

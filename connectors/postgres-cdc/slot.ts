@@ -104,7 +104,7 @@ export async function dropSlot(database: Database, slot: string, wait: () => Pro
   }
 }
 
-export type MismatchStrategy = 'no_validation' | 'trust_offset' | 'trust_slot' | 'trust_greater_lsn'
+export type MismatchStrategy = 'fail' | 'no_validation' | 'trust_offset' | 'trust_slot' | 'trust_greater_lsn'
 
 export interface PositionCheck {
   readonly database: Database
@@ -120,7 +120,7 @@ export function positionLost(slot: string, at: Lsn, detail: string): ConnectErro
     'CONNECT_POSTGRES_POSITION',
     `The connector is to go on from ${formatLsn(at)}, but this is no longer available on the server: ${detail} ` +
       `(slot ${slot}). Events in between may be lost. Set snapshot.mode=when_needed, or remove the connector's offset, to ` +
-      'take a new snapshot.',
+      'take a new snapshot; offset.mismatch.strategy=trust_slot goes on without them.',
     { context: { slot, lsn: at } },
   )
 }
@@ -137,13 +137,18 @@ export async function resumeLsn(stored: StoredOffset, state: SlotState | null, c
     return at
   }
   const position = state.confirmedFlushLsn ?? state.restartLsn ?? at
-  if (strategy === 'no_validation' || strategy === 'trust_offset') {
+  if (strategy === 'fail' || strategy === 'no_validation' || strategy === 'trust_offset') {
     const needed = stored.lsnProc ?? stored.lsn
     if (state.restartLsn !== null && state.restartLsn > needed) {
       throw positionLost(slot, at, `the slot starts at ${formatLsn(state.restartLsn)}`)
     }
-    if (strategy === 'trust_offset' && at < position) {
-      throw positionLost(slot, at, `the slot was confirmed up to ${formatLsn(position)}`)
+    // The server sends nothing that was confirmed, whatever it is asked for.
+    if (strategy !== 'no_validation' && at < position) {
+      throw positionLost(
+        slot,
+        at,
+        `the slot was confirmed up to ${formatLsn(position)}, ${position - at} bytes further`,
+      )
     }
     if (strategy === 'trust_offset' && at > position) await advanceSlot(check, at)
     return at
@@ -165,15 +170,43 @@ async function advanceSlot({ database, slot, logger }: PositionCheck, to: Lsn): 
   await database.rows(`SELECT pg_replication_slot_advance(${quoteLiteral(slot)}, ${quoteLiteral(formatLsn(to))})`)
 }
 
-/** @throws ConnectError when the server's log ends before the stored position: it was restored or failed over */
-export async function checkServerPosition(client: pg.Client, stored: StoredOffset): Promise<void> {
+/** Which server this is, and where its log ends. */
+export interface SystemIdentity {
+  readonly systemId: string
+  readonly logEnd: Lsn
+}
+
+export async function identifySystem(client: pg.Client): Promise<SystemIdentity> {
   const result = await client.query('IDENTIFY_SYSTEM')
-  const end = parseLsn((result.rows[0] as { xlogpos: string }).xlogpos)
-  if (end >= stored.lsn) return
+  const row = result.rows[0] as { systemid: string; xlogpos: string }
+  return { systemId: row.systemid, logEnd: parseLsn(row.xlogpos) }
+}
+
+/**
+ * @throws ConnectError when the position belongs to another server, or the log ends before it: the server was restored,
+ * or failed over to a standby that was behind
+ */
+export function checkSystem(
+  { systemId, logEnd }: SystemIdentity,
+  stored: StoredOffset,
+  strategy: MismatchStrategy,
+): void {
+  const followsSlot = strategy === 'trust_slot' || strategy === 'trust_greater_lsn'
+  if (stored.systemId !== null && stored.systemId !== systemId && !followsSlot) {
+    throw new ConnectError(
+      'fatal',
+      'CONNECT_POSTGRES_SYSTEM',
+      `The stored position ${formatLsn(stored.lsn)} belongs to the server with the system identifier ${stored.systemId}; ` +
+        `this one has ${systemId}, and its log another history. Correct database.hostname, or remove the connector's ` +
+        'offset to take a new snapshot; offset.mismatch.strategy=trust_slot goes on from the slot without one.',
+      { context: { stored: stored.systemId, found: systemId } },
+    )
+  }
+  if (logEnd >= stored.lsn) return
   throw new ConnectError(
     'fatal',
     'CONNECT_POSTGRES_POSITION',
-    `The server's log ends at ${formatLsn(end)}, before the stored position ${formatLsn(stored.lsn)}: it was restored from ` +
+    `The server's log ends at ${formatLsn(logEnd)}, before the stored position ${formatLsn(stored.lsn)}: it was restored from ` +
       'a backup or failed over to a standby that was behind. Remove the offset to take a new snapshot.',
   )
 }

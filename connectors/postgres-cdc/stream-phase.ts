@@ -34,7 +34,11 @@ export interface StreamPhaseOptions {
   readonly snapshotSkipped: boolean
   /** Aborts when the task stops. */
   readonly life: AbortSignal
+  /** Which server the positions belong to. */
+  readonly systemId: string | null
   readTopic(options: TopicReaderOptions): TopicReader
+  /** The offset has moved without a record. */
+  advance(offset: SourceOffset): void
   nowUs(): number
 }
 
@@ -51,10 +55,12 @@ export class StreamPhase implements AsyncDisposable {
   readonly #fed: Segment[] = []
   #xmin: number | null = null
   #xminReadMs = Number.NEGATIVE_INFINITY
+  #advancedMs: number
 
   constructor(options: StreamPhaseOptions) {
     const { settings, stored, start } = options
     this.#options = options
+    this.#advancedMs = options.clock.monotonicMs()
     this.#position = new StreamPosition(stored, start)
     const transactions = settings.transactionMetadata
       ? new TransactionMetadata({ topic: settings.topics.transaction, partition: settings.partition }, this.#position)
@@ -105,7 +111,8 @@ export class StreamPhase implements AsyncDisposable {
         const beat = await this.#beat()
         if (beat.length > 0) return beat
       }
-      if (signal.aborted) return []
+      // Returned, so that a transaction of the framework ends here.
+      if (this.#advanceIdle() || signal.aborted) return []
       const waitMs = Math.min(settings.pollIntervalMs, heartbeat.dueInMs, this.#signals?.dueInMs ?? heartbeat.dueInMs)
       await stream.wait(Math.max(1, waitMs), signal)
       if (stream.isEmpty && signal.aborted) return []
@@ -184,6 +191,20 @@ export class StreamPhase implements AsyncDisposable {
     return maxLsn(lsnCommit ?? start, this.#isIdle ? stream.walEnd : start)
   }
 
+  /** The offset of an idle stream follows the end of the log; once it is durable, the slot does (I1). */
+  #advanceIdle(): boolean {
+    const { settings, clock, stream, systemId } = this.#options
+    const { idleAdvanceMs } = settings
+    if (!settings.confirms || idleAdvanceMs === 0 || clock.monotonicMs() - this.#advancedMs < idleAdvanceMs)
+      return false
+    this.#advancedMs = clock.monotonicMs()
+    if (!this.#isIdle || stream.walEnd <= this.#position.lsn) return false
+    this.#position.idle(stream.walEnd)
+    this.#position.systemId = systemId
+    this.#options.advance(this.#position.offset())
+    return true
+  }
+
   /** A heartbeat record; none inside a transaction that is only partly decoded, nor before any offset exists. */
   async #beat(): Promise<readonly SourceRecord[]> {
     const { stream, heartbeat, stored } = this.#options
@@ -196,6 +217,7 @@ export class StreamPhase implements AsyncDisposable {
       this.#options.start === 0n
     )
       return []
+    this.#position.systemId = this.#options.systemId
     return [await heartbeat.record(this.#position.offset())]
   }
 

@@ -113,7 +113,12 @@ export class PostgresTask implements SourceTask<PostgresConfig> {
       distrustXid: this.#distrustXid,
       life: this.#life.signal,
       nowUs: microsecondClock(context.clock),
+      metrics: context.metrics,
       readTopic: (options) => context.readTopic(options),
+      advance: (offset) => {
+        this.#offset = offset
+        context.advance(settings.partition, offset)
+      },
     })
     this.#first = false
     return session
