@@ -10,6 +10,7 @@ import type { SnapshotMarker } from './event-schemas.ts'
 import type { Filters } from './filters.ts'
 import type { Lsn } from './lsn.ts'
 import { snapshotOffset } from './offsets.ts'
+import { skipTuple } from './pgoutput.ts'
 import { quoteIdentifier, quoteLiteral } from './sql.ts'
 import type { TableSchema, TableSchemas } from './table-schema.ts'
 
@@ -167,6 +168,8 @@ export class Snapshot {
         this.#take(read)
         if (read.block === null) logger.info({ table: read.table.schema.id }, 'Snapshot of the table is complete')
         if (this.#batch.length > 0) yield this.#takeBatch()
+        // Whoever asks for the next batch is done with this one.
+        if (read.block !== null) read.table.copy.release(read.block)
       }
       if (signal.aborted) return
       if (this.#ended !== null) this.#emit(this.#ended, 'last')
@@ -245,6 +248,7 @@ export class Snapshot {
       }
       table.rows += 1
     }
+    if (reader.held !== null) reader.held = ownCopy(reader.held)
   }
 
   /** Something follows the row that was the last of its table: it is not the last of all. */
@@ -371,6 +375,11 @@ export class Snapshot {
     this.#batch = []
     return batch
   }
+}
+
+/** A row that outlives its block. */
+function ownCopy(row: PendingRow): PendingRow {
+  return { ...row, bytes: Buffer.from(row.bytes.subarray(row.tuple, skipTuple(row.bytes, row.tuple))), tuple: 0 }
 }
 
 /** Precedence: first, last of its table, first of its table. `last` is the caller's. */
