@@ -1,4 +1,5 @@
 import { LeadsPipeline } from './leads/pipeline.ts'
+import { CompleteSearchPipeline } from './search/complete.ts'
 import { SearchPipeline } from './search/pipeline.ts'
 import type { Pipeline } from './support/pipeline.ts'
 import { WarehousePipeline } from './warehouse/pipeline.ts'
@@ -10,7 +11,7 @@ import { WarehousePipeline } from './warehouse/pipeline.ts'
  * not meet; the quickstart's is empty.
  */
 export const pipelines: Readonly<Record<string, (instance: string) => Pipeline>> = {
-  search: (instance) => new SearchPipeline(instance),
+  search: (instance) => new CompleteSearchPipeline(instance),
   warehouse: (instance) => new WarehousePipeline(instance),
   leads: (instance) => new LeadsPipeline(instance),
 }

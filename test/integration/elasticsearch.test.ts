@@ -97,7 +97,7 @@ describe('Elasticsearch sink on a real server', { skip: server.skip }, () => {
     )
     assert.match(
       subject.context.reports[0]?.error.message ?? '',
-      /^Indexing failed: ElasticsearchException\[Elasticsearch exception \[type=document_parsing_exception, .*; nested: .*;$/,
+      /^Indexing failed: ElasticsearchException\[Elasticsearch exception \[type=(document|mapper)_parsing_exception, .*; nested: .*;$/,
     )
 
     await using failing = await Subject.open(plain)
