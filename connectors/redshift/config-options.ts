@@ -96,6 +96,13 @@ export const redshiftSinkOptions = defineConfig({
     group: copy,
     doc: '`auto`, `auto ignorecase`, `noshred` (one SUPER column `doc`), or the `s3://` URL of a jsonpaths file.',
   },
+  'copy.csv.header': {
+    type: 'BOOLEAN',
+    default: false,
+    importance: 'LOW',
+    group: copy,
+    doc: 'Whether CSV files begin with a line of column names, as `csv.header` of the S3 sink says.',
+  },
   'copy.options': {
     type: 'STRING',
     default: "TIMEFORMAT 'auto' COMPUPDATE OFF STATUPDATE OFF",

@@ -8,6 +8,8 @@ export interface CopySettings {
   /** Region of the files when it is not that of the warehouse; empty otherwise. */
   readonly region: string
   readonly jsonMode: string
+  /** Whether CSV files begin with a line of column names. */
+  readonly csvHeader: boolean
   readonly options: string
   readonly maxErrors: number
   readonly verifyCounts: boolean
@@ -36,9 +38,11 @@ export function copyStatement(into: string, load: Load, settings: CopySettings):
   const role = settings.iamRole === 'default' ? 'default' : literal(settings.iamRole)
   const parts = [
     `COPY ${into}${columns} FROM ${literal(`s3://${load.manifest.bucket}/${load.manifest.key}`)}`,
-    `IAM_ROLE ${role} MANIFEST FORMAT AS ${formatClause(format, settings.jsonMode)}`,
+    `IAM_ROLE ${role} MANIFEST FORMAT AS ${formatClause(format, settings)}`,
   ]
   if (format === 'parquet') {
+    // Structures become documents only when COPY is told so.
+    if (load.messages.some(hasStructures)) parts.push('SERIALIZETOJSON')
     const rest = settings.options.replaceAll(textOnly, '').replaceAll(/\s+/g, ' ').trim()
     return [...parts, ...(rest === '' ? [] : [rest])].join(' ')
   }
@@ -50,11 +54,15 @@ export function copyStatement(into: string, load: Load, settings: CopySettings):
   return parts.join(' ')
 }
 
+const structures: ReadonlySet<string> = new Set(['array', 'map', 'struct'])
+const hasStructures = ({ columns }: FileMessage) => columns?.some(({ type }) => structures.has(type)) ?? false
+
 /** What a message's `format` is in COPY's words; the formats are those of `loadableFormats`. */
-function formatClause(format: string, jsonMode: string): string {
+function formatClause(format: string, { jsonMode, csvHeader }: CopySettings): string {
   switch (format) {
     case 'csv':
-      return `CSV QUOTE '"' IGNOREHEADER 1 NULL AS '\\\\N'`
+      // A null is an empty field, so empty text in CSV comes as null, too.
+      return `CSV QUOTE '"'${csvHeader ? ' IGNOREHEADER 1' : ''} EMPTYASNULL`
     case 'parquet':
       return 'PARQUET'
     case 'avro':

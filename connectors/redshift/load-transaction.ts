@@ -2,7 +2,7 @@ import { type CopySettings, copyStatement, type Load } from './copy-statement.ts
 import { guard, insertLedger, type LedgerRow, lockLedger } from './ledger.ts'
 import { recordsOf } from './pending-file.ts'
 import { identifier, qualified } from './sql.ts'
-import { type Stage, stageDefinition } from './stage.ts'
+import { type Stage, stageDefinition, stagedValue } from './stage.ts'
 import { upsertStatements } from './upsert-statements.ts'
 
 /** How a batch comes into the table. */
@@ -63,9 +63,10 @@ export function loadTransaction(load: Load, settings: CopySettings, options: Tra
   if (count !== null) statements.push(check('COUNT(*)', count, ` FROM ${into}`))
   const outside = covered.map((row) => `NOT ("__offset" BETWEEN ${row.firstOffset} AND ${row.lastOffset})`)
   if (upsert === null) {
-    const columns = stage.loaded.map(identifier).join(', ')
+    const columns = stage.loaded.map(({ name }) => identifier(name)).join(', ')
+    const values = stage.loaded.map((column) => stagedValue('s', column)).join(', ')
     const where = outside.length === 0 ? '' : ` WHERE ${outside.join(' AND ')}`
-    statements.push(`INSERT INTO ${qualified(load.target)} (${columns}) SELECT ${columns} FROM ${into}${where}`)
+    statements.push(`INSERT INTO ${qualified(load.target)} (${columns}) SELECT ${values} FROM ${into} AS s${where}`)
   } else {
     statements.push(...upsertStatements(load, { stage, upsert, outside }))
   }

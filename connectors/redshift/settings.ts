@@ -72,6 +72,7 @@ export function loaderOptions(config: RedshiftSinkConfig, connector: string): Lo
       iamRole: config['copy.iam.role'],
       region: config['copy.region'],
       jsonMode: config['copy.json.mode'],
+      csvHeader: config['copy.csv.header'],
       options: config['copy.options'],
       maxErrors: config['copy.max.errors'],
       verifyCounts: config['verify.counts'] && config['copy.max.errors'] === 0,

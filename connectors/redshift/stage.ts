@@ -8,7 +8,13 @@ export interface Stage {
   /** Columns that COPY fills, with types of the target where it has them; for positional formats in file order. */
   readonly copied: readonly ColumnDefinition[]
   /** Those of them that the target has. */
-  readonly loaded: readonly string[]
+  readonly loaded: readonly StagedColumn[]
+}
+
+export interface StagedColumn {
+  readonly name: string
+  /** Whether the stage holds the JSON text of what the target has as a document. */
+  readonly isJsonText: boolean
 }
 
 /** What a stage is made from. */
@@ -34,17 +40,29 @@ export function stageOf({ name, messages, target, fields, options }: StageSource
   if (isPositional(first.format)) {
     const inFiles = fileColumns(first, options)
     if (inFiles === null) return null
-    const copied = inFiles.map((column) => target.get(column.name) ?? column)
-    const loaded = copied.map((column) => column.name).filter((column) => target.has(column) && isWanted(column))
-    return { name, copied, loaded }
+    const columns = inFiles.map((column) => target.get(column.name) ?? column)
+    // In CSV a document is text, which is parsed on its way into the target.
+    const isJsonText = ({ type }: ColumnDefinition) => first.format === 'csv' && /^super$/i.test(type)
+    const loaded = columns.filter((column) => target.has(column.name) && isWanted(column.name))
+    return {
+      name,
+      copied: columns.map((column) => (isJsonText(column) ? { ...column, type: 'VARCHAR(65535)' } : column)),
+      loaded: loaded.map((column) => ({ name: column.name, isJsonText: isJsonText(column) })),
+    }
   }
   const names = [...target.keys()].filter(isWanted)
   const extra = meta.filter((column) => !target.has(column.name))
   const copied = [...names.flatMap((column) => target.get(column) ?? []), ...extra]
-  return { name, copied, loaded: names }
+  return { name, copied, loaded: names.map((column) => ({ name: column, isJsonText: false })) }
 }
 
 /** The column list of its definition. */
 export function stageDefinition({ copied }: Stage): string {
   return copied.map(({ name, type }) => `${identifier(name)} ${type}`).join(', ')
+}
+
+/** What goes into the target for a column, from rows of the stage under an alias. */
+export function stagedValue(alias: string, { name, isJsonText }: StagedColumn): string {
+  const column = `${alias}.${identifier(name)}`
+  return isJsonText ? `JSON_PARSE(${column})` : column
 }

@@ -1,7 +1,7 @@
 import type { Load } from './copy-statement.ts'
 import type { UpsertSettings } from './load-transaction.ts'
 import { identifier, qualified } from './sql.ts'
-import type { Stage } from './stage.ts'
+import { type Stage, stagedValue } from './stage.ts'
 
 /** What is upserted: the filled stage, and conditions that its rows must meet. */
 interface UpsertSource {
@@ -37,11 +37,12 @@ export function upsertStatements(load: Load, { stage, upsert, outside }: UpsertS
     `ORDER BY ${order.join(', ')}) AS "kc_row" FROM ${source} AS s${where}) AS ranked WHERE "kc_row"=1`
 
   const fence = upsert.fence ? ` AND (${fenceConditions(table, stage).join(' OR ')})` : ''
-  const columns = stage.loaded.map(identifier)
+  const columns = stage.loaded.map(({ name }) => identifier(name)).join(', ')
+  const values = stage.loaded.map((column) => stagedValue('n', column)).join(', ')
   return [
     latest,
     `DELETE FROM ${target} USING ${newest} AS n WHERE ${sameKey(table, 'n')}${fence}`,
-    `INSERT INTO ${target} (${columns.join(', ')}) SELECT ${columns.map((column) => `n.${column}`).join(', ')} ` +
+    `INSERT INTO ${target} (${columns}) SELECT ${values} ` +
       `FROM ${newest} AS n LEFT JOIN ${target} AS t ON ${sameKey('t', 'n')} WHERE t.${keys[0] ?? ''} IS NULL AND NOT (${isDelete})`,
     `DROP TABLE ${newest}`,
   ]
@@ -61,6 +62,6 @@ function fenceConditions(table: string, stage: Stage): readonly string[] {
     `${table}."__partition"<>n."__partition"`,
     `${table}."__offset"<n."__offset"`,
   ]
-  if (stage.loaded.includes('__topic')) conditions.push(`${table}."__topic"<>n."__topic"`)
+  if (stage.loaded.some(({ name }) => name === '__topic')) conditions.push(`${table}."__topic"<>n."__topic"`)
   return conditions
 }

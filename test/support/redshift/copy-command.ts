@@ -32,6 +32,9 @@ export interface CopyCommand {
   readonly format:
     | { readonly kind: 'json'; readonly mode: JsonMode }
     | { readonly kind: 'csv'; readonly options: CsvOptions }
+    /** `serialise`: structures become SUPER (`SERIALIZETOJSON`). */
+    | { readonly kind: 'parquet'; readonly serialise: boolean }
+    | { readonly kind: 'avro'; readonly ignoreCase: boolean }
   readonly compression: 'none' | 'gzip' | 'zstd'
   readonly timeFormat: TimeFormat
   readonly truncateColumns: boolean
@@ -62,6 +65,8 @@ interface Draft {
   blanksAsNull: boolean
   fillRecord: boolean
   region: string | null
+  serialise: boolean
+  avroIgnoreCase: boolean
 }
 
 /** Takes the noise word AS where the grammar allows it. */
@@ -76,6 +81,12 @@ function jsonMode(text: string): JsonMode {
   if (mode === 'noshred') return { kind: 'noshred' }
   if (mode.startsWith('s3://')) return { kind: 'jsonpaths', url: text }
   throw new SqlSyntaxError(`invalid JSON option "${text}"`)
+}
+
+function avroMode(text: string): boolean {
+  const mode = text.toLowerCase()
+  if (mode === 'auto' || mode === 'auto ignorecase') return mode !== 'auto'
+  throw new SqlSyntaxError(`AVRO '${text}' is not supported by the emulator (auto, auto ignorecase are)`)
 }
 
 function readFormat(reader: TokenReader, draft: Draft): void {
@@ -95,7 +106,7 @@ function readFormat(reader: TokenReader, draft: Draft): void {
     case 'avro':
       draft.format = 'avro'
       optionalAs(reader)
-      if (reader.peek()?.kind === 'string') reader.string()
+      if (reader.peek()?.kind === 'string') draft.avroIgnoreCase = avroMode(reader.string())
       return
     default:
       throw new SqlSyntaxError(`syntax error at or near "${token.text}"`)
@@ -195,6 +206,9 @@ const options: Readonly<Record<string, (reader: TokenReader, draft: Draft) => vo
   fillrecord: (_, draft) => {
     draft.fillRecord = true
   },
+  serializetojson: (_, draft) => {
+    draft.serialise = true
+  },
   compupdate: skipSwitch,
   statupdate: skipSwitch,
 }
@@ -219,11 +233,15 @@ function newDraft(): Draft {
     blanksAsNull: false,
     fillRecord: false,
     region: null,
+    serialise: false,
+    avroIgnoreCase: false,
   }
 }
 
 function formatOf(draft: Draft): CopyCommand['format'] {
   if (draft.format === 'json') return { kind: 'json', mode: draft.jsonMode }
+  if (draft.format === 'parquet') return { kind: 'parquet', serialise: draft.serialise }
+  if (draft.format === 'avro') return { kind: 'avro', ignoreCase: draft.avroIgnoreCase }
   const { ignoreHeader, nullAs, emptyAsNull, blanksAsNull, fillRecord } = draft
   const isCsv = draft.format === 'csv'
   const options: CsvOptions = {
@@ -262,7 +280,7 @@ export function parseCopy(sql: string): CopyCommand {
     seen.add(word)
     option(reader, draft)
   }
-  if (draft.format === 'parquet' || draft.format === 'avro') checkColumnar(draft, seen)
+  checkFormatOptions(draft, seen)
   if (draft.iamRole === null)
     throw new SqlSyntaxError('No authorization specified, IAM_ROLE or CREDENTIALS required for COPY from S3')
   const {
@@ -301,13 +319,29 @@ function readColumns(reader: TokenReader): readonly string[] | null {
   return columns
 }
 
-function checkColumnar(draft: Draft, seen: ReadonlySet<string>): never {
-  for (const option of ['region', 'maxerror', 'gzip', 'zstd', 'timeformat', 'dateformat', 'ignoreheader']) {
-    if (seen.has(option)) {
-      throw new SqlSyntaxError(
-        `${option.toUpperCase()} argument is not supported for ${draft.format.toUpperCase()} based COPY`,
-      )
-    }
+/** Parquet takes few options, Avro is compressed by its own codec. */
+const refusedOptions: Readonly<Record<string, readonly string[]>> = {
+  parquet: [
+    'region',
+    'maxerror',
+    'gzip',
+    'zstd',
+    'timeformat',
+    'dateformat',
+    'ignoreheader',
+    'compupdate',
+    'emptyasnull',
+  ],
+  avro: ['gzip', 'zstd', 'ignoreheader'],
+}
+
+function checkFormatOptions({ format, serialise }: Draft, seen: ReadonlySet<string>): void {
+  const refused = refusedOptions[format]?.find((option) => seen.has(option))
+  if (refused !== undefined) {
+    throw new SqlSyntaxError(
+      `${refused.toUpperCase()} argument is not supported for ${format.toUpperCase()} based COPY`,
+    )
   }
-  throw new SqlSyntaxError(`FORMAT AS ${draft.format.toUpperCase()} is not supported by the emulator`)
+  if (serialise && format !== 'parquet')
+    throw new SqlSyntaxError('SERIALIZETOJSON is only supported for columnar formats')
 }

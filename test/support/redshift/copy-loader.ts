@@ -1,9 +1,10 @@
 import { isUtf8 } from 'node:buffer'
 import type { S3Client } from '@aws-sdk/client-s3'
 import type { ClientBase } from 'pg'
+import { parseAvroRows, parseParquetRows } from './copy-columnar.ts'
 import type { CopyCommand } from './copy-command.ts'
 import { type BadRow, type JsonMember, memberAt, type ParsedRow, parseCsvRows, parseJsonRows } from './copy-rows.ts'
-import { CopyError, loadFiles, readObject } from './copy-source.ts'
+import { CopyError, type LoadFile, loadFiles, readObject } from './copy-source.ts'
 import { convertValue, type TargetColumn, textMember, type ValueContext, ValueError } from './copy-values.ts'
 import { quoteIdentifier } from './sql-tokens.ts'
 
@@ -131,6 +132,8 @@ function pickFields(columns: readonly TargetColumn[], fillRecord: boolean): Pick
 
 async function pickerFor(client: S3Client, command: CopyCommand, columns: readonly TargetColumn[]): Promise<Picker> {
   if (command.format.kind === 'csv') return pickFields(columns, command.format.options.fillRecord)
+  if (command.format.kind === 'parquet') return (row) => (row.kind === 'positions' ? row.values : [])
+  if (command.format.kind === 'avro') return pickByName(columns, command.format.ignoreCase)
   const mode = command.format.mode
   switch (mode.kind) {
     case 'noshred':
@@ -205,6 +208,24 @@ function toLoadError(error: unknown, row: Exclude<ParsedRow, { kind: 'bad' }>, f
   throw error
 }
 
+/** Rows of a file in the command's format. */
+async function parseRows(
+  { bytes, url }: LoadFile,
+  { format }: CopyCommand,
+  columnCount: number,
+): Promise<Iterable<ParsedRow>> {
+  switch (format.kind) {
+    case 'json':
+      return parseJsonRows(bytes.toString('utf8'))
+    case 'csv':
+      return parseCsvRows(bytes.toString('utf8'), format.options)
+    case 'parquet':
+      return parseParquetRows(bytes, { columnCount, serialise: format.serialise, url })
+    case 'avro':
+      return parseAvroRows(bytes, url)
+  }
+}
+
 /**
  * Executes a COPY on an open connection, inside the caller's transaction.
  * @throws LoadFailedError when too many rows are bad, CopyError when a file cannot be read, database errors as they are
@@ -219,12 +240,10 @@ export async function executeCopy(client: ClientBase, s3: S3Client, command: Cop
   const files: { url: string; rowCount: number }[] = []
   const errors: LoadError[] = []
   for await (const file of loadFiles(s3, command)) {
-    const text = file.bytes.toString('utf8')
-    const context = { ...command, hasInvalidUtf8: !isUtf8(file.bytes) }
+    const isText = command.format.kind === 'json' || command.format.kind === 'csv'
+    const context = { ...command, hasInvalidUtf8: isText && !isUtf8(file.bytes) }
     let loaded = 0
-    for (const row of command.format.kind === 'json'
-      ? parseJsonRows(text)
-      : parseCsvRows(text, command.format.options)) {
+    for (const row of await parseRows(file, command, columns.length)) {
       if (row.kind === 'bad') errors.push({ ...row.error, fileName: file.url, line: row.line })
       else {
         try {

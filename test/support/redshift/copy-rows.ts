@@ -9,7 +9,7 @@ export interface BadRow {
   readonly raw: string
 }
 
-/** One parsed line with its 1-based number: fields by position (CSV) or by name (JSON). */
+/** One parsed line with its 1-based number: fields by position (CSV, Parquet) or by name (JSON, Avro). */
 export type ParsedRow =
   | {
       readonly kind: 'fields'
@@ -22,6 +22,13 @@ export type ParsedRow =
       readonly line: number
       readonly raw: string
       readonly members: ReadonlyMap<string, JsonMember>
+    }
+  | {
+      /** Values by position that are no texts (Parquet). */
+      readonly kind: 'positions'
+      readonly line: number
+      readonly raw: string
+      readonly values: readonly JsonMember[]
     }
   | { readonly kind: 'bad'; readonly line: number; readonly error: BadRow }
 

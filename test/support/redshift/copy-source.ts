@@ -66,7 +66,24 @@ export async function readObject(client: S3Client, url: string): Promise<Buffer>
 
 interface ManifestEntry {
   readonly url: string
+  /** Size that the manifest tells; null when it does not. */
+  readonly contentLength: number | null
   readonly isMandatory: boolean
+}
+
+interface RawEntry {
+  readonly url?: unknown
+  readonly mandatory?: unknown
+  readonly meta?: { readonly content_length?: unknown }
+}
+
+/** Columnar readers ask for the end of a file, so they must know where it is. */
+function checkLength(entry: ManifestEntry, bytes: Buffer): void {
+  if (entry.contentLength === null) throw new CopyError(`Manifest entry for ${entry.url} has no meta.content_length`)
+  if (entry.contentLength === bytes.length) return
+  throw new CopyError(
+    `S3ServiceException:The requested range is not satisfiable,Status 416,Error InvalidRange,Key ${entry.url}`,
+  )
 }
 
 function parseManifest(text: string): readonly ManifestEntry[] {
@@ -78,9 +95,10 @@ function parseManifest(text: string): readonly ManifestEntry[] {
   }
   const entries = (manifest as { readonly entries?: unknown } | null)?.entries
   if (!Array.isArray(entries)) throw new CopyError("Manifest file does not contain the element 'entries'")
-  return (entries as readonly { readonly url?: unknown; readonly mandatory?: unknown }[]).map((entry) => {
-    if (typeof entry.url !== 'string') throw new CopyError("Manifest file contains an entry without 'url'")
-    return { url: entry.url, isMandatory: entry.mandatory === true }
+  return (entries as readonly RawEntry[]).map(({ url, mandatory, meta }) => {
+    if (typeof url !== 'string') throw new CopyError("Manifest file contains an entry without 'url'")
+    const length = meta?.content_length
+    return { url, contentLength: typeof length === 'number' ? length : null, isMandatory: mandatory === true }
   })
 }
 
@@ -126,7 +144,7 @@ function decompress(bytes: Buffer, compression: CopyCommand['compression'], url:
 export async function* loadFiles(client: S3Client, command: CopyCommand): AsyncGenerator<LoadFile> {
   const entries = command.isManifest
     ? parseManifest((await readObject(client, command.url)).toString('utf8'))
-    : (await listPrefix(client, command.url)).map((url) => ({ url, isMandatory: true }))
+    : (await listPrefix(client, command.url)).map((url) => ({ url, contentLength: null, isMandatory: true }))
   let found = 0
   for (const entry of entries) {
     let bytes: Buffer
@@ -142,6 +160,7 @@ export async function* loadFiles(client: S3Client, command: CopyCommand): AsyncG
       }
       throw error
     }
+    if (command.isManifest && command.format.kind === 'parquet') checkLength(entry, bytes)
     found += 1
     yield { url: entry.url, bytes: decompress(bytes, command.compression, entry.url) }
   }
