@@ -96,7 +96,13 @@ async function fill(pg: Client, from: number, to: number): Promise<void> {
   for (let first = from; first <= to; first += chunk) await pg.query(insert, [first, Math.min(to, first + chunk - 1)])
 }
 
-function connectorConfig(services: Services, database: string, prefix: string): Record<string, string> {
+/** @param tuning `defaults` leaves everything as a user finds it; otherwise the peer is tuned, not crippled */
+export function connectorConfig(
+  services: Services,
+  database: string,
+  prefix: string,
+  tuning: 'throughput' | 'defaults' = 'throughput',
+): Record<string, string> {
   const url = new URL(services.pgUrl)
   return {
     'connector.class': 'io.debezium.connector.postgresql.PostgresConnector',
@@ -112,13 +118,17 @@ function connectorConfig(services: Services, database: string, prefix: string): 
     'publication.name': prefix,
     'publication.autocreate.mode': 'filtered',
     'table.include.list': 'public.bench',
-    // The peer is tuned, not crippled; what ours does not need it accepts all the same.
-    'max.batch.size': '20000',
-    'max.queue.size': '100000',
-    'poll.interval.ms': '10',
-    'snapshot.fetch.size': '20000',
-    'producer.override.batch.size': '1000000',
-    'producer.override.linger.ms': '50',
-    'producer.override.compression.type': 'lz4',
+    ...(tuning === 'throughput' ? throughput : {}),
   }
+}
+
+/** What ours does not need it accepts all the same. */
+const throughput = {
+  'max.batch.size': '20000',
+  'max.queue.size': '100000',
+  'poll.interval.ms': '10',
+  'snapshot.fetch.size': '20000',
+  'producer.override.batch.size': '1000000',
+  'producer.override.linger.ms': '50',
+  'producer.override.compression.type': 'lz4',
 }

@@ -1,5 +1,5 @@
 /**
- * `npm run bench <cdc|sink|start|hot-path> [-- --records N --runs N --peers sluice,java --profile FOLDER]`
+ * `npm run bench <cdc|latency|sink|start|hot-path> [-- --records N --runs N --peers sluice,java --profile FOLDER]`
  *
  * With `--profile` our worker writes a CPU profile of each thread into the folder when it stops; its figures do not count.
  *
@@ -14,6 +14,7 @@ import { stackEnvironment } from '../../compose/pipelines/support/session.ts'
 import { projectRoot } from '../support/project-root.ts'
 import { benchCdc } from './cdc.ts'
 import { benchHotPath } from './hot-path.ts'
+import { benchLatency } from './latency.ts'
 import { type Measurement, printMeasurements } from './measure.ts'
 import { type PeerName, profileInto, startPeer } from './peers.ts'
 import { usageOf } from './process-usage.ts'
@@ -28,6 +29,8 @@ const { values, positionals } = parseArgs({
     bytes: { type: 'string', default: '500' },
     port: { type: 'string', default: '8283' },
     profile: { type: 'string' },
+    rates: { type: 'string', default: '1000,10000' },
+    seconds: { type: 'string', default: '30' },
   },
 })
 const records = Number(values.records)
@@ -69,6 +72,16 @@ switch (positionals[0]) {
       }
     }
     break
+  case 'latency':
+    for (const rate of values.rates.split(',').map(Number)) {
+      for (const [variant, peer] of variants) {
+        const result = await benchLatency({ services, peer, variant, port, rate, seconds: Number(values.seconds) })
+        console.log(
+          `  ${variant} at ${rate}/s: commit to record p50 ${result.p50Ms.toFixed(1)} ms, p99 ${result.p99Ms.toFixed(1)} ms, max ${result.maxMs.toFixed(1)} ms over ${result.records} records; ${((result.cpuSeconds / Number(values.seconds)) * 100).toFixed(0)} % of a core, peak ${(result.peakRssBytes / 1048576).toFixed(0)} MB`,
+        )
+      }
+    }
+    break
   case 'hot-path':
     await benchHotPath(Math.min(records, 200_000), 2 * Number(values.runs))
     break
@@ -92,7 +105,9 @@ switch (positionals[0]) {
     }
     break
   default:
-    console.error('usage: npm run bench <cdc|sink|start|hot-path> [-- --records N --runs N --peers sluice,java]')
+    console.error(
+      'usage: npm run bench <cdc|latency|sink|start|hot-path> [-- --records N --runs N --peers sluice,java]',
+    )
     process.exitCode = 2
 }
 

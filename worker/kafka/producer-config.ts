@@ -13,6 +13,8 @@ export interface ProducerConfig {
   readonly transactionTimeoutMs: number
   readonly batchBytes: number
   readonly lingerMs: number
+  /** `linger.ms` was not set: a batch lingers only while another of its partition is under way. */
+  readonly eager: boolean
   readonly maxRequestBytes: number
   readonly bufferBytes: number
   readonly maxInFlight: number
@@ -62,6 +64,7 @@ export function readProducerConfig(reader: PropertyReader): ProducerConfig {
     transactionTimeoutMs: reader.integer('transaction.timeout.ms', 60_000, 1),
     batchBytes: Math.max(1, reader.integer('batch.size', 16_384)),
     lingerMs: reader.integer('linger.ms', 5),
+    eager: !reader.has('linger.ms'),
     maxRequestBytes: reader.integer('max.request.size', 1_048_576, 1),
     bufferBytes: reader.integer('buffer.memory', 33_554_432, 1),
     maxInFlight,

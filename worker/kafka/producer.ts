@@ -69,7 +69,7 @@ export class KafkaProducer implements Producer {
     if (this.#config.transactionalId !== null && this.#transactions.state !== 'open') throw this.#notInTransaction()
     const outcome = this.#accumulator.append(record, delivery)
     if (outcome === 'full') this.#sender.wake()
-    else if (outcome === 'new') this.#sender.wakeIn(this.#config.lingerMs)
+    else if (outcome === 'new') this.#sender.wakeIn(this.#config.eager ? 0 : this.#config.lingerMs)
   }
 
   async ready(signal?: AbortSignal): Promise<void> {

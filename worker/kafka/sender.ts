@@ -243,7 +243,9 @@ export class Sender {
     const full = batch.closed || queue.waiting.length > 1 || batch.byteLength >= config.batchBytes
     const pressed = this.#urgent > 0 || this.isPressed
     const lingersUntil = batch.createdAt + config.lingerMs
-    if (full || pressed || lingersUntil <= now) return batch
+    // Nagle's rule: with nothing under way waiting gains nothing, and what comes meanwhile makes the next batch.
+    const idle = config.eager && queue.inFlight.length === 0
+    if (full || pressed || idle || lingersUntil <= now) return batch
     this.#wakeAt(lingersUntil)
     return null
   }

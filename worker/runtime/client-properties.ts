@@ -44,7 +44,8 @@ export interface ClientScope {
 /**
  * Defaults of a task's producer. Connect turns idempotence off and sends one request at a time to keep the order;
  * our producer keeps it with five idempotent ones in flight, so it goes without that restriction. Larger batches
- * change no visible behaviour (`linger.ms` is the default of Kafka 4), and save requests. User settings win.
+ * change no visible behaviour, and save requests; `linger.ms`, when it is not set, holds back no record that could go
+ * at once. User settings win.
  */
 const producerDefaults: RawConfig = {
   acks: 'all',
@@ -53,7 +54,6 @@ const producerDefaults: RawConfig = {
   'delivery.timeout.ms': '2147483647',
   'max.block.ms': '9223372036854775807',
   'batch.size': '262144',
-  'linger.ms': '5',
 }
 
 /** Options of the worker's own clients: everything that is not meant for another part by its prefix. */

@@ -1,9 +1,12 @@
 /** Order and exactness of the producer under failures, against a broker that checks sequences and fails on demand. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Clock } from '../../../../worker/api/context.ts'
 import { ConnectError } from '../../../../worker/api/errors.ts'
 import { createKafkaClientFactory } from '../../../../worker/kafka/client.ts'
+import { KafkaProducer } from '../../../../worker/kafka/producer.ts'
 import type { ClientProperties, Delivery, Producer } from '../../../../worker/kafka/types.ts'
+import { systemClock } from '../../../../worker/util/clock.ts'
 import {
   type ProduceFault,
   ScriptedBroker,
@@ -187,4 +190,25 @@ test('acks=0 tells deliveries without offsets', async () => {
   const { broker, outcomes } = await run({ partitions: 1 }, { acks: '0' }, 50)
   assert.equal(outcomes.delivered_, 50)
   assert.ok(broker.produceRequests > 0)
+})
+
+test('unless linger.ms is set, a record waits only while another of its partition is under way', async () => {
+  // Time stands still, so that no linger ever ends.
+  const frozen: Clock = { ...systemClock, now: () => 0, monotonicMs: () => 1000 }
+  for (const [given, goes] of [
+    [{}, true],
+    [{ 'linger.ms': '5' }, false],
+  ] as const) {
+    await using broker = new ScriptedBroker({ partitions: 1, fault: () => ({ kind: 'none' }) })
+    const bootstrap = await broker.listen()
+    await using producer = new KafkaProducer({ 'bootstrap.servers': bootstrap, ...given }, frozen, null)
+    await producer.partitionsOf('t')
+    const outcomes = new Outcomes()
+    append(producer, 1, 1, outcomes)
+    const deadline = AbortSignal.timeout(goes ? 5000 : 200)
+    while (outcomes.delivered_ === 0 && !deadline.aborted) await systemClock.sleep(5)
+    assert.equal(outcomes.delivered_, goes ? 1 : 0)
+    await producer.flush(AbortSignal.timeout(5000))
+    assert.equal(outcomes.delivered_, 1)
+  }
 })

