@@ -56,11 +56,14 @@ export class StreamPhase implements AsyncDisposable {
   #xmin: number | null = null
   #xminReadMs = Number.NEGATIVE_INFINITY
   #advancedMs: number
+  /** Where the last offset without a record stood. */
+  #advancedTo: Lsn
 
   constructor(options: StreamPhaseOptions) {
     const { settings, stored, start } = options
     this.#options = options
     this.#advancedMs = options.clock.monotonicMs()
+    this.#advancedTo = start
     this.#position = new StreamPosition(stored, start)
     const transactions = settings.transactionMetadata
       ? new TransactionMetadata({ topic: settings.topics.transaction, partition: settings.partition }, this.#position)
@@ -198,8 +201,11 @@ export class StreamPhase implements AsyncDisposable {
     if (!settings.confirms || idleAdvanceMs === 0 || clock.monotonicMs() - this.#advancedMs < idleAdvanceMs)
       return false
     this.#advancedMs = clock.monotonicMs()
-    if (!this.#isIdle || stream.walEnd <= this.#position.lsn) return false
-    this.#position.idle(stream.walEnd)
+    // Not only the end of the log: commits that left no record move the position, too.
+    const reached = maxLsn(stream.walEnd, this.#position.lsn)
+    if (!this.#isIdle || reached <= this.#advancedTo) return false
+    this.#advancedTo = reached
+    this.#position.idle(reached)
     this.#position.systemId = systemId
     this.#options.advance(this.#position.offset())
     return true

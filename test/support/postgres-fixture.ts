@@ -71,7 +71,8 @@ export class CdcTask {
   async takeFor(ms: number): Promise<readonly SourceRecord[]> {
     const end = performance.now() + ms
     const records: SourceRecord[] = []
-    while (performance.now() < end) records.push(...(await this.poll(AbortSignal.timeout(end - performance.now()))))
+    while (performance.now() < end)
+      records.push(...(await this.poll(AbortSignal.timeout(Math.ceil(end - performance.now())))))
     return records
   }
 
@@ -80,6 +81,11 @@ export class CdcTask {
     await this.#task.commit?.(
       records.map((record) => ({ partition: record.sourcePartition, offset: record.sourceOffset })),
     )
+  }
+
+  /** As the framework does with offsets that the task has moved without a record. */
+  async commitAdvanced(): Promise<void> {
+    await this.#task.commit?.(this.context.advanced.slice(-1))
   }
 
   async stop(): Promise<void> {
