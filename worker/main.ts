@@ -10,6 +10,8 @@ const usage = `Usage:
   sluice distributed worker.properties [connector.json …]   a worker that shares its work with others
   sluice standalone  worker.properties connector.json …     a worker by itself, configs from the command line
   sluice transform test connector.json fixture.json …       what transforms make of records, step by step
+  sluice plugins list | check                               what is installed; what is wrong with a plugin
+  sluice new connector | transform <name>                   the beginning of a plugin, with its tests
   sluice <command> --help                                   the other commands: offsets, verify, doctor, …
 
 Worker and connector files may be .properties or .json. The log level is taken from SLUICE_LOG_LEVEL (default INFO).

@@ -5,6 +5,7 @@ import { ConnectError, toError } from './api/errors.ts'
 import type { Herder } from './cluster/herder.ts'
 import type { ConnectorFile } from './config/config-files.ts'
 import type { WorkerMode } from './config/worker-config.ts'
+import type { PluginDiscovery } from './plugins/load.ts'
 import { systemClock } from './util/clock.ts'
 import { Loggers, type LogLevel } from './util/log.ts'
 
@@ -187,7 +188,7 @@ class RunningWorker implements WorkerProcess {
       loggers,
       clock,
     }
-    const pluginModules = await later.pluginModules(config.options['plugin.path'] ?? [])
+    const pluginModules = await this.#findPlugins(later)
     const registry = await later.loadRegistry(pluginModules)
     const isThreaded = config.options['task.isolation'] === 'thread'
     let herder: Herder | null = null
@@ -223,6 +224,27 @@ class RunningWorker implements WorkerProcess {
       herder = standalone
     }
     return herder
+  }
+
+  /** A broken plugin is told and left out; the worker runs without it. @throws ConnectError as `plugin.discovery` wants */
+  async #findPlugins(later: Later): Promise<readonly string[]> {
+    const { options } = this.#options.loaded.config
+    const discovery = options['plugin.discovery'].toLowerCase() as PluginDiscovery
+    const { modules, problems, undeclared } = await later.usablePlugins(options['plugin.path'] ?? [], { discovery })
+    for (const { origin, code, message } of problems) {
+      this.#options.logger.error({ code, origin }, `a plugin of plugin.path is left out: ${message}`)
+    }
+    if (undeclared.length > 0 && discovery === 'hybrid_fail') {
+      const message = `No package.json declares the plugins of ${undeclared.join(', ')}, as plugin.discovery=hybrid_fail demands`
+      throw new ConnectError('config', 'CONNECT_PLUGIN_UNDECLARED', message)
+    }
+    if (undeclared.length > 0 && discovery === 'hybrid_warn') {
+      this.#options.logger.warn(
+        { undeclared },
+        'plugins that no package.json declares; service_load would not find them',
+      )
+    }
+    return modules.map(({ url }) => url)
   }
 
   async #applyFiles(later: Later, files: readonly ConnectorFile[]): Promise<void> {

@@ -137,3 +137,29 @@ test('a bad record fails its task with a trace and nothing else; with tolerance 
   }, 30_000)
   assert.equal((await statusOf(worker, 'tolerant')).tasks[0]?.state, 'RUNNING')
 })
+
+test('broken plugins cost the worker nothing; hybrid_fail refuses undeclared ones (statement 152)', {
+  skip,
+  timeout: 60_000,
+}, async () => {
+  await using cluster = await ClusterUnderTest.open(kafka.settings.brokers)
+  const fine = join(cluster.folder, 'fine.mjs')
+  const broken = join(cluster.folder, 'broken.mjs')
+  await writeFile(
+    fine,
+    `export const plugin = { type: 'predicate', name: 'org.x.Fine', aliases: [], version: '7', config: { keys: {} },
+       create: async () => ({ configure() {}, test: () => true }) }`,
+  )
+  await writeFile(broken, 'process.exit(7)')
+  const changes = { 'plugin.path': `${fine},${broken},${cluster.folder}/missing` }
+  const worker = await (await cluster.start('distributed', [], changes)).ready()
+  const { body } = await worker.rest('GET', '/connector-plugins?connectorsOnly=false')
+  const own = (body as readonly { class: string }[]).filter((plugin) => plugin.class.startsWith('org.x.'))
+  assert.deepEqual(own, [{ class: 'org.x.Fine', type: 'predicate', version: '7' }])
+  assert.match(worker.output, /left out: .*ended the process while it was loaded, with code 7/)
+  assert.match(worker.output, /left out: plugin\.path names .*missing, which cannot be read/)
+  assert.match(worker.output, /plugins that no package\.json declares/)
+  const refusing = await cluster.start('distributed', [], { ...changes, 'plugin.discovery': 'hybrid_fail' })
+  assert.equal(await refusing.exitCode(), 2)
+  assert.match(refusing.output, /CONNECT_PLUGIN_UNDECLARED|No package\.json declares the plugins of .*fine\.mjs/)
+})

@@ -101,7 +101,7 @@ const runtime = {
     default: 'hybrid_warn',
     valid: oneOfIgnoringCase('only_scan', 'service_load', 'hybrid_warn', 'hybrid_fail'),
     importance: 'LOW',
-    doc: 'Accepted for compatibility: plugins are found by their manifest only.',
+    doc: 'How plugins of plugin.path are found: service_load takes those that a package.json declares, only_scan and hybrid_warn also modules found by looking (hybrid_warn says so), hybrid_fail refuses to start with such ones.',
   },
   'config.providers': {
     type: 'LIST',

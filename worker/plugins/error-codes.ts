@@ -7,8 +7,12 @@ export const pluginErrorCodes = defineErrorCodes({
     remedy: 'Remove one of them from `plugin.path`.',
   },
   CONNECT_PLUGIN_LOAD: {
-    meaning: 'A module of `plugin.path` cannot be loaded, or exports no plugin.',
-    remedy: 'Correct the module, or take it off `plugin.path`.',
+    meaning: 'A module of `plugin.path` cannot be loaded, or exports no plugin that can be used.',
+    remedy: 'Correct the module (`sluice plugins check` tells what is wrong), or take it off `plugin.path`.',
+  },
+  CONNECT_PLUGIN_UNDECLARED: {
+    meaning: 'With `plugin.discovery=hybrid_fail` every plugin of `plugin.path` must be declared by its package.',
+    remedy: 'Add `"sluice": { "plugins": ["./path/of/module.js"] }` to its package.json, or choose hybrid_warn.',
   },
   CONNECT_PLUGIN_PATH: {
     meaning: 'An entry of `plugin.path` cannot be read.',

@@ -1,11 +1,11 @@
 /** Plugins of this thread: the built-in ones, and those of modules named by `plugin.path`. */
-import { readdir, stat } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { ConnectError, toError } from '../api/errors.ts'
 import type { Plugin } from '../api/plugin.ts'
 import { builtinPlugins } from './builtin.ts'
-import { PluginRegistry } from './registry.ts'
+import { discoverPlugins, type FoundModule, type PluginProblem } from './discover.ts'
+import { exportedPlugins } from './manifest.ts'
+import { type PluginName, probeModule } from './probe.ts'
+import { kindOfPlugin, PluginRegistry } from './registry.ts'
 
 /**
  * @param modules URLs of modules that export `plugin` or `plugins`
@@ -18,74 +18,74 @@ export async function loadRegistry(modules: readonly string[]): Promise<PluginRe
 }
 
 async function loadModule(url: string): Promise<readonly Plugin[]> {
-  let exports: { readonly plugin?: unknown; readonly plugins?: unknown }
   try {
-    exports = (await import(url)) as typeof exports
+    return exportedPlugins(url, (await import(url)) as object)
   } catch (error) {
     const message = `Cannot load the plugin module ${url}: ${toError(error).message}; correct it or plugin.path`
     throw new ConnectError('config', 'CONNECT_PLUGIN_LOAD', message, { cause: error })
   }
-  const plugins: readonly unknown[] = Array.isArray(exports.plugins) ? exports.plugins : [exports.plugin]
-  if (!plugins.every(isPlugin)) {
-    const message = `The module ${url} exports neither a plugin as \`plugin\` nor a list of them as \`plugins\``
-    throw new ConnectError('config', 'CONNECT_PLUGIN_LOAD', message)
-  }
-  return plugins
-}
-
-const types: ReadonlySet<unknown> = new Set([
-  'source',
-  'sink',
-  'transformation',
-  'predicate',
-  'converter',
-  'header_converter',
-])
-
-function isPlugin(value: unknown): value is Plugin {
-  return typeof value === 'object' && value !== null && 'type' in value && types.has(value.type) && 'name' in value
 }
 
 /**
- * Module URLs of `plugin.path`: an entry is a module file, a package folder, or a folder of either (as Connect's
- * plugin folders).
- * @throws ConnectError for an entry that does not exist
+ * Module URLs of `plugin.path`, not looked into.
+ * @throws ConnectError for an entry that does not exist or cannot be used
  */
 export async function pluginModules(paths: readonly string[]): Promise<readonly string[]> {
-  const urls: string[] = []
-  for (const path of paths) {
-    const found = await modulesAt(resolve(path))
-    if (found !== null) {
-      urls.push(...found)
-      continue
+  const { modules, problems } = await discoverPlugins(paths)
+  const [problem] = problems
+  if (problem !== undefined) throw new ConnectError('config', problem.code, problem.message)
+  return modules.map(({ url }) => url)
+}
+
+/** How Connect finds plugins: declared ones (KIP-898), ones found by looking, or both. */
+export type PluginDiscovery = 'only_scan' | 'hybrid_warn' | 'hybrid_fail' | 'service_load'
+
+export interface UsableModule extends FoundModule {
+  readonly plugins: readonly PluginName[]
+}
+
+export interface UsablePlugins {
+  readonly modules: readonly UsableModule[]
+  /** Modules that are left out, each with the reason. */
+  readonly problems: readonly PluginProblem[]
+  /** Found by looking although their packages do not declare them; `hybrid_fail` refuses to start with these. */
+  readonly undeclared: readonly string[]
+}
+
+/**
+ * The modules of `plugin.path` that can be used; broken ones are told, not fatal. Each was loaded once, in a thread of
+ * its own.
+ * @param options.create creates one of everything, too
+ */
+export async function usablePlugins(
+  paths: readonly string[],
+  options: { readonly discovery: PluginDiscovery; readonly create?: boolean } = { discovery: 'hybrid_warn' },
+): Promise<UsablePlugins> {
+  const { modules: found, problems: unreadable } = await discoverPlugins(paths)
+  const wanted = options.discovery === 'service_load' ? found.filter(({ declared }) => declared) : found
+  const problems = [...unreadable]
+  const modules: UsableModule[] = []
+  const names = new Set(builtinPlugins.flatMap(namesOf))
+  const create = options.create ?? false
+  const probed = await Promise.all(wanted.map(({ url }) => probeModule({ url, create })))
+  for (const [i, module] of wanted.entries()) {
+    const { plugins = [], problems: faults = [] } = probed[i] ?? {}
+    const { origin } = module
+    problems.push(...faults.map((message) => ({ origin, code: 'CONNECT_PLUGIN_LOAD' as const, message })))
+    const taken = plugins.flatMap(namesOf).filter((name) => names.has(name))
+    if (taken.length > 0) {
+      const message = `${taken.join(', ')}: a plugin of this name is there already; remove one of them from plugin.path`
+      problems.push({ origin, code: 'CONNECT_PLUGIN_DUPLICATE', message })
     }
-    for (const entry of (await readdir(path)).sort()) urls.push(...((await modulesAt(resolve(path, entry))) ?? []))
+    if (faults.length > 0 || taken.length > 0) continue
+    for (const name of plugins.flatMap(namesOf)) names.add(name)
+    modules.push({ ...module, plugins })
   }
-  return urls
+  const undeclared = modules.filter(({ declared }) => !declared).map(({ origin }) => origin)
+  return { modules, problems, undeclared }
 }
 
-/** Null for a folder that is not a package itself. */
-async function modulesAt(path: string): Promise<readonly string[] | null> {
-  let isFolder: boolean
-  try {
-    isFolder = (await stat(path)).isDirectory()
-  } catch (error) {
-    const message = `plugin.path names ${path}, which cannot be read: ${toError(error).message}`
-    throw new ConnectError('config', 'CONNECT_PLUGIN_PATH', message, { cause: error })
-  }
-  if (!isFolder) return /\.(?:js|mjs|ts|mts)$/.test(path) ? [pathToFileURL(path).href] : []
-  for (const name of ['index.js', 'index.mjs', 'index.ts']) {
-    const file = join(path, name)
-    if (await exists(file)) return [pathToFileURL(file).href]
-  }
-  return null
-}
-
-async function exists(file: string): Promise<boolean> {
-  try {
-    return (await stat(file)).isFile()
-  } catch {
-    // Absent, or not readable: either way there is no module to load here.
-    return false
-  }
+/** Names mean one plugin per kind. */
+function namesOf(plugin: Pick<PluginName, 'type' | 'name' | 'aliases'>): readonly string[] {
+  return [plugin.name, ...plugin.aliases].map((name) => `${kindOfPlugin(plugin)} ${name}`)
 }

@@ -40,7 +40,7 @@ const interfaceNames: Readonly<Record<PluginKind, string>> = {
 
 const kinds = Object.keys(suffixes) as readonly PluginKind[]
 
-export function kindOfPlugin(plugin: Plugin): PluginKind {
+export function kindOfPlugin(plugin: Pick<Plugin, 'type'>): PluginKind {
   return plugin.type === 'source' || plugin.type === 'sink' ? 'connector' : plugin.type
 }
 
