@@ -2,6 +2,7 @@ import { LeadsPipeline } from './leads/pipeline.ts'
 import { CompleteSearchPipeline } from './search/complete.ts'
 import { SearchPipeline } from './search/pipeline.ts'
 import type { Pipeline } from './support/pipeline.ts'
+import { CompleteWarehousePipeline } from './warehouse/complete.ts'
 import { WarehousePipeline } from './warehouse/pipeline.ts'
 
 /**
@@ -12,7 +13,7 @@ import { WarehousePipeline } from './warehouse/pipeline.ts'
  */
 export const pipelines: Readonly<Record<string, (instance: string) => Pipeline>> = {
   search: (instance) => new CompleteSearchPipeline(instance),
-  warehouse: (instance) => new WarehousePipeline(instance),
+  warehouse: (instance) => new CompleteWarehousePipeline(instance),
   leads: (instance) => new LeadsPipeline(instance),
 }
 

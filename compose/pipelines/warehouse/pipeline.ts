@@ -16,6 +16,12 @@ interface KindTotals {
   hash: bigint
 }
 
+const partitions = 6
+const tasks = 3
+
+/** Events of a run; 1 is the size of the quickstart. */
+export const eventCount = (scale: number): number => 200_000 * scale
+
 /** Event logs → S3 files by event key → metadata topic → COPY into the warehouse. */
 export class WarehousePipeline implements Pipeline {
   readonly name = 'warehouse'
@@ -35,6 +41,11 @@ export class WarehousePipeline implements Pipeline {
     return `${this.payroll}-lake`
   }
 
+  /** What stands in the JSON files → what this instance calls it. */
+  get names(): Readonly<Record<string, string>> {
+    return { payroll: this.payroll, 'warehouse-s3': this.s3, 'warehouse-redshift': this.redshift }
+  }
+
   async prepare(run: PipelineRun): Promise<void> {
     const { services, connect } = run
     for (const name of [this.s3, this.redshift]) await connect.remove(name)
@@ -42,7 +53,10 @@ export class WarehousePipeline implements Pipeline {
       await deleteGroups(services.kafkaBrokers, [`connect-${this.s3}`, `connect-${this.redshift}`])
       return true
     })
-    await recreateTopics(services.kafkaBrokers, { [`${this.payroll}.events`]: 4, [`${this.payroll}.files`]: 4 })
+    await recreateTopics(services.kafkaBrokers, {
+      [`${this.payroll}.events`]: partitions,
+      [`${this.payroll}.files`]: partitions,
+    })
     await emptyBucket(services, this.#bucket)
     const warehouse = new Warehouse(services)
     try {
@@ -61,12 +75,11 @@ export class WarehousePipeline implements Pipeline {
   async execute(run: PipelineRun): Promise<void> {
     const { services, connect } = run
     run.step('creates the S3 and Redshift connectors over REST')
-    const names = { payroll: this.payroll, 'warehouse-s3': this.s3, 'warehouse-redshift': this.redshift }
-    await connect.apply(new URL('s3-sink.json', import.meta.url), names)
-    await connect.apply(new URL('redshift-sink.json', import.meta.url), names)
-    await connect.running(this.s3, 2)
-    await connect.running(this.redshift, 2)
-    const events = 200_000 * run.scale
+    await connect.apply(new URL('s3-sink.json', import.meta.url), this.names)
+    await connect.apply(new URL('redshift-sink.json', import.meta.url), this.names)
+    await connect.running(this.s3, tasks)
+    await connect.running(this.redshift, tasks)
+    const events = eventCount(run.scale)
     run.step(`three producers write ${events} event logs`)
     this.#produced = events
     const producers = Promise.all(
@@ -170,8 +183,8 @@ async function produce(
       const messages = []
       for (let i = start; i < Math.min(events, start + batch * count); i += count) {
         const { key, value, debug } = eventAt(i)
-        // Spread by number, not by key: four kinds would fill at most four partitions unevenly.
-        messages.push({ key, value, partition: i % 4, headers: debug ? { debug: '1' } : {} })
+        // Spread by number, not by key: four kinds would fill at most four of the partitions unevenly.
+        messages.push({ key, value, partition: i % partitions, headers: debug ? { debug: '1' } : {} })
       }
       await producer.send({ topic, messages })
     }
