@@ -53,6 +53,8 @@ export interface Step {
 
 export interface GoldenCase extends CaseRules {
   readonly title: string
+  /** Numbers of the Postgres statements that the case shows. */
+  readonly covers?: readonly number[]
   readonly steps: readonly Step[]
   readonly start?: boolean
   readonly waitRunning?: boolean

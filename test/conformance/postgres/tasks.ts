@@ -17,6 +17,17 @@ export async function caseNames(): Promise<readonly string[]> {
   return (await readdir(corpus)).sort()
 }
 
+/** Numbers of the Postgres statements that cases say they cover. */
+export async function coveredStatements(): Promise<ReadonlySet<number>> {
+  const covers = await Promise.all(
+    (await caseNames()).map(async (name) => {
+      const spec = JSON.parse(await readFile(join(corpus, name, 'case.json'), 'utf8')) as GoldenCase
+      return spec.covers ?? []
+    }),
+  )
+  return new Set(covers.flat())
+}
+
 type Player = (folder: string, id: string) => Promise<readonly NormalRecord[]>
 
 /** Plays one case against the task itself and compares. */
