@@ -1,5 +1,5 @@
 /**
- * `npm run bench <cdc|latency|sink|start|hot-path> [-- --records N --runs N --peers sluice,java --profile FOLDER]`
+ * `npm run bench <cdc|latency|sink|elasticsearch|start|hot-path> [-- --records N --runs N --peers sluice,java --profile FOLDER]`
  *
  * With `--profile` our worker writes a CPU profile of each thread into the folder when it stops; its figures do not count.
  *
@@ -13,6 +13,7 @@ import { servicesFrom } from '../../compose/pipelines/support/pipeline.ts'
 import { stackEnvironment } from '../../compose/pipelines/support/session.ts'
 import { projectRoot } from '../support/project-root.ts'
 import { benchCdc } from './cdc.ts'
+import { benchElasticsearch, type ElasticsearchMeasurement, printShares } from './elasticsearch.ts'
 import { benchHotPath } from './hot-path.ts'
 import { benchLatency } from './latency.ts'
 import { type Measurement, printMeasurements } from './measure.ts'
@@ -93,6 +94,19 @@ switch (positionals[0]) {
     }
     break
   }
+  case 'elasticsearch': {
+    const topic = await fillTopic(services, records, Number(values.bytes))
+    const measurements: ElasticsearchMeasurement[] = []
+    for (let run = 0; run < Number(values.runs); run++) {
+      for (const [variant, peer] of variants) {
+        const measurement = await benchElasticsearch({ services, peer, variant, topic, records, port })
+        measurements.push(measurement)
+        record('elasticsearch', measurement)
+      }
+    }
+    printShares(measurements)
+    break
+  }
   case 'start':
     for (let run = 0; run < Number(values.runs); run++) {
       for (const [variant, name] of variants) {
@@ -106,7 +120,7 @@ switch (positionals[0]) {
     break
   default:
     console.error(
-      'usage: npm run bench <cdc|latency|sink|start|hot-path> [-- --records N --runs N --peers sluice,java]',
+      'usage: npm run bench <cdc|latency|sink|elasticsearch|start|hot-path> [-- --records N --runs N --peers sluice,java]',
     )
     process.exitCode = 2
 }
