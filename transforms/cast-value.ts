@@ -34,9 +34,9 @@ export function castValue(schema: Schema | null, value: Value, type: CastType): 
   }
   if (type === 'STRING') return toText(schema, value)
   const source = value instanceof Date ? encoded(schema, value) : value
-  if (type === 'BOOLEAN') return toBoolean(source)
+  if (type === 'BOOLEAN') return toBoolean(schema, source)
   if (type === 'FLOAT32' || type === 'FLOAT64') return boxed(schema, toFloat(source, type))
-  const integer = toInteger(source, integerBits[type] ?? 64)
+  const integer = toInteger(schema, source, integerBits[type] ?? 64)
   return type === 'INT64' ? integer : Number(integer)
 }
 
@@ -77,18 +77,19 @@ function toText(schema: Schema | null, value: Exclude<Value, null>): string {
   return schema?.type === 'FLOAT64' || !Number.isInteger(value) ? javaDouble(value) : String(value)
 }
 
-function toBoolean(value: Exclude<Value, null>): boolean {
+function toBoolean(schema: Schema | null, value: Exclude<Value, null>): boolean {
   if (typeof value === 'boolean') return value
   if (typeof value === 'string') return value.toLowerCase() === 'true'
-  return toInteger(value, 64) !== 0n
+  return toInteger(schema, value, 64) !== 0n
 }
 
-function toInteger(value: Exclude<Value, null>, bits: number): bigint {
+function toInteger(schema: Schema | null, value: Exclude<Value, null>, bits: number): bigint {
   switch (typeof value) {
     case 'bigint':
       return BigInt.asIntN(bits, value)
     case 'number':
-      return Number.isInteger(value) && Number.isSafeInteger(value)
+      // A float saturates also where it happens to be integral.
+      return Number.isSafeInteger(value) && schema?.type !== 'FLOAT32' && schema?.type !== 'FLOAT64'
         ? BigInt.asIntN(bits, BigInt(value))
         : truncated(value, bits)
     case 'boolean':

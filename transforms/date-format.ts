@@ -1,9 +1,7 @@
 import type { Validator } from '../worker/api/config.ts'
+import { type CalendarFields, calendarFields, dayStart } from './java-calendar.ts'
 
-/**
- * Java's `SimpleDateFormat` in UTC and English, for formatting and for its lenient parsing of a prefix. Days are
- * counted in the Gregorian calendar throughout; Java changes to the Julian one before October 1582.
- */
+/** Java's `SimpleDateFormat` in UTC and English, for formatting and for its lenient parsing of a prefix. */
 export class DateFormat {
   readonly #parts: readonly Part[]
 
@@ -14,7 +12,7 @@ export class DateFormat {
 
   /** @param ms since 1970, within the range of `Date` */
   format(ms: number): string {
-    const date = new Date(ms)
+    const date = { ...calendarFields(ms), ms }
     return this.#parts.map((part) => ('text' in part ? part.text : formatField(part, date))).join('')
   }
 
@@ -118,23 +116,28 @@ function isNumeric({ letter, count }: FieldPart): boolean {
 
 const yearOfEra = (year: number): number => (year > 0 ? year : 1 - year)
 
-function formatField({ letter, count }: FieldPart, date: Date): string {
+/** A time with its fields. */
+interface CalendarTime extends CalendarFields {
+  readonly ms: number
+}
+
+function formatField({ letter, count }: FieldPart, date: CalendarTime): string {
   const padded = (value: number): string => String(value).padStart(count, '0')
-  const year = yearOfEra(date.getUTCFullYear())
+  const year = yearOfEra(date.year)
   switch (letter) {
     case 'G':
-      return date.getUTCFullYear() > 0 ? 'AD' : 'BC'
+      return date.year > 0 ? 'AD' : 'BC'
     case 'y':
       return count === 2 ? String(year % 100).padStart(2, '0') : padded(year)
     case 'Y':
       return count === 2 ? String(weekOf(date).year % 100).padStart(2, '0') : padded(weekOf(date).year)
     case 'M':
     case 'L':
-      return count <= 2 ? padded(date.getUTCMonth() + 1) : named(months[date.getUTCMonth()], count)
+      return count <= 2 ? padded(date.month + 1) : named(months[date.month], count)
     case 'E':
-      return named(days[date.getUTCDay()], count)
+      return named(days[date.weekday], count)
     case 'a':
-      return date.getUTCHours() < 12 ? 'AM' : 'PM'
+      return date.msOfDay < dayMs / 2 ? 'AM' : 'PM'
     case 'z':
       return count >= 4 ? 'Coordinated Universal Time' : 'UTC'
     case 'Z':
@@ -149,23 +152,23 @@ function formatField({ letter, count }: FieldPart, date: Date): string {
 const named = (name: string | undefined, count: number): string =>
   count >= 4 ? (name ?? '') : (name ?? '').slice(0, 3)
 
-function numberOf(letter: string, date: Date): number {
-  const hours = date.getUTCHours()
+function numberOf(letter: string, date: CalendarTime): number {
+  const hours = Math.floor(date.msOfDay / (60 * minuteMs))
   switch (letter) {
     case 'w':
       return weekOf(date).week
     case 'W': {
-      const first = new Date(Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), 1)).getUTCDay()
-      return Math.floor((date.getUTCDate() - 1 + first) / 7) + 1
+      const first = calendarFields(dayStart(date.year, date.month, 1)).weekday
+      return Math.floor((date.day - 1 + first) / 7) + 1
     }
     case 'D':
-      return Math.floor((date.getTime() - startOfYear(date.getUTCFullYear())) / dayMs) + 1
+      return Math.floor((date.ms - startOfYear(date.year)) / dayMs) + 1
     case 'd':
-      return date.getUTCDate()
+      return date.day
     case 'F':
-      return Math.floor((date.getUTCDate() - 1) / 7) + 1
+      return Math.floor((date.day - 1) / 7) + 1
     case 'u':
-      return date.getUTCDay() === 0 ? 7 : date.getUTCDay()
+      return date.weekday === 0 ? 7 : date.weekday
     case 'H':
       return hours
     case 'k':
@@ -175,29 +178,24 @@ function numberOf(letter: string, date: Date): number {
     case 'h':
       return hours % 12 === 0 ? 12 : hours % 12
     case 'm':
-      return date.getUTCMinutes()
+      return Math.floor(date.msOfDay / minuteMs) % 60
     case 's':
-      return date.getUTCSeconds()
+      return Math.floor(date.msOfDay / 1000) % 60
     default:
-      return date.getUTCMilliseconds()
+      return date.msOfDay % 1000
   }
 }
 
-/** Years below 100 are meant as they are. */
-function startOfYear(year: number): number {
-  return new Date(0).setUTCFullYear(year, 0, 1)
-}
+const startOfYear = (year: number): number => dayStart(year, 0, 1)
 
 /** Week of the US calendar: weeks begin on Sunday, the first one holds January 1. */
-function weekOf(date: Date): { readonly year: number; readonly week: number } {
-  const year = date.getUTCFullYear()
+function weekOf({ year, ms }: CalendarTime): { readonly year: number; readonly week: number } {
   const firstWeek = (y: number): number => {
     const start = startOfYear(y)
-    return start - new Date(start).getUTCDay() * dayMs
+    return start - calendarFields(start).weekday * dayMs
   }
-  const next = firstWeek(year + 1)
-  if (date.getTime() >= next) return { year: year + 1, week: 1 }
-  return { year, week: Math.floor((date.getTime() - firstWeek(year)) / (7 * dayMs)) + 1 }
+  if (ms >= firstWeek(year + 1)) return { year: year + 1, week: 1 }
+  return { year, week: Math.floor((ms - firstWeek(year)) / (7 * dayMs)) + 1 }
 }
 
 const literalEnd = (text: string, at: number, literal: string): number | null =>
@@ -234,14 +232,13 @@ function parseName({ letter }: FieldPart, rest: string, { at, fields }: ParseSta
 function assemble(fields: ReadonlyMap<string, number>): number {
   const given = fields.get('y') ?? fields.get('Y') ?? 1970
   const year = fields.get('G') === 0 ? 1 - given : given
-  const date = new Date(0)
   const dayOfYear = fields.get('D')
   const isDayOfYear = dayOfYear !== undefined && !fields.has('M') && !fields.has('L')
   const month = (fields.get('M') ?? fields.get('L') ?? 1) - 1
-  date.setUTCFullYear(year, isDayOfYear ? 0 : month, isDayOfYear ? dayOfYear : (fields.get('d') ?? 1))
+  const day = dayStart(year, isDayOfYear ? 0 : month, isDayOfYear ? dayOfYear : (fields.get('d') ?? 1))
   const half = (fields.get('h') ?? 0) % 12 || (fields.get('K') ?? 0)
   const clock24 = fields.get('H') ?? (fields.has('k') ? (fields.get('k') ?? 0) % 24 : undefined)
   const hours = clock24 ?? half + (fields.get('a') === 1 ? 12 : 0)
-  date.setUTCHours(hours, fields.get('m') ?? 0, fields.get('s') ?? 0, fields.get('S') ?? 0)
-  return date.getTime() - (fields.get('zone') ?? 0) * minuteMs
+  const minutes = hours * 60 + (fields.get('m') ?? 0) - (fields.get('zone') ?? 0)
+  return day + minutes * minuteMs + (fields.get('s') ?? 0) * 1000 + (fields.get('S') ?? 0)
 }

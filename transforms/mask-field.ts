@@ -1,7 +1,7 @@
 import { type ConfigOf, defineConfig, distinctList, nonEmptyString } from '../worker/api/config.ts'
 import { Decimal, Float64, type Schema, type Value } from '../worker/api/data.ts'
 import { DataError } from '../worker/api/errors.ts'
-import { parseDecimal } from '../worker/api/json.ts'
+import { bigDecimalText, parseDecimal } from '../worker/api/json.ts'
 import type { ConnectRecord } from '../worker/api/record.ts'
 import type { Transformation } from '../worker/api/transform.ts'
 import { isStruct, javaClass } from '../worker/api/values.ts'
@@ -116,30 +116,24 @@ function replace(schema: Schema | null, value: Exclude<Value, null>, replacement
   )
 }
 
-const bounds: Readonly<Partial<Record<Schema['type'], bigint>>> = {
-  INT8: 2n ** 7n,
-  INT16: 2n ** 15n,
-  INT32: 2n ** 31n,
-  INT64: 2n ** 63n,
-}
+const integerBits: Readonly<Partial<Record<Schema['type'], number>>> = { INT8: 8, INT16: 16, INT32: 32, INT64: 64 }
 
+/** As Java converts the text: a decimal, of which an integer keeps the digits before the point and its lowest bits. */
 function toNumber(schema: Schema | null, value: number | bigint | Float64, replacement: string): Value {
   const floating =
     schema === null
       ? value instanceof Float64 || (typeof value === 'number' && !Number.isInteger(value))
       : schema.type.startsWith('FLOAT')
-  return attempt(replacement, () => {
-    if (floating) {
-      const double = Number(replacement)
-      if (Number.isNaN(double) || replacement.trim() === '') throw new SyntaxError('not a number')
-      return value instanceof Float64 || (schema === null && Number.isInteger(double)) ? new Float64(double) : double
-    }
-    if (!/^[+-]?\d+$/.test(replacement)) throw new SyntaxError('not an integer')
-    const integer = BigInt(replacement.replace('+', ''))
-    const bound = bounds[schema?.type ?? 'INT64'] ?? 2n ** 63n
-    if (integer >= bound || integer < -bound) throw new RangeError('out of range')
-    return typeof value === 'bigint' ? integer : Number(integer)
-  })
+  const decimal = attempt(replacement, () => parseDecimal(replacement))
+  if (floating) {
+    const double = Number(bigDecimalText(decimal))
+    if (value instanceof Float64 || (schema === null && Number.isInteger(double))) return new Float64(double)
+    return schema?.type === 'FLOAT32' ? Math.fround(double) : double
+  }
+  const { unscaled, scale } = decimal
+  const whole = scale > 0 ? unscaled / 10n ** BigInt(scale) : unscaled * 10n ** BigInt(-scale)
+  const integer = BigInt.asIntN(integerBits[schema?.type ?? 'INT64'] ?? 64, whole)
+  return typeof value === 'bigint' ? integer : Number(integer)
 }
 
 function attempt<T>(replacement: string, convert: () => T): T {

@@ -56,12 +56,24 @@ export function keyAndValue<K extends ConfigKeys>(spec: VariantSpec<K>): readonl
  */
 export function requireMap(value: Value, purpose: string): Struct {
   if (isStruct(value)) return value
-  if (value instanceof Map)
-    return Object.fromEntries([...(value as ReadonlyMap<Value, Value>)].map(([k, v]) => [String(k), v]))
+  if (value instanceof Map) return textKeyed(value as ReadonlyMap<Value, Value>, purpose)
   throw new DataError(
     'CONNECT_DATA_TYPE',
     `Only Map objects supported in absence of schema for [${purpose}], found: ${className(value)}`,
   )
+}
+
+function textKeyed(map: ReadonlyMap<Value, Value>, purpose: string): Struct {
+  const members: Record<string, Value> = {}
+  for (const [key, value] of map) {
+    // A number made a text would be another key (I6).
+    if (typeof key !== 'string') {
+      const message = `Only Map objects with String keys supported for [${purpose}], found: ${className(key)}`
+      throw new DataError('CONNECT_DATA_TYPE', message)
+    }
+    setMember(members, key, value)
+  }
+  return members
 }
 
 /** @throws DataError with Connect's text */

@@ -58,6 +58,8 @@ class SetSchemaMetadata implements Transformation<ConfigOf<typeof config>> {
   }
 
   #renamed(schema: Schema): Schema {
+    // Connect's transform asks every schema for its fields, so that it works on structs alone.
+    if (schema.type !== 'STRUCT') throw new DataError('CONNECT_DATA_SCHEMA', 'Cannot list fields on non-struct type')
     return copySchema(schema, { name: this.#name ?? schema.name, version: this.#version ?? schema.version })
   }
 }

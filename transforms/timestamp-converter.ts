@@ -158,6 +158,7 @@ class TimestampConverter implements Transformation<ConfigOf<typeof config>> {
 
   #converted(schema: Schema): Schema {
     if (this.#field === '') return this.#targetSchema(schema.optional)
+    if (schema.type !== 'STRUCT') throw new DataError('CONNECT_DATA_SCHEMA', 'Cannot list fields on non-struct type')
     const fields = schema.fields.map((field) => ({
       name: field.name,
       schema: field.name === this.#field ? this.#targetSchema(field.schema.optional) : field.schema,
@@ -173,7 +174,7 @@ class TimestampConverter implements Transformation<ConfigOf<typeof config>> {
       case 'string':
         return (this.#format as DateFormat).format(ms)
       case 'unix':
-        return (BigInt(ms) * this.#unit.perMs) / this.#unit.ms
+        return this.#toUnix(ms)
       case 'Date':
         return new Date(Math.floor(ms / dayMs) * dayMs)
       case 'Time':
@@ -181,6 +182,13 @@ class TimestampConverter implements Transformation<ConfigOf<typeof config>> {
       default:
         return new Date(ms)
     }
+  }
+
+  #toUnix(ms: number): bigint {
+    const unix = (BigInt(ms) * this.#unit.perMs) / this.#unit.ms
+    if (BigInt.asIntN(64, unix) === unix) return unix
+    // Connect gives the greatest long there is, which is another time (I6).
+    throw new DataError('CONNECT_TRANSFORM_TIMESTAMP', `The time ${ms} ms has no unix timestamp of this precision`)
   }
 
   #milliseconds(value: Exclude<Value, null>, kind: Kind): number {

@@ -48,6 +48,12 @@ const corpora: Readonly<Record<string, Corpus>> = {
     about:
       'converters beside those of Java on random data, both ways; [--count N] [--seed N] [--only NAME] [--lines N]',
   },
+  transforms: {
+    program: 'test/parity/transforms.ts',
+    needs: [],
+    about:
+      'transforms and predicates beside those of Java on random configs and records; [--count N] [--seed N] [--only NAME] [--lines N] [--records]',
+  },
   takeover: {
     program: 'test/parity/takeover.ts',
     needs: ['kafka', 'postgres'],

@@ -1,0 +1,187 @@
+/** Our transforms and Java's on the same random configs and records. */
+import fc from 'fast-check'
+import { builtinTransforms } from '../../../transforms/index.ts'
+import type { ConfigDef } from '../../../worker/api/config.ts'
+import { toError } from '../../../worker/api/errors.ts'
+import { type ConnectRecord, SinkRecord } from '../../../worker/api/record.ts'
+import type { Predicate, Transformation } from '../../../worker/api/transform.ts'
+import { parseConfig } from '../../../worker/config/config-def.ts'
+import { deepFreeze } from '../../conformance/converter.ts'
+import type { Answer, JavaHarness, Job, WireRecord } from '../../conformance/java/harness.ts'
+import { canonical, schemaToWire, valueToWire, type WireSchema, type WireValue } from '../../conformance/java/wire.ts'
+import type { Config, Subject } from './connect-cases.ts'
+import { deviationOf } from './deviations.ts'
+
+export interface Case {
+  readonly subject: Subject
+  readonly config: Config
+  readonly record: ConnectRecord
+}
+
+/** What a plugin made of a record, as text that is equal for equal outcomes. */
+export type Outcome =
+  | { readonly kind: 'refused'; readonly message: string }
+  | { readonly kind: 'failed'; readonly message: string }
+  | { readonly kind: 'result'; readonly text: string }
+
+export interface Difference {
+  readonly case: Case
+  readonly ours: Outcome
+  readonly java: Outcome
+}
+
+export interface Comparison {
+  readonly total: number
+  readonly differences: readonly Difference[]
+  /** Differences that are meant, by reason. */
+  readonly guarded: ReadonlyMap<string, number>
+  /** Cases by class: compared, of them results (rather than errors on both sides). */
+  readonly bySubject: ReadonlyMap<string, { total: number; results: number; different: number }>
+}
+
+const batchSize = 250
+
+/** Draws cases of all subjects in turn. */
+export function cases(subjects: readonly Subject[], records: fc.Arbitrary<ConnectRecord>): fc.Arbitrary<Case> {
+  return fc
+    .constantFrom(...subjects)
+    .chain((subject) =>
+      (subject.records ?? records).chain((record) =>
+        subject.configs(record).map((config) => ({ subject, config, record })),
+      ),
+    )
+}
+
+/** Compares `count` cases; equal seeds give equal cases. */
+export async function compareTransforms(
+  java: JavaHarness,
+  arbitrary: fc.Arbitrary<Case>,
+  { count, seed }: { readonly count: number; readonly seed: number },
+): Promise<Comparison> {
+  const differences: Difference[] = []
+  const guarded = new Map<string, number>()
+  const bySubject = new Map<string, { total: number; results: number; different: number }>()
+  for (let done = 0; done < count; done += batchSize) {
+    const batch = fc.sample(arbitrary, { numRuns: Math.min(batchSize, count - done), seed: seed + done })
+    const theirs = await javaOutcomes(java, batch)
+    for (const [i, each] of batch.entries()) {
+      const ours = await ourOutcome(each)
+      const their = theirs[i] as Outcome
+      const counts = bySubject.get(each.subject.class) ?? { total: 0, results: 0, different: 0 }
+      bySubject.set(each.subject.class, counts)
+      counts.total++
+      if (their.kind === 'result') counts.results++
+      if (isEqual(ours, their)) continue
+      const difference = { case: each, ours, java: their }
+      const why = deviationOf(difference)
+      if (why !== null) {
+        guarded.set(why, (guarded.get(why) ?? 0) + 1)
+        continue
+      }
+      counts.different++
+      differences.push(difference)
+    }
+  }
+  return { total: count, differences, guarded, bySubject }
+}
+
+/** Errors are equal whatever their words, but not whether they are of the config or of the record. */
+function isEqual(ours: Outcome, java: Outcome): boolean {
+  if (ours.kind === 'result' && java.kind === 'result') return ours.text === java.text
+  return ours.kind === java.kind
+}
+
+async function javaOutcomes(java: JavaHarness, batch: readonly Case[]): Promise<readonly Outcome[]> {
+  const jobs = batch.flatMap(({ subject, config, record }, i): Job[] => {
+    const plugin = `p${i}`
+    return [
+      { op: 'make', plugin, class: subject.class, config },
+      { op: subject.kind === 'predicate' ? 'test' : 'apply', plugin, record: recordToWire(record) },
+    ]
+  })
+  const answers = await java.run(jobs)
+  return batch.map(({ subject }, i) => {
+    const [made, applied] = [answers[2 * i], answers[2 * i + 1]]
+    if (made?.error !== undefined) return { kind: 'refused', message: errorText(made) }
+    if (applied === undefined || applied.error !== undefined) return { kind: 'failed', message: errorText(applied) }
+    if (subject.kind === 'predicate') return { kind: 'result', text: String(applied.result) }
+    return { kind: 'result', text: recordText(applied.record ?? null) }
+  })
+}
+
+function errorText(answer: Answer | undefined): string {
+  const texts: string[] = []
+  for (let error = answer?.error; error !== undefined; error = error.cause)
+    texts.push(`${error.class}: ${error.message}`)
+  return texts.length === 0 ? 'no answer' : texts.join(', caused by ')
+}
+
+async function ourOutcome({ subject, config, record }: Case): Promise<Outcome> {
+  const plugin = builtinTransforms.find((p) => p.name === subject.class && p.type === subject.kind)
+  if (plugin === undefined) return { kind: 'refused', message: `there is no ${subject.class}` }
+  let instance: Transformation<unknown> | Predicate<unknown>
+  try {
+    instance = (await plugin.create()) as Transformation<unknown> | Predicate<unknown>
+    instance.configure(parseConfig(plugin.config as ConfigDef, config))
+  } catch (error) {
+    return { kind: 'refused', message: toError(error).message }
+  }
+  deepFreeze([record.key, record.value, record.headers])
+  try {
+    if ('test' in instance) return { kind: 'result', text: String(instance.test(record)) }
+    const result = instance.apply(record)
+    return { kind: 'result', text: recordText(result === null ? null : recordToWire(result)) }
+  } catch (error) {
+    return { kind: 'failed', message: toError(error).message }
+  }
+}
+
+export function recordToWire(record: ConnectRecord): WireRecord {
+  return {
+    topic: record.topic,
+    partition: record.partition,
+    keySchema: schemaToWire(record.keySchema),
+    key: valueToWire(record.keySchema, record.key),
+    valueSchema: schemaToWire(record.valueSchema),
+    value: valueToWire(record.valueSchema, record.value),
+    timestamp: record.timestamp === null ? null : String(record.timestamp),
+    offset: record instanceof SinkRecord ? String(record.offset) : null,
+    headers: record.headers.map(({ key, schema, value }) => ({
+      key,
+      schema: schemaToWire(schema),
+      value: valueToWire(schema, value),
+    })),
+  }
+}
+
+function recordText(record: WireRecord | null): string {
+  if (record === null) return 'dropped'
+  const { keySchema, key, valueSchema, value, headers, ...rest } = record
+  return JSON.stringify({
+    topic: rest.topic,
+    partition: rest.partition,
+    timestamp: rest.timestamp,
+    offset: rest.offset,
+    key: dataText(keySchema, key),
+    value: dataText(valueSchema, value),
+    headers: headers.map((h) => [h.key, dataText(h.schema, h.value)]),
+  })
+}
+
+/** Without a schema, or where it leaves elements open, the width of a number is not part of our data model. */
+function dataText(schema: WireSchema | null, value: WireValue): readonly unknown[] {
+  const isOpen = schema === null || ((schema.type === 'ARRAY' || schema.type === 'MAP') && schema.values === null)
+  return [schema === null ? null : canonicalSchema(schema), canonical(value, isOpen ? 'ignore' : 'count')]
+}
+
+/** Parameters are a map: their order counts for nothing. */
+function canonicalSchema(schema: WireSchema): unknown {
+  return {
+    ...schema,
+    parameters: [...schema.parameters].sort(([a], [b]) => (a < b ? -1 : 1)),
+    default: canonical(schema.default),
+    keys: schema.keys === null ? null : canonicalSchema(schema.keys),
+    values: schema.values === null ? null : canonicalSchema(schema.values),
+    fields: schema.fields.map(([name, field]) => [name, canonicalSchema(field)]),
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * Where ours keeps data that Java changes or loses, on purpose (I6). Each rule takes away just what it is about and
+ * compares again, so that nothing else hides behind it.
+ */
+import { LogicalName } from '../../../worker/api/data.ts'
+import type { Difference, Outcome } from './compare.ts'
+
+interface Deviation {
+  readonly why: string
+  readonly explains: (difference: Difference) => boolean
+}
+
+const textOf = (outcome: Outcome): string => (outcome.kind === 'result' ? outcome.text : '')
+
+/** Whether both are results that are equal once `blur` has taken something away. */
+function equalWithout(blur: (text: string) => string): (difference: Difference) => boolean {
+  return ({ ours, java }) =>
+    ours.kind === 'result' && java.kind === 'result' && blur(textOf(ours)) === blur(textOf(java))
+}
+
+const logicalNames: readonly (string | null)[] = Object.values(LogicalName)
+
+const deviations: readonly Deviation[] = [
+  {
+    why: 'Cast of a whole Decimal, Date, Time or Timestamp: the result is no longer of that logical type, under whose name no converter could write it',
+    explains: ({ case: { subject, config, record } }) => {
+      if (!subject.class.includes('.Cast$') || (config['spec'] ?? '').includes(':')) return false
+      const schema = subject.class.endsWith('$Key') ? record.keySchema : record.valueSchema
+      return logicalNames.includes(schema?.name ?? '')
+    },
+  },
+  {
+    why: 'MaskField of a Decimal: the replacement gets the scale of the schema, without which no converter could write it',
+    explains: (difference) =>
+      difference.case.subject.class.includes('.MaskField$') &&
+      equalWithout((text) =>
+        text.replaceAll(/\["dec","(-?\d+)",(-?\d+)\]/g, (_, digits: string, scale: string) => plain(digits, scale)),
+      )(difference),
+  },
+  {
+    why: 'a time beyond the range of Date, or without a unix timestamp in 64 bits, fails; Java goes on with another time',
+    explains: ({ ours }) => ours.kind === 'failed' && /beyond the year 275760|has no unix timestamp/.test(ours.message),
+  },
+  {
+    why: 'text of a time before 1970 keeps its day; Java writes the time of day alone',
+    explains: (difference) =>
+      difference.case.subject.class.includes('.Cast$') &&
+      equalWithout((text) =>
+        text
+          .replaceAll(/\["str","-?\d{1,6}-\d\d-\d\dT(\d\d:\d\d:\d\d\.\d{3}Z)"\]/g, '["str","$1"]')
+          .replaceAll(/\["str","-?\d{1,6}-\d\d-\d\d"\]/g, '["str","00:00:00.000Z"]'),
+      )(difference),
+  },
+  {
+    why: 'a map with keys that are no texts is refused; Java keeps the keys, or fails too',
+    explains: ({ ours }) => ours.kind === 'failed' && ours.message.startsWith('Only Map objects with String keys'),
+  },
+  {
+    why: 'InsertHeader of a text that begins like a number: the whole text; Java takes the number and drops the rest',
+    explains: ({ case: { subject, config } }) =>
+      subject.class.endsWith('.InsertHeader') && /^\s*[+-]?\d+[["{:,\]}]/.test(config['value.literal'] ?? ''),
+  },
+  {
+    why: 'ReplaceField with two renames to one name: the field that is there; Java takes the value of the other',
+    explains: ({ case: { subject, config } }) => {
+      const targets = (config['renames'] ?? '').split(',').map((pair) => pair.split(':')[1])
+      return subject.class.includes('.ReplaceField$') && new Set(targets).size < targets.length
+    },
+  },
+]
+
+/** A decimal without zeros at its end, whatever its scale. */
+function plain(digits: string, scale: string): string {
+  const zeros = /0*$/.exec(digits)?.[0].length ?? 0
+  const stripped = digits.slice(0, digits.length - zeros)
+  return stripped === '' || stripped === '-' ? '0' : `${stripped}e${-Number(scale) + zeros}`
+}
+
+/** Why a difference is meant, or null. */
+export function deviationOf(difference: Difference): string | null {
+  return deviations.find(({ explains }) => explains(difference))?.why ?? null
+}
