@@ -11,6 +11,7 @@ import type { Plugin } from '../api/plugin.ts'
 import { errorCodeTable, type GeneratedSection, optionTables, putSection } from '../config/config-docs.ts'
 import { sinkConnectorOptions, sourceConnectorOptions } from '../config/connector-config.ts'
 import { baseKeys } from '../config/connector-options.ts'
+import { restartOptions } from '../config/restart-options.ts'
 import { distributedOptions, standaloneOptions } from '../config/worker-options.ts'
 import { builtinPlugins } from '../plugins/builtin.ts'
 
@@ -63,6 +64,8 @@ function connectorSections(): string {
   return [
     '### Every connector\n',
     optionTables({ keys: baseKeys }, '####'),
+    '### Restarts of failed tasks\n',
+    optionTables(restartOptions, '####'),
     '### Every source connector\n',
     optionTables({ keys: without(sourceConnectorOptions.keys, baseKeys) }, '####'),
     '### Every sink connector\n',

@@ -90,6 +90,7 @@ export class DistributedHerder extends HerderBase implements Herder {
       state: () => this.state(),
       preflight: (id, config) => this.#preflight(id, config),
       publishTaskConfigs: (connector, configs) => this.#publishTaskConfigs(connector, configs),
+      restartTask: (id) => this.restartTask(id),
     })
     this.#loop = new ClusterLoop({
       ...options,

@@ -28,6 +28,14 @@ export interface StateInfo {
   readonly version: string | null
   /** Present when the state is FAILED. */
   readonly trace: string | null
+  /** Only with `errors.restart.max.attempts`, of a failed task: what it failed of, and when it starts again. */
+  readonly restart?: {
+    readonly code: string
+    readonly reason: string
+    readonly attempts: number
+    /** ISO 8601 in UTC; null: not by itself. */
+    readonly next_attempt: string | null
+  }
 }
 
 export interface ConnectorStateInfo {

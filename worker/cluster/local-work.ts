@@ -1,6 +1,7 @@
 import type { RawConfig } from '../api/connector.ts'
 import type { Clock, Logger } from '../api/context.ts'
 import { ConfigError, ConnectError, RequestError, toError } from '../api/errors.ts'
+import type { TaskFailure } from '../runtime/task-failure.ts'
 import type {
   ReportedState,
   TargetState,
@@ -13,6 +14,7 @@ import { traceOf } from '../util/error-codec.ts'
 import type { ClusterState } from './cluster-state.ts'
 import type { Stages } from './stages.ts'
 import type { StatusStore } from './status-store.ts'
+import { type RestartStatus, TaskRestarts } from './task-restarts.ts'
 import { taskKey, WorkSet } from './work-set.ts'
 
 export interface LocalWorkOptions {
@@ -31,6 +33,8 @@ export interface LocalWorkOptions {
   preflight(id: TaskId, config: RawConfig): TaskPreflight | null
   /** Stores new task configs, here or at the leader. Called only when they differ from the stored ones. */
   publishTaskConfigs(connector: string, configs: readonly RawConfig[]): Promise<void>
+  /** Restarts a task that failed, in the order of the herder's commands; rejects when that cannot be now. */
+  restartTask(id: TaskId): Promise<void>
 }
 
 const firstRetryMs = 250
@@ -67,9 +71,12 @@ export class LocalWork implements WorkerListener {
   readonly #tasks = new Map<string, TaskId>()
   readonly #reconfigurations = new Map<string, AbortController>()
   readonly #background = new Set<Promise<void>>()
+  readonly #restarts: TaskRestarts
 
   constructor(options: LocalWorkOptions) {
     this.#options = options
+    const { clock, logger } = options
+    this.#restarts = new TaskRestarts({ clock, logger, random: Math.random, restart: (id) => options.restartTask(id) })
   }
 
   /** Everything started here and not stopped, failed or not. */
@@ -140,6 +147,7 @@ export class LocalWork implements WorkerListener {
     const stage = `stopping ${mine.connectors.size} connectors and ${mine.taskCount} tasks`
     await this.#options.stages.during(stage, async () => {
       for (const connector of mine.connectors) this.#cancelReconfiguration(connector)
+      for (const id of mine.tasks()) this.#restarts.forget(id)
       const outcomes = await Promise.allSettled([
         this.#options.worker.stopConnectors([...mine.connectors]),
         this.#options.worker.stopTasks([...mine.tasks()]),
@@ -204,8 +212,21 @@ export class LocalWork implements WorkerListener {
     this.#options.statuses.putConnector(connector, this.#status(state, trace, version), isSafe(state))
   }
 
-  onTaskState(id: TaskId, state: ReportedState, trace: string | null, version: string | null): void {
-    this.#options.statuses.putTask(id, this.#status(state, trace, version), isSafe(state))
+  onTaskState(
+    id: TaskId,
+    state: ReportedState,
+    trace: string | null,
+    version: string | null,
+    failure: TaskFailure | null = null,
+  ): void {
+    const status = this.#status(state, trace, version)
+    const restart = failure === null ? null : this.#planRestart(id, failure)
+    this.#options.statuses.putTask(id, restart === null ? status : { ...status, restart }, isSafe(state))
+  }
+
+  #planRestart(id: TaskId, failure: TaskFailure): RestartStatus | null {
+    const config = this.#options.state().connectorConfig(id.connector)
+    return config === null || !this.runsTask(id) ? null : this.#restarts.failed(id, failure, config)
   }
 
   onTaskReconfigurationRequested(connector: string): void {

@@ -42,6 +42,7 @@ export class StandaloneHerder extends HerderBase implements Herder {
       preflight: () => null,
       publishTaskConfigs: (connector, configs) =>
         this.#commands.submit(() => this.#applyTaskConfigs(connector, configs)),
+      restartTask: (id) => this.restartTask(id),
     })
   }
 

@@ -1,6 +1,7 @@
 /** Records of the status topic in Connect's formats, and the table that they make. Pure. */
 import type { ReportedState, TaskId } from '../runtime/worker-types.ts'
 import { javaJson } from './java-json.ts'
+import type { RestartStatus } from './task-restarts.ts'
 
 export interface Status {
   readonly state: ReportedState
@@ -11,6 +12,8 @@ export interface Status {
   readonly trace: string | null
   /** Version of the plugin (Connect 4.1). */
   readonly version: string | null
+  /** Of a failed task whose connector asks for restarts; Connect passes over what it does not know. */
+  readonly restart?: RestartStatus
 }
 
 /** A topic that a connector wrote to or read from. */
@@ -35,8 +38,20 @@ export const statusKeys = {
 } as const
 
 export function encodeStatus(status: Status): Uint8Array {
-  const { state, trace, workerId, generation, version } = status
-  return Buffer.from(javaJson({ state, trace, worker_id: workerId, generation, version }))
+  const { state, trace, workerId, generation, version, restart } = status
+  const map = { state, trace, worker_id: workerId, generation, version }
+  return Buffer.from(javaJson(restart === undefined ? map : { ...map, restart: encodeRestart(restart) }))
+}
+
+function encodeRestart({ code, reason, attempts, nextAttemptMs }: RestartStatus) {
+  return { code, reason, attempts, next_attempt: nextAttemptMs }
+}
+
+function decodeRestart(value: unknown): RestartStatus | null {
+  if (value === null || typeof value !== 'object') return null
+  const { code, reason, attempts, next_attempt: next } = value as JsonMap
+  if (typeof code !== 'string' || typeof reason !== 'string' || typeof attempts !== 'number') return null
+  return { code, reason, attempts, nextAttemptMs: typeof next === 'number' ? next : null }
 }
 
 export function encodeTopic({ topic, connector, task, discoveredMs }: ActiveTopic): Uint8Array {
@@ -73,12 +88,14 @@ function decodeStatus(bytes: Uint8Array): Status | null {
   if (typeof workerId !== 'string' || typeof generation !== 'number') return null
   const trace = map?.['trace']
   const version = map?.['version']
+  const restart = decodeRestart(map?.['restart'])
   return {
     state: state as ReportedState,
     workerId,
     generation,
     trace: typeof trace === 'string' ? trace : null,
     version: typeof version === 'string' ? version : null,
+    ...(restart === null ? {} : { restart }),
   }
 }
 

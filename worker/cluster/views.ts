@@ -30,8 +30,12 @@ export function tasksOf(state: ClusterState, connector: string): readonly TaskIn
 }
 
 function stateInfo(status: Status): StateInfo {
-  const { state, workerId, version, trace } = status
-  return { state, worker_id: workerId, version, trace: trace === '' ? null : trace }
+  const { state, workerId, version, trace, restart } = status
+  const info = { state, worker_id: workerId, version, trace: trace === '' ? null : trace }
+  if (restart === undefined) return info
+  const { code, reason, attempts, nextAttemptMs } = restart
+  const next = nextAttemptMs === null ? null : new Date(nextAttemptMs).toISOString()
+  return { ...info, restart: { code, reason, attempts, next_attempt: next } }
 }
 
 /** @throws NotFoundError */

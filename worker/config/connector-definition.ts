@@ -10,6 +10,7 @@ import { type EvaluateHooks, javaTrim, type RawOptions } from './config-def.ts'
 import { connectorKeys } from './connector-config.ts'
 import { baseKeys } from './connector-options.ts'
 import { versionProblem, versionRequirement } from './plugin-versions.ts'
+import { asksForRestarts, restartOptions } from './restart-options.ts'
 
 /** What validation needs to know of the plugins; the registry has it. */
 export type PluginLookup = Pick<PluginRegistry, 'find' | 'findAny' | 'all'>
@@ -53,6 +54,7 @@ export function connectorDefinition(
 ): Definition {
   const keys: Record<string, ConfigKey> = {
     ...(defaults === null ? baseKeys : connectorKeys(plugin.type)),
+    ...(asksForRestarts(raw) ? restartOptions.keys : {}),
     'connector.plugin.version': {
       ...baseKeys['connector.plugin.version'],
       default: plugin.version,

@@ -23,6 +23,18 @@ export const runtimeErrorCodes = defineErrorCodes({
     remedy:
       'Create the topic, or grant the right to create it; check `errors.deadletterqueue.topic.replication.factor`.',
   },
+  CONNECT_HOST_EXITED: {
+    meaning: 'A plugin called `process.exit`; only its own thread ended.',
+    remedy: 'Correct the plugin, it has to throw an error instead; then restart the connector or task.',
+  },
+  CONNECT_HOST_MEMORY: {
+    meaning: 'The thread of a connector or task reached the memory that a thread may use; others are not concerned.',
+    remedy: 'Let it hold less at a time (`max.poll.records`, batch sizes), or correct the plugin; then restart it.',
+  },
+  CONNECT_HOST_UNCAUGHT: {
+    meaning: 'A plugin threw where nobody could catch it: in a timer, an event, or a promise that nobody awaited.',
+    remedy: 'Correct the plugin at the place that the trace shows, then restart the connector or task.',
+  },
   CONNECT_HOST_GONE: {
     meaning: 'The thread of a connector or task has ended.',
     remedy: 'Restart the connector or task; the log holds the cause.',
@@ -58,6 +70,10 @@ export const runtimeErrorCodes = defineErrorCodes({
   CONNECT_SEND_FAILED: {
     meaning: 'Kafka refused a source record for good.',
     remedy: 'The cause in the trace tells why (size, rights, topic); correct it and restart the task.',
+  },
+  CONNECT_TASK_ERROR: {
+    meaning: 'A task threw an error that carries no code of its own.',
+    remedy: 'The trace tells what and where; correct the cause and restart the task.',
   },
   CONNECT_TASKS_MAX: {
     meaning: 'The connector made more tasks than `tasks.max` allows.',

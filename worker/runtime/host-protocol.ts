@@ -10,6 +10,7 @@ import type { ConfigInfos, ConfigKeyInfo } from '../config/config-infos.ts'
 import type { WorkerMode } from '../config/worker-config.ts'
 import type { MetricSnapshot } from '../metrics/snapshot.ts'
 import type { EncodedError } from '../util/error-codec.ts'
+import type { TaskFailure } from './task-failure.ts'
 import type { ReportedState, TargetState, TaskId } from './worker-types.ts'
 
 /** Worker options that the runtime itself reads, parsed once on the main thread. */
@@ -137,6 +138,8 @@ export type HostEvent =
       readonly state: ReportedState
       readonly trace: string | null
       readonly version: string | null
+      /** With FAILED. */
+      readonly failure: TaskFailure | null
     }
   /** The task is over, by stop or failure; nothing comes after it. */
   | { readonly event: 'task.ended'; readonly metrics: readonly MetricSnapshot[] }

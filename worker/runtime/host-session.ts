@@ -17,6 +17,7 @@ import { HostChannel, hostGone, type Port } from './host-channel.ts'
 import type { Handlers, HostCalls, HostEvent, HostInit, MainCalls, TaskSpec } from './host-protocol.ts'
 import type { RunState } from './run-state.ts'
 import type { MainServices, RunnerListener, TaskEnvironment } from './task-environment.ts'
+import { failureOf } from './task-failure.ts'
 import { SinkTaskMetrics, SourceTaskMetrics, type TaskMetrics } from './task-metrics.ts'
 import { taskName } from './task-options.ts'
 
@@ -178,7 +179,7 @@ export class HostSession {
     let version: string | null = null
     const listener: RunnerListener = {
       onState: (state) => {
-        this.#tell({ event: 'task.state', state, trace: null, version })
+        this.#tell({ event: 'task.state', state, trace: null, version, failure: null })
         started.resolve()
       },
       onTopic: (topic) => {
@@ -191,7 +192,7 @@ export class HostSession {
       version = plugin.version
       runner = await this.#runner(spec, listener)
     } catch (error) {
-      this.#tell({ event: 'task.state', state: 'FAILED', trace: traceOf(error), version })
+      this.#tell(failedState(error, version))
       this.#tell({ event: 'task.ended', metrics: [] })
       return
     }
@@ -209,8 +210,8 @@ export class HostSession {
       runner.metrics.setStatus('unassigned')
     } catch (error) {
       runner.metrics.setStatus('failed')
-      logger.error({ error }, `Task ${taskName(spec.id)} failed and is not restarted by itself; see its trace`)
-      this.#tell({ event: 'task.state', state: 'FAILED', trace: traceOf(error), version })
+      logger.error({ error }, `Task ${taskName(spec.id)} failed; see its trace`)
+      this.#tell(failedState(error, version))
     }
     this.#tell({ event: 'task.ended', metrics: runner.metrics.snapshots() })
   }
@@ -250,4 +251,8 @@ export class HostSession {
     const { SinkTaskRunner } = await import('./sink-task-runner.ts')
     return new SinkTaskRunner({ env, plugin, spec, listener, metrics: new SinkTaskMetrics(metrics) })
   }
+}
+
+function failedState(error: unknown, version: string | null): HostEvent {
+  return { event: 'task.state', state: 'FAILED', trace: traceOf(error), version, failure: failureOf(error) }
 }

@@ -5,6 +5,7 @@ import type { MetricSnapshot } from '../metrics/snapshot.ts'
 import { traceOf } from '../util/error-codec.ts'
 import type { Handlers, HostEvent, HostInit, MainCalls, TaskSpec } from './host-protocol.ts'
 import { deadline, orAborted } from './run-state.ts'
+import { failureOf, type TaskFailure } from './task-failure.ts'
 import { type Host, type HostFactory, youngMegabytes } from './task-host.ts'
 import type { ReportedState, TargetState, TaskId } from './worker-types.ts'
 
@@ -12,7 +13,7 @@ import type { ReportedState, TargetState, TaskId } from './worker-types.ts'
 const hardStopMs = 1000
 
 export interface TaskHandleListener {
-  onState(state: ReportedState, trace: string | null, version: string | null): void
+  onState(state: ReportedState, trace: string | null, version: string | null, failure: TaskFailure | null): void
   onTopic(topic: string): void
 }
 
@@ -91,7 +92,7 @@ export class TaskHandle {
       case 'task.state':
         if (event.state === 'FAILED') this.#phase = 'failed'
         this.#version = event.version
-        this.#options.listener.onState(event.state, event.trace, event.version)
+        this.#options.listener.onState(event.state, event.trace, event.version, event.failure)
         this.#started.resolve()
         return
       case 'task.topic':
@@ -113,7 +114,7 @@ export class TaskHandle {
     if (this.#phase !== 'open') return
     this.#phase = 'failed'
     this.#options.logger.error({ ...this.id, error }, 'A task failed')
-    this.#options.listener.onState('FAILED', traceOf(error), this.#version)
+    this.#options.listener.onState('FAILED', traceOf(error), this.#version, failureOf(error))
   }
 
   transition(target: TargetState): void {
@@ -127,7 +128,7 @@ export class TaskHandle {
   async stop(timeoutMs: number): Promise<void> {
     if (this.#phase === 'failed') {
       this.#phase = 'ended'
-      this.#options.listener.onState('UNASSIGNED', null, this.#version)
+      this.#options.listener.onState('UNASSIGNED', null, this.#version, null)
       return
     }
     if (this.#phase !== 'open') return
@@ -140,7 +141,7 @@ export class TaskHandle {
     }
     const stillOpen = this.#isOpen()
     this.#phase = 'ended'
-    if (stillOpen) this.#options.listener.onState('UNASSIGNED', null, this.#version)
+    if (stillOpen) this.#options.listener.onState('UNASSIGNED', null, this.#version, null)
   }
 
   #isOpen(): boolean {

@@ -1,7 +1,7 @@
 /** The main thread's side of a host: a thread of its own, or, with `task.isolation=none`, this very thread. */
 import { setFlagsFromString } from 'node:v8'
 import { MessageChannel, Worker as Thread } from 'node:worker_threads'
-import { toError } from '../api/errors.ts'
+import { ConnectError, toError } from '../api/errors.ts'
 import { HostChannel, hostGone, type Port } from './host-channel.ts'
 import type { Handlers, HostCalls, HostEvent, HostInit, MainCalls } from './host-protocol.ts'
 import type { HostRuntime } from './host-session.ts'
@@ -52,6 +52,24 @@ const threadEntry = new URL(`./host-thread${import.meta.url.endsWith('.ts') ? '.
  */
 const maxOldGenerationSizeMb = 768
 
+/** Why a thread ended by itself; each with what helps. */
+function threadEnded(name: string, cause: Error | null, exitCode: number): ConnectError {
+  if (cause === null) {
+    const message = `The thread of ${name} was ended by process.exit(${exitCode}): a plugin must throw instead`
+    return new ConnectError('fatal', 'CONNECT_HOST_EXITED', message)
+  }
+  if ('code' in cause && cause.code === 'ERR_WORKER_OUT_OF_MEMORY') {
+    const message =
+      `The thread of ${name} needed more than ${maxOldGenerationSizeMb} MiB and was ended; let it hold less at a time ` +
+      '(`consumer.override.max.poll.records`, the batch sizes of the connector), or correct the plugin, and restart it'
+    return new ConnectError('fatal', 'CONNECT_HOST_MEMORY', message, { cause })
+  }
+  const message =
+    `The thread of ${name} was ended by an error outside of any call (in a timer, an event, or a promise that nobody ` +
+    'awaited); correct the plugin so that the error reaches its caller, and restart it'
+  return new ConnectError('fatal', 'CONNECT_HOST_UNCAUGHT', message, { cause })
+}
+
 /** One thread per host: a plugin that blocks or dies takes only its own thread with it. */
 export const threadHosts: HostFactory = ({ name, init, youngMegabytes, handlers, onEvent, onGone }) => {
   // V8 would allocate what survived a few collections in the old generation from then on. Records live for one batch,
@@ -71,7 +89,7 @@ export const threadHosts: HostFactory = ({ name, init, youngMegabytes, handlers,
   })
   const ended = new Promise<void>((resolve) => {
     thread.on('exit', (code) => {
-      const gone = hostGone(`The thread of ${name}`, cause ?? new Error(`exit code ${code}`))
+      const gone = threadEnded(name, cause, code)
       channel.abandon(gone)
       resolve()
       if (!terminated) onGone(gone)

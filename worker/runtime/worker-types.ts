@@ -6,6 +6,7 @@ import type { RawConfig } from '../api/connector.ts'
 import type { SourceOffset, SourcePartition } from '../api/record.ts'
 import type { ConfigInfos, ConfigKeyInfo } from '../config/config-infos.ts'
 import type { MetricSnapshot } from '../metrics/snapshot.ts'
+import type { TaskFailure } from './task-failure.ts'
 
 /** What a user wants of a connector. */
 export type TargetState = 'STARTED' | 'PAUSED' | 'STOPPED'
@@ -21,7 +22,14 @@ export interface TaskId {
 /** News from running connectors and tasks; called on the main thread, never throws, never blocks. */
 export interface WorkerListener {
   onConnectorState(connector: string, state: ReportedState, trace: string | null, version: string | null): void
-  onTaskState(id: TaskId, state: ReportedState, trace: string | null, version: string | null): void
+  /** @param failure with FAILED: what became of the task, as the herder judges it; absent when nothing is known */
+  onTaskState(
+    id: TaskId,
+    state: ReportedState,
+    trace: string | null,
+    version: string | null,
+    failure?: TaskFailure | null,
+  ): void
   /** The connector asked for `taskConfigs` to be called again. */
   onTaskReconfigurationRequested(connector: string): void
   /** First record of this task to, or from, this topic. */

@@ -264,9 +264,9 @@ export class ConnectWorker implements Worker {
       clock: this.#options.clock,
       logger: this.#logger,
       listener: {
-        onState: (state, trace, version) => {
+        onState: (state, trace, version, failure) => {
           this.#metrics.taskState(start.id, state)
-          this.#listener?.onTaskState(start.id, state, trace, version)
+          this.#listener?.onTaskState(start.id, state, trace, version, failure)
         },
         onTopic: (topic) => this.#listener?.onTopicActive(start.id, topic),
       },

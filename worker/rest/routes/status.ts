@@ -4,9 +4,10 @@ import type { ConnectorStateInfo, Herder, StateInfo } from '../../cluster/herder
 import { httpMessages } from '../errors.ts'
 import { type Answer, accepted, flag, noContent, ok, param, type RestRequest, type Route } from '../route.ts'
 
-/** `trace` is left out when there is none; `version` stays, also as null (recorded). */
-function stateBody({ state, worker_id, version, trace }: StateInfo): Record<string, unknown> {
-  return { state, worker_id, version, ...(trace === null || trace === '' ? {} : { trace }) }
+/** `trace` is left out when there is none; `version` stays, also as null (recorded). `restart` is ours, and optional. */
+function stateBody({ state, worker_id, version, trace, restart }: StateInfo): Record<string, unknown> {
+  const body = { state, worker_id, version, ...(trace === null || trace === '' ? {} : { trace }) }
+  return restart === undefined ? body : { ...body, restart }
 }
 
 /** The status document, tasks by id. */
