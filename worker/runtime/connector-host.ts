@@ -176,8 +176,7 @@ export class ConnectorHost {
     if (this.#host === null) this.#open()
     for (const [connector, instance] of this.#instances) {
       if (connector === culprit?.connector) {
-        const message = `Connector ${connector} blocked its thread in ${culprit.method}; correct it and restart it`
-        const error = new ConnectError('fatal', 'CONNECT_CONNECTOR_BLOCKED', message, { cause })
+        const error = hostFailure(connector, culprit.method, cause)
         listener.onState(connector, 'FAILED', traceOf(error), instance.version)
         continue
       }
@@ -213,4 +212,11 @@ export class ConnectorHost {
     this.#host = null
     await host?.terminate()
   }
+}
+
+/** A thread that ended by itself says why; one that was given up did not answer. */
+function hostFailure(connector: string, method: string, cause: Error): ConnectError {
+  if (cause instanceof ConnectError && cause.code.startsWith('CONNECT_HOST_')) return cause
+  const message = `Connector ${connector} blocked its thread in ${method}; correct it and restart it`
+  return new ConnectError('fatal', 'CONNECT_CONNECTOR_BLOCKED', message, { cause })
 }

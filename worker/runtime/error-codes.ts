@@ -71,6 +71,10 @@ export const runtimeErrorCodes = defineErrorCodes({
     meaning: 'Kafka refused a source record for good.',
     remedy: 'The cause in the trace tells why (size, rights, topic); correct it and restart the task.',
   },
+  CONNECT_TASK_BLOCKED: {
+    meaning: 'A task did not give its thread back for minutes, so the thread was ended.',
+    remedy: 'Correct the plugin: what computes or waits must do so in pieces, with an await; then restart the task.',
+  },
   CONNECT_TASK_ERROR: {
     meaning: 'A task threw an error that carries no code of its own.',
     remedy: 'The trace tells what and where; correct the cause and restart the task.',

@@ -33,6 +33,7 @@ const transientCodes: ReadonlySet<string> = new Set([
   'CONNECT_HOST_EXITED',
   'CONNECT_HOST_MEMORY',
   'CONNECT_HOST_UNCAUGHT',
+  'CONNECT_TASK_BLOCKED',
   'CONNECT_TRANSACTION_EXPIRED',
 ])
 

@@ -1,6 +1,6 @@
 /** The main thread's view of one task: its host, what it reported, and whether anyone still listens to it. */
 import type { Clock, Logger } from '../api/context.ts'
-import { toError } from '../api/errors.ts'
+import { ConnectError, toError } from '../api/errors.ts'
 import type { MetricSnapshot } from '../metrics/snapshot.ts'
 import { traceOf } from '../util/error-codec.ts'
 import type { Handlers, HostEvent, HostInit, MainCalls, TaskSpec } from './host-protocol.ts'
@@ -11,6 +11,15 @@ import type { ReportedState, TargetState, TaskId } from './worker-types.ts'
 
 /** Time that a task gets to close its sockets after the hard signal, before its thread is ended. */
 const hardStopMs = 1000
+
+/** How soon a host is known to be blocked: time between pings, and until an answer is given up, in ms. */
+export interface Pings {
+  readonly intervalMs: number
+  readonly timeoutMs: number
+}
+
+/** After a first missed answer: a process that was frozen as a whole finds its timers due before its messages. */
+const secondPingMs = 1000
 
 export interface TaskHandleListener {
   onState(state: ReportedState, trace: string | null, version: string | null, failure: TaskFailure | null): void
@@ -26,6 +35,7 @@ export interface TaskHandleOptions {
   readonly handlers: Handlers<MainCalls>
   readonly clock: Clock
   readonly logger: Logger
+  readonly pings: Pings
   readonly listener: TaskHandleListener
   /** Releases what the main thread holds for the task; called when its host has ended, never rejects. */
   readonly onEnded: () => Promise<void>
@@ -39,6 +49,7 @@ export class TaskHandle {
   readonly #options: TaskHandleOptions
   readonly #host: Host
   readonly #started = Promise.withResolvers<void>()
+  readonly #watch = new AbortController()
   #phase: Phase = 'open'
   #version: string | null = null
   #lastMetrics: readonly MetricSnapshot[] = []
@@ -83,14 +94,48 @@ export class TaskHandle {
       () => this.#started.resolve(),
       (error: unknown) => this.failed(toError(error)),
     )
+    void this.#watchThread()
     await this.#started.promise
+  }
+
+  /**
+   * A plugin that never gives its thread back can neither be stopped nor asked anything: its task is FAILED, and its
+   * thread ended, like that of one that threw. Never rejects.
+   */
+  async #watchThread(): Promise<void> {
+    const { clock, pings } = this.#options
+    const { signal } = this.#watch
+    while (!signal.aborted) {
+      await clock.sleep(pings.intervalMs, signal)
+      if (signal.aborted || (await this.#answers(pings.timeoutMs)) || (await this.#answers(secondPingMs))) continue
+      if (!this.#isOpen()) return
+      const message =
+        `The task has not given its thread back for ${pings.timeoutMs} ms: some code in it computes or waits without ` +
+        'an await; correct the plugin, or let it do less at a time, and restart the task'
+      this.failed(new ConnectError('fatal', 'CONNECT_TASK_BLOCKED', message))
+      await this.#host.terminate().then(this.#options.onEnded)
+    }
+  }
+
+  async #answers(withinMs: number): Promise<boolean> {
+    try {
+      using limit = deadline(withinMs, this.#watch.signal)
+      await orAborted(this.#host.channel.call('ping', null), limit.signal)
+      return true
+    } catch {
+      // A host that is gone is told by itself; what counts here is only whether somebody listens.
+      return this.#watch.signal.aborted
+    }
   }
 
   #onEvent(event: HostEvent): void {
     if (this.#phase === 'disowned' || this.#phase === 'ended') return
     switch (event.event) {
       case 'task.state':
-        if (event.state === 'FAILED') this.#phase = 'failed'
+        if (event.state === 'FAILED') {
+          this.#phase = 'failed'
+          this.#watch.abort()
+        }
         this.#version = event.version
         this.#options.listener.onState(event.state, event.trace, event.version, event.failure)
         this.#started.resolve()
@@ -113,6 +158,7 @@ export class TaskHandle {
     this.#started.resolve()
     if (this.#phase !== 'open') return
     this.#phase = 'failed'
+    this.#watch.abort()
     this.#options.logger.error({ ...this.id, error }, 'A task failed')
     this.#options.listener.onState('FAILED', traceOf(error), this.#version, failureOf(error))
   }
@@ -126,6 +172,7 @@ export class TaskHandle {
 
   /** Soft stop within `timeoutMs`; UNASSIGNED is reported when it ended in time, nothing when it did not. */
   async stop(timeoutMs: number): Promise<void> {
+    this.#watch.abort()
     if (this.#phase === 'failed') {
       this.#phase = 'ended'
       this.#options.listener.onState('UNASSIGNED', null, this.#version, null)

@@ -20,7 +20,7 @@ import { ConnectorHost } from './connector-host.ts'
 import { ConnectorOffsetReader } from './connector-offsets.ts'
 import type { Handlers, HostInit, MainCalls, RuntimeSettings } from './host-protocol.ts'
 import { OffsetCommands } from './offset-commands.ts'
-import { TaskHandle } from './task-handle.ts'
+import { type Pings, TaskHandle } from './task-handle.ts'
 import type { HostFactory } from './task-host.ts'
 import { checkTaskCount, parseCommonOptions } from './task-options.ts'
 import { runtimeSettings, WorkerMetrics } from './worker-metrics.ts'
@@ -52,8 +52,16 @@ export interface WorkerOptions {
   readonly loggers: Loggers
   readonly clock: Clock
   /** How soon a blocked host of connectors is noticed; default 5 s between pings, 10 s for an answer. */
-  readonly connectorPings?: { readonly intervalMs: number; readonly timeoutMs: number }
+  readonly connectorPings?: Pings
+  /** How soon a task that blocks its thread is noticed. */
+  readonly taskPings?: Pings
 }
+
+/**
+ * By default as long as Kafka waits for a consumer that does not poll (`max.poll.interval.ms`): a sink whose thread is
+ * blocked for that long has lost its partitions anyway.
+ */
+const defaultTaskPings: Pings = { intervalMs: 30_000, timeoutMs: 300_000 }
 
 const metricsTimeoutMs = 2000
 
@@ -263,6 +271,7 @@ export class ConnectWorker implements Worker {
       onEnded: async () => await offsets?.close(),
       clock: this.#options.clock,
       logger: this.#logger,
+      pings: this.#options.taskPings ?? defaultTaskPings,
       listener: {
         onState: (state, trace, version, failure) => {
           this.#metrics.taskState(start.id, state)

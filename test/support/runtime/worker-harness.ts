@@ -8,6 +8,7 @@ import { resolveWorkerConfig } from '../../../worker/config/worker-config.ts'
 import { createKafkaClientFactory } from '../../../worker/kafka/client.ts'
 import type { KafkaClientFactory } from '../../../worker/kafka/types.ts'
 import { loadRegistry } from '../../../worker/plugins/load.ts'
+import type { Pings } from '../../../worker/runtime/task-handle.ts'
 import { type HostFactory, inProcessHosts, threadHosts } from '../../../worker/runtime/task-host.ts'
 import { ConnectWorker } from '../../../worker/runtime/worker.ts'
 import type { ReportedState, TaskId, WorkerListener } from '../../../worker/runtime/worker-types.ts'
@@ -38,7 +39,8 @@ export interface HarnessOptions {
   readonly settings?: RawConfig
   readonly pluginModules?: readonly string[]
   readonly kafka?: KafkaClientFactory
-  readonly connectorPings?: { readonly intervalMs: number; readonly timeoutMs: number }
+  readonly connectorPings?: Pings
+  readonly taskPings?: Pings
 }
 
 /** Log lines of a test's worker: only what may explain a failure. */
@@ -79,6 +81,7 @@ export async function openWorker(options: HarnessOptions): Promise<WorkerHarness
     loggers,
     clock: systemClock,
     ...(options.connectorPings === undefined ? {} : { connectorPings: options.connectorPings }),
+    ...(options.taskPings === undefined ? {} : { taskPings: options.taskPings }),
   })
   if (process.env['TEST_LOG'] === undefined) worker.setLogLevel('root', 'OFF')
   const recorded = recorder()
