@@ -15,7 +15,8 @@ import { Backoff, exhausted } from './retry.ts'
 
 /** A record on its way: done when its slot is. */
 interface PendingAction {
-  readonly record: SinkRecord
+  /** Kept only for reports: thousands of records wait here, and what lives long is dear to collect. */
+  readonly record: SinkRecord | null
   readonly slot: OffsetSlot
   readonly action: Action
 }
@@ -33,7 +34,7 @@ export interface BulkWriterOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly metrics: Metrics
-  /** Reports a refused record to the dead letter queue, if there is one. */
+  /** Reports a refused record to the dead letter queue. */
   report(record: SinkRecord, error: Error): Promise<void>
   /** Creates an index that has gone. */
   recreate(resource: string): Promise<void>
@@ -242,7 +243,7 @@ export class BulkWriter {
     // In halves, in order; a single action that is too large is a malformed document.
     const [single, second] = actions
     if (single !== undefined && second === undefined) {
-      await this.#refusals.malformed(single.record, outcome.error)
+      await this.#refusals.malformed(single, outcome.error)
       this.#finish(single)
       return []
     }
@@ -275,7 +276,7 @@ export class BulkWriter {
       } else refused.push([pending, item])
     }
     for (const [pending, item] of refused) {
-      await this.#refusals.refuse(pending.record, classifyItem(item), item.error)
+      await this.#refusals.refuse(pending, classifyItem(item), item.error)
       this.#finish(pending)
     }
     for (const resource of missing) await this.#options.recreate(resource)

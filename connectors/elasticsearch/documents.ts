@@ -26,6 +26,7 @@ const newline = 0x0a
 /** Writes records as the lines of a bulk request. */
 export class DocumentWriter {
   readonly #config: ElasticsearchSinkConfig
+  #lastAction: Action | null = null
   readonly #upsert: boolean
   readonly #streams: boolean
   readonly #routing: RecordPart | null
@@ -70,7 +71,15 @@ export class DocumentWriter {
     out.ascii('}}\n')
     this.#document(record, out)
     out.byte(newline)
-    return { kind: 'index', resource, versioned, orderKey: null }
+    return this.#unordered('index', resource, versioned)
+  }
+
+  /** One object for all actions that differ in their bytes only: thousands of them wait to be sent. */
+  #unordered(kind: Action['kind'], resource: string, versioned: boolean): Action {
+    const last = this.#lastAction
+    if (last !== null && last.resource === resource && last.kind === kind && last.versioned === versioned) return last
+    this.#lastAction = { kind, resource, versioned, orderKey: null }
+    return this.#lastAction
   }
 
   /** The document id of a record by its key. @throws DataError */
@@ -118,7 +127,8 @@ export class DocumentWriter {
     this.#start('delete', { resource, id, record }, out)
     if (versioned) this.#version(record, out)
     out.ascii('}}\n')
-    return { kind: 'delete', resource, versioned, orderKey: this.#upsert ? orderKey(resource, id) : null }
+    if (!this.#upsert) return this.#unordered('delete', resource, versioned)
+    return { kind: 'delete', resource, versioned, orderKey: orderKey(resource, id) }
   }
 
   #update(record: SinkRecord, resource: string, out: ByteWriter): Action {
@@ -145,7 +155,7 @@ export class DocumentWriter {
     out.rollback(start)
     out.utf8(this.#withTimestamp(record, document))
     out.byte(newline)
-    return { kind: 'create', resource, versioned: false, orderKey: null }
+    return this.#unordered('create', resource, false)
   }
 
   #document(record: SinkRecord, out: ByteWriter): void {

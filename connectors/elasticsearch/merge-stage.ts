@@ -13,11 +13,14 @@ import { partText } from './record-text.ts'
 /** Turns records into operations on documents, with `write.method=merge`. */
 export class MergeStage {
   readonly writer: MergeWriter
+  readonly #reports: boolean
   readonly #rules: MergeRules
   readonly #documents: DocumentWriter
   readonly #idFields: ReadonlyMap<string, readonly string[]>
 
-  constructor(options: BulkWriterOptions, documents: DocumentWriter) {
+  /** @param reports whether refused records are reported, and so kept until they are done */
+  constructor(options: BulkWriterOptions, documents: DocumentWriter, reports: boolean) {
+    this.#reports = reports
     this.#rules = new MergeRules(options.config)
     this.#documents = documents
     this.#idFields = parseTopicFields(options.config['merge.id.fields'])
@@ -32,7 +35,7 @@ export class MergeStage {
   /** @throws DataError for a record that cannot be merged */
   pending(record: SinkRecord, slot: OffsetSlot, resource: string): PendingMerge {
     return {
-      record,
+      record: this.#reports ? record : null,
       slot,
       resource,
       id: this.#id(record),

@@ -17,7 +17,8 @@ import { Backoff, exhausted } from './retry.ts'
 
 /** A record on its way into a document that others share. */
 export interface PendingMerge {
-  readonly record: SinkRecord
+  /** Kept only for reports. */
+  readonly record: SinkRecord | null
   readonly slot: OffsetSlot
   readonly resource: string
   readonly id: string
@@ -280,7 +281,7 @@ export class MergeWriter {
       const failure = merged.failures.get(i)
       if (failure === undefined) left.push(pending)
       else {
-        await this.#refusals.malformed(pending.record, { type: 'merge_exception', reason: failure.message })
+        await this.#refusals.malformed(pending, { type: 'merge_exception', reason: failure.message })
         this.#finish(pending)
       }
     }
@@ -328,7 +329,7 @@ export class MergeWriter {
       else {
         refused.push(async () => {
           for (const pending of work.records) {
-            await this.#refusals.refuse(pending.record, verdict, item?.error)
+            await this.#refusals.refuse(pending, verdict, item?.error)
             this.#finish(pending)
           }
         })
@@ -342,7 +343,7 @@ export class MergeWriter {
   async #refused({ work }: Write, error: ItemError | undefined): Promise<void> {
     const [single, second] = work.records
     if (single !== undefined && second === undefined) {
-      await this.#refusals.malformed(single.record, error)
+      await this.#refusals.malformed(single, error)
       this.#finish(single)
       return
     }

@@ -3,12 +3,15 @@ import { type Offsets, type TopicPartition, TopicPartitionMap } from '../../work
 
 /** One delivered record; `done` once its effect is durable, or was reported or skipped. */
 export interface OffsetSlot {
+  /** Where it was consumed from (KIP-793): one object for all records of a partition. */
+  readonly source: TopicPartition
   readonly offset: bigint
   done: boolean
 }
 
 /** Slots of one partition in the order of delivery; `head` is the first that may be pending. */
 interface Progress {
+  readonly source: TopicPartition
   slots: OffsetSlot[]
   head: number
 }
@@ -28,7 +31,7 @@ export class OffsetTracker {
     const { originalTopic: topic, originalPartition: partition, offset } = record
     let progress = this.#partitions.get(topic, partition)
     if (progress === undefined) {
-      progress = { slots: [], head: 0 }
+      progress = { source: { topic, partition }, slots: [], head: 0 }
       this.#partitions.set(topic, partition, progress)
     }
     const last = progress.slots.at(-1)
@@ -37,7 +40,7 @@ export class OffsetTracker {
       progress.slots = progress.slots.slice(progress.head).filter((slot) => slot.offset < offset && !slot.done)
       progress.head = 0
     }
-    const slot = { offset, done: false }
+    const slot = { source: progress.source, offset, done: false }
     progress.slots.push(slot)
     return slot
   }

@@ -4,12 +4,19 @@ import type { SinkRecord } from '../../worker/api/record.ts'
 import type { BulkMetrics } from './bulk-metrics.ts'
 import type { ElasticsearchSinkConfig } from './config-options.ts'
 import { describeItemError, type ItemError, type ItemVerdict } from './errors.ts'
+import type { OffsetSlot } from './offset-tracker.ts'
+
+/** A record that was refused; without its content when there is nobody to report it to. */
+export interface Refused {
+  readonly record: SinkRecord | null
+  readonly slot: OffsetSlot
+}
 
 export interface RefusalsOptions {
   readonly config: ElasticsearchSinkConfig
   readonly logger: Logger
   readonly metrics: BulkMetrics
-  /** Reports a refused record to the dead letter queue, if there is one. */
+  /** Reports a refused record to the dead letter queue. */
   report(record: SinkRecord, error: Error): Promise<void>
 }
 
@@ -22,45 +29,50 @@ export class Refusals {
   }
 
   /** Returns when the record counts as done. @throws ConnectError when it fails the task */
-  async refuse(record: SinkRecord, verdict: ItemVerdict, error: ItemError | undefined): Promise<void> {
-    if (verdict === 'conflict') return await this.#conflict(record, error)
-    if (verdict === 'malformed') return await this.malformed(record, error)
-    await this.#options.report(record, rejected(error))
+  async refuse(refused: Refused, verdict: ItemVerdict, error: ItemError | undefined): Promise<void> {
+    if (verdict === 'conflict') return await this.#conflict(refused, error)
+    if (verdict === 'malformed') return await this.malformed(refused, error)
+    await this.#report(refused, rejected(error))
     const skips = this.#options.config['behavior.on.closed.index'].toLowerCase() === 'skip'
-    if (verdict !== 'closed-index' || !skips) throw failTask(record, error, 'CONNECT_ES_REJECTED')
-    this.#options.logger.warn(coordinates(record, error), 'The index is closed; the record is skipped')
+    if (verdict !== 'closed-index' || !skips) throw failTask(refused, error, 'CONNECT_ES_REJECTED')
+    this.#options.logger.warn(coordinates(refused, error), 'The index is closed; the record is skipped')
   }
 
   /** @throws ConnectError with `behavior.on.malformed.documents=fail` */
-  async malformed(record: SinkRecord, error: ItemError | undefined): Promise<void> {
+  async malformed(refused: Refused, error: ItemError | undefined): Promise<void> {
     const { config, logger, metrics } = this.#options
     metrics.malformed.add(1)
-    await this.#options.report(record, rejected(error))
+    await this.#report(refused, rejected(error))
     const behavior = config['behavior.on.malformed.documents'].toLowerCase()
-    if (behavior === 'fail') throw failTask(record, error, 'CONNECT_ES_REJECTED')
+    if (behavior === 'fail') throw failTask(refused, error, 'CONNECT_ES_REJECTED')
     if (behavior === 'warn') {
-      logger.warn(coordinates(record, error), 'Elasticsearch refused a document; it is skipped')
+      logger.warn(coordinates(refused, error), 'Elasticsearch refused a document; it is skipped')
     }
   }
 
+  async #report({ record }: Refused, error: Error): Promise<void> {
+    if (record !== null) await this.#options.report(record, error)
+  }
+
   /** The index has the same or a later version: what a replay looks like. */
-  async #conflict(record: SinkRecord, error: ItemError | undefined): Promise<void> {
+  async #conflict(refused: Refused, error: ItemError | undefined): Promise<void> {
     const { config, logger, metrics } = this.#options
     metrics.conflicts.add(1)
     const behavior = config['behavior.on.version.conflict'].toLowerCase()
     if (behavior === 'report' || behavior === 'fail') {
-      await this.#options.report(record, rejected(error, 'CONNECT_ES_CONFLICT'))
+      await this.#report(refused, rejected(error, 'CONNECT_ES_CONFLICT'))
     }
-    if (behavior === 'fail') throw failTask(record, error, 'CONNECT_ES_CONFLICT')
-    if (behavior === 'warn') logger.warn(coordinates(record, error), 'The index has this or a later version')
+    if (behavior === 'fail') throw failTask(refused, error, 'CONNECT_ES_CONFLICT')
+    if (behavior === 'warn') logger.warn(coordinates(refused, error), 'The index has this or a later version')
   }
 }
 
 type RefusalCode = 'CONNECT_ES_REJECTED' | 'CONNECT_ES_CONFLICT'
 
-function coordinates(record: SinkRecord, error: ItemError | undefined) {
+function coordinates({ slot }: Refused, error: ItemError | undefined) {
   // The reason may quote the document (I8).
-  const { originalTopic: topic, originalPartition: partition, offset } = record
+  const { source, offset } = slot
+  const { topic, partition } = source
   return { topic, partition, offset: offset.toString(), type: error?.type ?? null }
 }
 
@@ -68,8 +80,8 @@ function rejected(error: ItemError | undefined, code: RefusalCode = 'CONNECT_ES_
   return new DataError(code, describeItemError(error))
 }
 
-function failTask(record: SinkRecord, error: ItemError | undefined, code: RefusalCode): ConnectError {
+function failTask(refused: Refused, error: ItemError | undefined, code: RefusalCode): ConnectError {
   return new ConnectError('fatal', code, 'Indexing record failed. Please check DLQ topic for errors.', {
-    context: coordinates(record, error),
+    context: coordinates(refused, error),
   })
 }

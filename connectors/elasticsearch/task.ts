@@ -59,18 +59,19 @@ export class ElasticsearchSinkTask implements SinkTask<ElasticsearchSinkConfig> 
     // Without errors.tolerance=all a report would fail the task, and what to do is this connector's own option.
     const reports = context.rawConfig['errors.tolerance']?.toLowerCase() === 'all'
     const documents = new DocumentWriter(config)
-    const stage = openStage(documents, {
-      config,
-      connection,
-      clock,
-      logger,
-      metrics,
-      backoff,
-      report: async (record, error) => {
-        if (reports) await context.report(record, error)
+    const stage = openStage(
+      { documents, reports },
+      {
+        config,
+        connection,
+        clock,
+        logger,
+        metrics,
+        backoff,
+        report: (record, error) => context.report(record, error),
+        recreate: (resource) => resources.recreate(resource),
       },
-      recreate: (resource) => resources.recreate(resource),
-    })
+    )
     this.#parts = {
       config,
       context,
@@ -133,7 +134,7 @@ export class ElasticsearchSinkTask implements SinkTask<ElasticsearchSinkConfig> 
   ): true | Promise<boolean> {
     const action = this.#convert(record, resource, parts)
     if (action instanceof Error) return this.#drop(record, slot, parts, action)
-    const pending = { record, slot, action }
+    const pending = { record: parts.reports ? record : null, slot, action }
     const bytes = this.#scratch.since(0)
     return writer.tryAdd(pending, bytes) || writer.add(pending, bytes, signal)
   }
@@ -267,9 +268,12 @@ interface Step {
   readonly signal: AbortSignal
 }
 
-function openStage(documents: DocumentWriter, options: BulkWriterOptions): Stage {
+function openStage(
+  { documents, reports }: { readonly documents: DocumentWriter; readonly reports: boolean },
+  options: BulkWriterOptions,
+): Stage {
   if (!merges(options.config)) return { kind: 'write', writer: new BulkWriter(options) }
-  const merge = new MergeStage(options, documents)
+  const merge = new MergeStage(options, documents, reports)
   return { kind: 'merge', writer: merge.writer, merge }
 }
 

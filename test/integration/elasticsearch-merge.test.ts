@@ -29,7 +29,7 @@ describe('merging by id on a real server', { skip: server.skip }, () => {
     const random = seededRandom()
     const ids = ['a', 'b', 'c']
     const partitions = [0, 1, 2].map((partition) =>
-      Array.from({ length: 200 }, (_, i) => ({ partition, i, id: ids[random.integer(0, 3)] ?? 'a' })),
+      Array.from({ length: 200 }, (_, i) => ({ partition, i, id: ids[random.integer(0, 2)] ?? 'a' })),
     )
     const url = { 'connection.url': server.settings.url, 'read.timeout.ms': '20000' }
     const config = elasticsearchConfig({ ...url, ...leads, 'merge.append.fields': 'by', 'batch.size': '7' })
