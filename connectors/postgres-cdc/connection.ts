@@ -88,7 +88,7 @@ async function connect(
   ssl: pg.ClientConfig['ssl'],
 ): Promise<pg.Client> {
   const config: ReplicationConfig = {
-    host: options.host,
+    host: options.host.replace(/^\[(.*)\]$/, '$1'),
     port: options.port,
     user: options.user,
     database: options.database,
@@ -120,13 +120,16 @@ export async function openClient(
   applicationName: string,
   replication = false,
 ): Promise<pg.Client> {
-  if (options.sslMode === 'allow') return await connect(options, applicationName, replication, false)
+  const { sslMode } = options
+  if (sslMode === 'allow') return await connect(options, applicationName, replication, false)
   const ssl = await tlsOptions(options)
   try {
     return await connect(options, applicationName, replication, ssl)
   } catch (error) {
-    if (options.sslMode !== 'prefer' || !isTlsRefused(error)) throw error
-    return await connect(options, applicationName, replication, false)
+    if (!isTlsRefused(error)) throw error
+    if (sslMode === 'prefer') return await connect(options, applicationName, replication, false)
+    const message = `The server does not support TLS, which database.sslmode=${sslMode} demands. Turn on ssl at the server, or set database.sslmode=prefer.`
+    throw new ConfigError([{ option: 'database.sslmode', message }], { cause: error })
   }
 }
 
@@ -155,6 +158,15 @@ export class Database implements AsyncDisposable {
   async rows<Row extends object>(sql: string, values: readonly (string | number)[] = []): Promise<readonly Row[]> {
     const result = await this.client.query(sql, values.map(String))
     return result.rows as Row[]
+  }
+
+  /**
+   * Whether the session is the server's own. A pooler answers with a process id that is none, and lends sessions by
+   * the transaction: settings, snapshots and replication do not survive that.
+   */
+  async isDirect(): Promise<boolean> {
+    const [row] = await this.rows<{ pid: string }>('SELECT pg_backend_pid() AS pid')
+    return row?.pid === String((this.client as unknown as { readonly processID: number | null }).processID)
   }
 
   /** Drops the connection without waiting for a statement that runs. */

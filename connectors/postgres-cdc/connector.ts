@@ -49,6 +49,15 @@ export class PostgresConnector implements SourceConnector<PostgresConfig> {
   }
 }
 
+const readOnlyVersion = 130_000
+
+/** @param version `server_version_num` */
+export function versionProblems(config: PostgresConfig, version: number): readonly ConfigProblem[] {
+  if (!config['read.only'] || version >= readOnlyVersion) return []
+  const message = `'read.only' needs PostgreSQL 13 or newer; the server is ${Math.trunc(version / 10_000)}`
+  return [{ option: 'read.only', message }]
+}
+
 /** Checks with a connection: the server answers, and the options whose names carry values are right. */
 export async function validateConnection(
   config: PostgresConfig,
@@ -60,8 +69,8 @@ export async function validateConnection(
   try {
     const options = connectionOptions(config, config['connection.validation.timeout.ms'])
     await using database = await Database.open(options, 'Debezium Validate Connection')
-    await database.rows('SELECT version()')
-    return []
+    const [row] = await database.rows<{ version: string }>("SELECT current_setting('server_version_num') AS version")
+    return versionProblems(config, Number(row?.version))
   } catch (error) {
     const { message } = toError(error)
     return [{ option: 'database.hostname', message: `Error while validating connector config: ${message}` }]

@@ -62,6 +62,10 @@ export const postgresErrorCodes = defineErrorCodes({
     meaning: 'A column value has no representation and event.converting.failure.handling.mode is fail.',
     remedy: 'Choose another handling mode for the type, or let such values become null (warn).',
   },
+  CONNECT_POSTGRES_POOLER: {
+    meaning: 'The connection leads through a connection pooler.',
+    remedy: 'Set database.hostname and database.port to the server itself.',
+  },
   CONNECT_POSTGRES_SIGNALS: {
     meaning: 'The topic of signals cannot be read as configured.',
     remedy: 'Check signal.kafka.bootstrap.servers, signal.kafka.topic and signal.consumer.*.',
@@ -99,6 +103,12 @@ export const sqlStateRules: readonly Rule[] = [
   { state: '53400', outcome: 'fatal', code: 'CONNECT_POSTGRES_SETUP', reason: 'all replication slots are in use' },
   { state: '0A000', outcome: 'fatal', code: 'CONNECT_POSTGRES_SETUP', reason: 'the server lacks the feature' },
   { state: '42', outcome: 'fatal', code: 'CONNECT_POSTGRES_SETUP', reason: 'a configured statement is wrong' },
+  {
+    state: '08P01',
+    outcome: 'fatal',
+    code: 'CONNECT_POSTGRES_POOLER',
+    reason: 'what a pooler answers to a replication connection',
+  },
   { state: '08', outcome: 'retriable', code: 'CONNECT_POSTGRES_CONNECTION', reason: 'connection exception' },
   {
     state: '57P',

@@ -163,8 +163,10 @@ export class Session implements AsyncDisposable {
 
   async #start(): Promise<void> {
     const { settings, logger } = this.#options
+    if (!(await this.#database.isDirect())) throw pooled()
     this.#facts = await this.#serverFacts()
     const captured = await this.#capturedTables()
+    await this.#checkSignalTable(captured)
     const streams = settings.snapshot.mode !== 'initial_only'
     if (streams) {
       this.#client = await openClient(settings.connection, 'Debezium Streaming', true)
@@ -227,7 +229,26 @@ export class Session implements AsyncDisposable {
         throw new ConnectError('fatal', 'CONNECT_POSTGRES_SETUP', `${message}. Narrow table.include.list.`)
       this.#options.logger.warn({ tables: tables.length }, message)
     }
+    if (tables.length === 0) {
+      this.#options.logger.warn(
+        {},
+        'No table is captured: check schema.include.list, table.include.list and the grants',
+      )
+    }
     return tables
+  }
+
+  /** A signal table that cannot work is reported; streaming does without it. */
+  async #checkSignalTable(tables: readonly CatalogTable[]): Promise<void> {
+    const { table: wanted } = this.#options.settings.signals
+    if (wanted === null) return
+    const name = `${wanted.schema}.${wanted.table}`
+    const found = tables.find(({ schema, table }) => schema === wanted.schema && table === wanted.table)
+    const columns = found === undefined ? null : (await this.#catalog.details(found.oid)).columns.length
+    if (columns === 3) return
+    const what = columns === null ? 'does not exist' : `has ${columns} columns`
+    const remedy = 'CREATE TABLE … (id varchar(42) PRIMARY KEY, type varchar(32) NOT NULL, data varchar(2048))'
+    this.#options.logger.error({ table: name }, `The table of signal.data.collection ${what}; signals need: ${remedy}`)
   }
 
   /** Whether to snapshot, and where the stream starts otherwise. */
@@ -416,6 +437,15 @@ export class Session implements AsyncDisposable {
       }
     }
   }
+}
+
+function pooled(): ConnectError {
+  return new ConnectError(
+    'fatal',
+    'CONNECT_POSTGRES_POOLER',
+    'The connection leads through a pooler: replication and snapshots need sessions of the server itself. ' +
+      'Set database.hostname and database.port to the server, not to PgBouncer or the like.',
+  )
 }
 
 /** The promise's value, or null when `signal` aborts before; the promise goes on. */

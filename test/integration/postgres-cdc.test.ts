@@ -26,7 +26,7 @@ suite('postgres-cdc on a real server', { skip: postgres.skip }, () => {
     await until(async () => (await fixture.confirmed()) !== before)
   })
 
-  test('reading held back for longer than wal_sender_timeout costs neither connection nor records', async () => {
+  test('reading held back for longer than wal_sender_timeout costs neither connection nor records (statement P84)', async () => {
     await using fixture = await PostgresFixture.open(
       postgres.settings.url,
       'CREATE TABLE t (id int PRIMARY KEY, pad text)',
@@ -47,7 +47,7 @@ suite('postgres-cdc on a real server', { skip: postgres.skip }, () => {
     )
   })
 
-  test('a walsender that the server ends is replaced; nothing is lost or doubled', async () => {
+  test('a walsender that the server ends is replaced; nothing is lost or doubled (statement P83)', async () => {
     await using fixture = await PostgresFixture.open(postgres.settings.url, 'CREATE TABLE t (id int PRIMARY KEY)')
     const task = await fixture.task(null, { 'snapshot.mode': 'no_data' })
     const ids: unknown[] = []

@@ -20,8 +20,11 @@ export const connectionOptions = {
     default: null,
     importance: 'HIGH',
     group,
-    valid: pattern(/^[a-zA-Z0-9-_.]+$/, 'letters, digits, `-`, `_` and `.`: one host, no list'),
-    doc: 'Host name or address of the PostgreSQL server. Required.',
+    valid: pattern(
+      /^(?:[a-zA-Z0-9-_.]+|\[?[0-9a-fA-F.]*:[0-9a-fA-F:.]+\]?|\/[^,]*)$/,
+      'letters, digits, `-`, `_` and `.`, an IPv6 address, or the folder of a unix socket: one host, no list',
+    ),
+    doc: 'Host name or address of the PostgreSQL server, or the folder of its unix socket (`/run/postgresql`). Required.',
   },
   'database.port': {
     type: 'INT',

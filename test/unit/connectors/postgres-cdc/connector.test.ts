@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
-import { PostgresConnector, validateConnection } from '../../../../connectors/postgres-cdc/connector.ts'
+import { Catalog } from '../../../../connectors/postgres-cdc/catalog.ts'
+import type { Database } from '../../../../connectors/postgres-cdc/connection.ts'
+import {
+  PostgresConnector,
+  validateConnection,
+  versionProblems,
+} from '../../../../connectors/postgres-cdc/connector.ts'
 import { plugin } from '../../../../connectors/postgres-cdc/index.ts'
 import type { SourceOffset, SourcePartition } from '../../../../worker/api/record.ts'
 import { parseConfig } from '../../../../worker/config/config-def.ts'
@@ -33,4 +39,38 @@ test('options whose names carry values are checked before anything connects', as
     problems.map(({ option }) => option),
     ['column.mask.hash.SHA-1000.with.salt.x', 'r.type'],
   )
+})
+
+test('read-only mode needs server 13 (statement P5)', () => {
+  const readOnly = parseConfig(plugin.config, { ...minimal, 'read.only': 'true' })
+  assert.deepEqual(
+    versionProblems(readOnly, 120_017).map(({ option }) => option),
+    ['read.only'],
+  )
+  assert.deepEqual(versionProblems(readOnly, 130_000), [])
+  assert.deepEqual(versionProblems(config, 120_017), [])
+})
+
+test('types are read once per start, whatever tables use them (statement P10)', async () => {
+  const asked: string[][] = []
+  const row = (oid: string) => ({
+    oid,
+    typname: `t${oid}`,
+    typtype: 'b',
+    typcategory: oid === '1007' ? 'A' : 'N',
+    typelem: oid === '1007' ? '23' : '0',
+    typbasetype: '0',
+    typtypmod: '-1',
+    labels: null,
+  })
+  const rows = async (_sql: string, [oids = '']: readonly string[]) => {
+    const list = oids.slice(1, -1).split(',')
+    asked.push(list)
+    return list.map(row)
+  }
+  const catalog = new Catalog({ rows } as unknown as Database)
+  await catalog.loadTypes([1007, 25])
+  await catalog.loadTypes([25, 23, 1007])
+  await catalog.loadTypes([25])
+  assert.deepEqual(asked, [['1007', '25'], ['23']])
 })
