@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import type { Clock, Logger } from '../../worker/api/context.ts'
 import { ConnectError, toError } from '../../worker/api/errors.ts'
-import type { DataApi, ResultRow } from './data-api.ts'
+import type { DataApi, ResultRow, StatementState } from './data-api.ts'
 import { isThrottled, isTransientCall } from './errors.ts'
 
 /**
@@ -23,6 +23,14 @@ export interface RunnerOptions {
 }
 
 const maxBackoffMs = 300_000
+/** Rates are limited by the second: whoever waits longer only falls behind. */
+const maxBusyBackoffMs = 10_000
+const forgotten: StatementState = {
+  status: 'ABORTED',
+  error: 'the service does not know the statement any more',
+  hasResult: false,
+  failedQueryId: null,
+}
 
 /** Submits statements and watches them to their end. */
 export class CopyRunner {
@@ -78,8 +86,8 @@ export class CopyRunner {
   }
 
   /** Full jitter under a doubling cap. */
-  async backOff(attempt: number, signal: AbortSignal): Promise<void> {
-    const capMs = Math.min(this.#options.retryBackoffMs * 2 ** Math.min(attempt - 1, 20), maxBackoffMs)
+  async backOff(attempt: number, signal: AbortSignal, maxMs = maxBackoffMs): Promise<void> {
+    const capMs = Math.min(this.#options.retryBackoffMs * 2 ** Math.min(attempt - 1, 20), maxMs)
     await this.#clock.sleep(Math.random() * capMs, signal)
   }
 
@@ -99,11 +107,13 @@ export class CopyRunner {
   }
 
   /** Null when the call failed for a reason that may pass: a running statement is never given up for that. */
-  async #describe(id: string, signal: AbortSignal) {
+  async #describe(id: string, signal: AbortSignal): Promise<StatementState | null> {
     try {
       return await this.#api.describe(id, signal)
     } catch (error) {
       if (signal.aborted) return null
+      // Forgotten, so nobody can say how it ended: the ledger can.
+      if (toError(error).name === 'ResourceNotFoundException') return forgotten
       if (!isTransientCall(error)) throw refused('describe', error)
       this.#logger.debug({ id, error: toError(error).message }, 'describing a statement failed and will be repeated')
       return null
@@ -129,10 +139,11 @@ export class CopyRunner {
         return await call()
       } catch (error) {
         if (!isTransientCall(error)) throw refused(what, error)
-        if (isThrottled(error)) this.#onThrottled()
+        const isBusy = isThrottled(error)
+        if (isBusy) this.#onThrottled()
         else failures++
         if (failures > this.#options.maxRetries || signal.aborted) throw unavailable(what, attempt, error)
-        await this.backOff(attempt, signal)
+        await this.backOff(attempt, signal, isBusy ? maxBusyBackoffMs : maxBackoffMs)
       }
     }
   }

@@ -43,7 +43,8 @@ const optionTypes = {
 const pauseMs = 5000
 const graceMs = 900_000
 
-interface Options {
+/** What is compared, as the command line says it. */
+export interface VerifyOptions {
   readonly file: string
   readonly bootstrapServers: string | null
   readonly files: boolean
@@ -56,7 +57,7 @@ interface Options {
 
 /** @returns the exit code */
 export async function run(args: readonly string[]): Promise<number> {
-  let options: Options | null
+  let options: VerifyOptions | null
   try {
     options = readOptions(args)
   } catch (error) {
@@ -77,7 +78,7 @@ export async function run(args: readonly string[]): Promise<number> {
   }
 }
 
-function readOptions(args: readonly string[]): Options | null {
+function readOptions(args: readonly string[]): VerifyOptions | null {
   const { values, positionals } = parseArgs({ args: [...args], options: optionTypes, allowPositionals: true })
   if (values.help === true) return null
   const [file, ...rest] = positionals
@@ -109,8 +110,11 @@ function readOptions(args: readonly string[]): Options | null {
   }
 }
 
-/** Differences that pass while data is on its way are none: only what several looks agree on counts. */
-async function verify(options: Options, signal: AbortSignal): Promise<readonly Finding[]> {
+/**
+ * Compares everything that the options ask for. Differences that pass while data is on its way are none: only what
+ * several looks agree on counts. @throws ConnectError, ConfigError when the comparison cannot be made
+ */
+export async function verify(options: VerifyOptions, signal: AbortSignal): Promise<readonly Finding[]> {
   using warehouse = await Warehouse.open(options.file, signal)
   for (let attempt = 1; ; attempt++) {
     const findings = await compare(warehouse, options, signal)
@@ -120,7 +124,7 @@ async function verify(options: Options, signal: AbortSignal): Promise<readonly F
   }
 }
 
-async function compare(warehouse: Warehouse, options: Options, signal: AbortSignal): Promise<readonly Finding[]> {
+async function compare(warehouse: Warehouse, options: VerifyOptions, signal: AbortSignal): Promise<readonly Finding[]> {
   const tables = await chosenTables(warehouse, options.tables)
   const findings: Finding[] = []
   if (options.bootstrapServers !== null) {

@@ -25,10 +25,15 @@ export class ConnectClient {
   /**
    * Creates a connector from a JSON file, the body of `POST /connectors`, or replaces its config.
    * @param names parts of names to replace by others, for a run beside another
+   * @param changes options that differ from the file
    */
-  async apply(file: URL, names: Readonly<Record<string, string>>): Promise<string> {
+  async apply(
+    file: URL,
+    names: Readonly<Record<string, string>>,
+    changes: Readonly<Record<string, string>> = {},
+  ): Promise<string> {
     const { name, config } = await connectorFile(file, names)
-    await this.request('PUT', `/connectors/${name}/config`, config)
+    await this.request('PUT', `/connectors/${name}/config`, { ...config, ...changes })
     return name
   }
 

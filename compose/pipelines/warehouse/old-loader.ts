@@ -64,7 +64,7 @@ export class OldLoader implements AsyncDisposable {
   }
 
   async #flushAll(): Promise<void> {
-    for (const kind of [...this.#rows.keys()]) await this.#flush(kind)
+    for (const kind of this.#rows.keys()) await this.#flush(kind)
   }
 
   async #flush(kind: string): Promise<void> {

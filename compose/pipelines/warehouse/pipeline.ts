@@ -1,22 +1,16 @@
-import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { emptyBucket, listObjects } from '../support/bucket.ts'
-import { deleteGroups, groupLag, kafkaFor, recreateTopics } from '../support/kafka-topics.ts'
+import type { ConnectClient } from '../support/connect-client.ts'
+import { deleteGroups, groupLag, recreateTopics } from '../support/kafka-topics.ts'
 import { killWorkerOf } from '../support/kill.ts'
 import type { Pipeline, PipelineRun } from '../support/pipeline.ts'
 import type { Report } from '../support/report.ts'
 import { waitFor } from '../support/wait.ts'
-import { amountCents, eventAt, isDebug, kindOf, kinds } from './events.ts'
+import { isDebug } from './events.ts'
+import { partitions, produceEvents } from './feed.ts'
+import { compareTotals } from './totals.ts'
 import { Warehouse } from './warehouse-client.ts'
 
-interface KindTotals {
-  events: number
-  cents: number
-  /** Sum over events of the first 15 hex digits of md5(event_id), as the warehouse computes it too. */
-  hash: bigint
-}
-
-const partitions = 6
 const tasks = 3
 
 /** Events of a run; 1 is the size of the quickstart. */
@@ -72,19 +66,24 @@ export class WarehousePipeline implements Pipeline {
     }
   }
 
+  /** Creates both connectors, or gives them their configuration back, with `changes` to it. */
+  async start(connect: ConnectClient, changes: Readonly<Record<string, string>> = {}): Promise<void> {
+    await connect.apply(new URL('s3-sink.json', import.meta.url), this.names, changes)
+    await connect.apply(new URL('redshift-sink.json', import.meta.url), this.names, changes)
+    const count = Number(changes['tasks.max'] ?? tasks)
+    for (const name of [this.s3, this.redshift]) await connect.running(name, count)
+  }
+
   async execute(run: PipelineRun): Promise<void> {
     const { services, connect } = run
     run.step('creates the S3 and Redshift connectors over REST')
-    await connect.apply(new URL('s3-sink.json', import.meta.url), this.names)
-    await connect.apply(new URL('redshift-sink.json', import.meta.url), this.names)
-    await connect.running(this.s3, tasks)
-    await connect.running(this.redshift, tasks)
+    await this.start(connect)
     const events = eventCount(run.scale)
     run.step(`three producers write ${events} event logs`)
     this.#produced = events
     const producers = Promise.all(
       [0, 1, 2].map((producer) =>
-        produce(services.kafkaBrokers, `${this.payroll}.events`, { producer, of: 3, events }),
+        produceEvents(services.kafkaBrokers, `${this.payroll}.events`, { producer, of: 3, from: 0, to: events }),
       ),
     )
     if (run.kill) {
@@ -104,38 +103,20 @@ export class WarehousePipeline implements Pipeline {
   }
 
   async check(run: PipelineRun): Promise<Report> {
-    const expected = expectedTotals(this.#produced)
     const objects = await listObjects(run.services, this.#bucket)
     const warehouse = new Warehouse(run.services)
     const rows: Record<string, string | number>[] = []
     const differences: string[] = []
     try {
-      for (const kind of kinds) {
-        const want = expected.get(kind) ?? { events: 0, cents: 0, hash: 0n }
-        const [got] = await warehouse.query(
-          `SELECT COUNT(*) AS loaded, COUNT(DISTINCT event_id) AS distinct_events,
-             COALESCE(SUM(CAST(ROUND(amount * 100) AS BIGINT)), 0) AS cents,
-             COALESCE(SUM(CAST(STRTOL(LEFT(MD5(event_id), 15), 16) AS DECIMAL(38,0))), 0) AS hash,
-             COALESCE(SUM(CASE WHEN email <> '****' OR iban <> '****' THEN 1 ELSE 0 END), 0) AS unmasked,
-             COALESCE(SUM(CASE WHEN kind <> '${kind}' THEN 1 ELSE 0 END), 0) AS misplaced
-           FROM ${this.payroll}.${kind}`,
-        )
-        const loaded = BigInt(got?.['loaded'] ?? '0')
-        const duplicates = loaded - BigInt(got?.['distinct_events'] ?? '0')
-        const before = differences.length
-        if (loaded !== BigInt(want.events)) differences.push(`${kind}: ${loaded} rows instead of ${want.events}`)
-        if (duplicates !== 0n) differences.push(`${kind}: ${duplicates} duplicates`)
-        if (BigInt(got?.['cents'] ?? '0') !== BigInt(want.cents)) differences.push(`${kind}: sum of amounts differs`)
-        if (BigInt(got?.['hash'] ?? '0') !== want.hash) differences.push(`${kind}: set of event ids differs`)
-        if (got?.['unmasked'] !== '0') differences.push(`${kind}: ${got?.['unmasked']} rows are not masked`)
-        if (got?.['misplaced'] !== '0') differences.push(`${kind}: ${got?.['misplaced']} rows of another kind`)
+      for (const totals of await compareTotals(warehouse, this.payroll, this.#produced)) {
+        differences.push(...totals.differences)
         rows.push({
-          kind,
-          'events expected': want.events,
-          rows: Number(loaded),
-          duplicates: Number(duplicates),
-          files: objects.filter((object) => object.key.includes(`/kind=${kind}/`)).length,
-          differences: differences.length - before,
+          kind: totals.kind,
+          'events expected': totals.expected,
+          rows: totals.rows,
+          duplicates: totals.duplicates,
+          files: objects.filter((object) => object.key.includes(`/kind=${totals.kind}/`)).length,
+          differences: totals.differences.length,
         })
       }
     } finally {
@@ -153,42 +134,4 @@ export class WarehousePipeline implements Pipeline {
   }
 
   async close(): Promise<void> {}
-}
-
-function expectedTotals(events: number): Map<string, KindTotals> {
-  const totals = new Map<string, KindTotals>()
-  for (let i = 0; i < events; i++) {
-    if (isDebug(i)) continue
-    const kind = kindOf(i)
-    const total = totals.get(kind) ?? { events: 0, cents: 0, hash: 0n }
-    total.events++
-    total.cents += amountCents(i)
-    total.hash += BigInt(`0x${createHash('md5').update(`e-${i}`).digest('hex').slice(0, 15)}`)
-    totals.set(kind, total)
-  }
-  return totals
-}
-
-/** One of several producers writes every `of`th event, with a client of its own, as another application would. */
-async function produce(
-  brokers: string,
-  topic: string,
-  { producer: n, of: count, events }: { readonly producer: number; readonly of: number; readonly events: number },
-): Promise<void> {
-  const producer = kafkaFor(brokers, `payroll-app-${n}`).producer({ idempotent: true, maxInFlightRequests: 1 })
-  await producer.connect()
-  try {
-    const batch = 1_000
-    for (let start = n; start < events; start += batch * count) {
-      const messages = []
-      for (let i = start; i < Math.min(events, start + batch * count); i += count) {
-        const { key, value, debug } = eventAt(i)
-        // Spread by number, not by key: four kinds would fill at most four of the partitions unevenly.
-        messages.push({ key, value, partition: i % partitions, headers: debug ? { debug: '1' } : {} })
-      }
-      await producer.send({ topic, messages })
-    }
-  } finally {
-    await producer.disconnect()
-  }
 }

@@ -7,8 +7,11 @@ import { gunzipSync } from 'node:zlib'
 import type { FaultPlan } from './corpus.ts'
 import { isJsonObject, type Json, type JsonObject, readJson, writeJson } from './exact-json.ts'
 
+/** `statusAfter`: the server does its work, and its answer is replaced by an error. */
+export type ProxyFault = Omit<FaultPlan, 'do'> & { readonly do: FaultPlan['do'] | 'statusAfter' }
+
 interface PlannedFault {
-  readonly plan: FaultPlan
+  readonly plan: ProxyFault
   /** Requests that match and still pass. */
   skips: number
   left: number
@@ -36,17 +39,17 @@ export class FaultProxy implements AsyncDisposable {
   /** Action lines of all bulk requests that came, in order. */
   readonly actions: JsonObject[] = []
   readonly #target: URL
-  readonly #faults: readonly PlannedFault[]
+  readonly #faults: PlannedFault[] = []
   readonly #server = createServer((incoming, outgoing) => {
     this.#handle(incoming, outgoing).catch(() => outgoing.destroy())
   })
 
-  private constructor(target: string, plans: readonly FaultPlan[]) {
+  private constructor(target: string, plans: readonly ProxyFault[]) {
     this.#target = new URL(target)
-    this.#faults = plans.map((plan) => ({ plan, skips: plan.after ?? 0, left: plan.times ?? 1, hits: 0 }))
+    for (const plan of plans) this.arm(plan)
   }
 
-  static async open(target: string, plans: readonly FaultPlan[]): Promise<FaultProxy> {
+  static async open(target: string, plans: readonly ProxyFault[]): Promise<FaultProxy> {
     const proxy = new FaultProxy(target, plans)
     proxy.#server.listen(0, '127.0.0.1')
     await once(proxy.#server, 'listening')
@@ -62,13 +65,23 @@ export class FaultProxy implements AsyncDisposable {
     return this.#faults.map((fault) => fault.hits)
   }
 
+  /** Adds a fault behind those that are there. */
+  arm(plan: ProxyFault): void {
+    this.#faults.push({ plan, skips: plan.after ?? 0, left: plan.times ?? 1, hits: 0 })
+  }
+
+  /** Takes every fault away that has not been met. */
+  disarm(): void {
+    for (const fault of this.#faults) fault.left = 0
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#server.closeAllConnections()
     this.#server.close()
     await once(this.#server, 'close')
   }
 
-  #next(line: string, body: string): FaultPlan | null {
+  #next(line: string, body: string): ProxyFault | null {
     for (const fault of this.#faults) {
       const { plan } = fault
       if (fault.left === 0 || !new RegExp(plan.match).test(line) || !new RegExp(plan.body ?? '').test(body)) continue
@@ -98,11 +111,13 @@ export class FaultProxy implements AsyncDisposable {
     const received = { request: incoming, headers: incoming.headers, body }
     const answer = plan?.do === 'item' ? await this.#withItem(received, pairs, plan) : await this.#pass(received)
     if (plan?.do === 'dropAfter') incoming.socket.resetAndDestroy()
-    else reply(outgoing, answer)
+    else if (plan?.do === 'statusAfter') {
+      reply(outgoing, { status: plan.status ?? 500, headers: {}, body: Buffer.from(plan.text ?? '') })
+    } else reply(outgoing, answer)
   }
 
   /** One action of the bulk is answered with an error, the others are passed on. */
-  async #withItem(incoming: Incoming, pairs: readonly BulkPair[], plan: FaultPlan): Promise<Answer> {
+  async #withItem(incoming: Incoming, pairs: readonly BulkPair[], plan: ProxyFault): Promise<Answer> {
     const held = new Map<number, JsonObject>()
     const passed: BulkPair[] = []
     for (const [i, pair] of pairs.entries()) {
