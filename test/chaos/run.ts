@@ -1,7 +1,6 @@
 /**
- * `npm run test:chaos -- [search|elasticsearch] --rounds 20 [--seed N]`: things go wrong at random instants, and both
- * ends are compared each time. `search`, the default, kills workers of the pipeline; `elasticsearch` also lets the
- * server be busy, slow, cut off and gone.
+ * `npm run test:chaos -- [scenario] --rounds 20 [--seed N]`: things go wrong at random instants, and both ends are
+ * compared each time. Without a scenario: `search`.
  */
 import { parseArgs } from 'node:util'
 import { servicesFrom } from '../../compose/pipelines/support/pipeline.ts'
@@ -9,6 +8,14 @@ import { stackEnvironment } from '../../compose/pipelines/support/session.ts'
 import { seededRandom } from '../support/random.ts'
 import { elasticsearchRounds } from './elasticsearch-rounds.ts'
 import { searchRounds } from './search-rounds.ts'
+import { warehouseRounds } from './warehouse-rounds.ts'
+
+/** What every round of every scenario tells. */
+interface Round {
+  readonly round: number
+  readonly recoveryMs: number
+  readonly differences: readonly string[]
+}
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -19,50 +26,61 @@ const { values, positionals } = parseArgs({
   },
 })
 const random = seededRandom(values.seed === undefined ? undefined : Number(values.seed))
-const services = servicesFrom(await stackEnvironment())
 const rounds = Number(values.rounds)
 const port = Number(values.port)
-const [scenario = 'search'] = positionals
-console.log(`chaos: ${rounds} rounds of ${scenario}, seed ${random.seed}`)
-const results = scenario === 'elasticsearch' ? await elasticsearch() : await search()
-const wrong = results.filter((r) => r.differences.length > 0).length
-console.log(`chaos: ${results.length - wrong} of ${results.length} rounds equal (seed ${random.seed})`)
-process.exitCode = wrong === 0 ? 0 : 1
 
-function verdict({ differences }: { readonly differences: readonly string[] }): string {
-  return differences.length === 0 ? 'equal' : `${differences.length} DIFFERENCES`
+/** Each runs its rounds and tells of every one as it ends. */
+const scenarios: Readonly<Record<string, () => Promise<readonly Round[]>>> = {
+  /** Workers of the pipeline are killed. */
+  search: async () =>
+    searchRounds({
+      services: servicesFrom(await stackEnvironment()),
+      rounds,
+      random,
+      port,
+      instance: 'chaos',
+      report: (r) => print(r, `killed ${r.killed.join(' and ')} after ${r.afterMs} ms; ${r.documents} documents`),
+    }),
+  /** The server is busy, slow, cut off and gone, or a worker is killed. */
+  elasticsearch: async () =>
+    elasticsearchRounds({
+      brokers: servicesFrom(await stackEnvironment()).kafkaBrokers,
+      rounds,
+      random,
+      port,
+      report: (r) =>
+        print(
+          r,
+          `${r.disaster.padEnd(7)} ${r.records} records, ${r.deadLetters} dead letters, ${r.faults} requests disturbed`,
+        ),
+    }),
+  /** S3 and the warehouse misbehave, partitions change hands, or workers are killed. */
+  warehouse: async () =>
+    warehouseRounds({
+      services: servicesFrom(await stackEnvironment()),
+      rounds,
+      random,
+      port,
+      instance: 'chaos',
+      report: (r) => print(r, `${r.disaster} after ${r.afterMs} ms; ${r.events} events`),
+    }),
 }
 
-function print(line: string, { differences }: { readonly differences: readonly string[] }): void {
-  console.log(line)
+function print({ round, recoveryMs, differences }: Round, what: string): void {
+  const verdict = differences.length === 0 ? 'equal' : `${differences.length} DIFFERENCES`
+  console.log(`round ${String(round).padStart(3)}: ${what}, ${verdict} after ${(recoveryMs / 1000).toFixed(1)} s`)
   for (const difference of differences.slice(0, 5)) console.log(`    ${difference}`)
 }
 
-async function search() {
-  return await searchRounds({
-    services,
-    rounds,
-    random,
-    port,
-    instance: 'chaos',
-    report: (r) => {
-      const killed = `killed ${r.killed.join(' and ')} after ${r.afterMs} ms`
-      const after = `${verdict(r)} after ${(r.recoveryMs / 1000).toFixed(1)} s`
-      print(`round ${String(r.round).padStart(3)}: ${killed}; ${r.documents} documents, ${after}`, r)
-    },
-  })
-}
-
-async function elasticsearch() {
-  return await elasticsearchRounds({
-    brokers: services.kafkaBrokers,
-    rounds,
-    random,
-    port,
-    report: (r) => {
-      const counts = `${r.records} records, ${r.deadLetters} dead letters, ${r.faults} requests disturbed`
-      const after = `${verdict(r)} after ${(r.recoveryMs / 1000).toFixed(1)} s`
-      print(`round ${String(r.round).padStart(3)}: ${r.disaster.padEnd(7)} ${counts}; ${after}`, r)
-    },
-  })
+const [name = 'search'] = positionals
+const scenario = scenarios[name]
+if (scenario === undefined) {
+  console.error(`usage: npm run test:chaos -- [${Object.keys(scenarios).join('|')}] [--rounds N] [--seed N]`)
+  process.exitCode = 2
+} else {
+  console.log(`chaos: ${rounds} rounds of ${name}, seed ${random.seed}`)
+  const results = await scenario()
+  const wrong = results.filter((r) => r.differences.length > 0).length
+  console.log(`chaos: ${results.length - wrong} of ${results.length} rounds equal (seed ${random.seed})`)
+  process.exitCode = wrong === 0 ? 0 : 1
 }
