@@ -1,0 +1,276 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ConnectClient } from '../../compose/pipelines/support/connect-client.ts'
+import { groupLag } from '../../compose/pipelines/support/kafka-topics.ts'
+import { type PipelineRun, type Services, workerEnvironment } from '../../compose/pipelines/support/pipeline.ts'
+import { waitFor } from '../../compose/pipelines/support/wait.ts'
+import { WorkerCluster } from '../../compose/pipelines/support/workers.ts'
+import { kinds } from '../../compose/pipelines/warehouse/events.ts'
+import { produceEvents } from '../../compose/pipelines/warehouse/feed.ts'
+import { WarehousePipeline } from '../../compose/pipelines/warehouse/pipeline.ts'
+import { compareTotals } from '../../compose/pipelines/warehouse/totals.ts'
+import { Warehouse } from '../../compose/pipelines/warehouse/warehouse-client.ts'
+import { verify } from '../../worker/cli/verify.ts'
+import { FaultProxy } from '../conformance/sinks/fault-proxy.ts'
+import { projectRoot } from '../support/project-root.ts'
+import type { Random } from '../support/random.ts'
+import { type Emulator, startEmulator } from '../support/redshift/emulator.ts'
+
+/** What goes wrong in a round. */
+export type WarehouseDisaster = (typeof disasters)[number]
+
+const disasters = [
+  'kill',
+  'rebalance',
+  's3-error-after',
+  's3-reset-after',
+  's3-busy',
+  'copy-answer-lost',
+  'copy-aborted-though-committed',
+  'copy-commit-fails',
+  'copy-serialisation',
+  'copy-throttled',
+  'emulator-restart',
+] as const
+
+export interface WarehouseRound {
+  readonly round: number
+  readonly disaster: WarehouseDisaster
+  readonly afterMs: number
+  readonly events: number
+  readonly recoveryMs: number
+  readonly differences: readonly string[]
+}
+
+const perRound = 1_200
+const tasks = 3
+
+/**
+ * The pipeline *warehouse* while workers are killed and its servers misbehave: each round writes events, lets one
+ * thing go wrong somewhere in the middle and compares the tables with the set of events, by SQL and by `sluice verify`
+ * (I1–I4, I9; statements R19, R22, R23, R25).
+ */
+export async function warehouseRounds(options: {
+  readonly services: Services
+  readonly rounds: number
+  readonly random: Random
+  readonly port: number
+  readonly instance: string
+  report(result: WarehouseRound): void
+}): Promise<readonly WarehouseRound[]> {
+  const { random, rounds, port, instance } = options
+  await using proxy = await FaultProxy.open(options.services.s3Endpoint, [])
+  await using emulator = await RestartableEmulator.open(options.services)
+  const services = { ...options.services, s3Endpoint: proxy.url, redshiftEndpoint: emulator.endpoint }
+  const pipeline = new WarehousePipeline(instance)
+  await using workers = new WorkerCluster({
+    group: `chaos-${port}`,
+    bootstrapServers: services.kafkaBrokers,
+    ports: [port, port + 1],
+    folder: join(projectRoot, '.stack/chaos'),
+    env: workerEnvironment(services),
+  })
+  const connect = new ConnectClient(() => workers.urls)
+  const run: PipelineRun = { services, connect, workers, kill: false, scale: 0, step: () => {} }
+  const results: WarehouseRound[] = []
+  await workers.startAll()
+  await using config = await SinkFile.write(pipeline, services)
+  try {
+    await pipeline.prepare(run)
+    await pipeline.start(connect)
+    for (let round = 1; round <= rounds; round++) {
+      // Each once in a random order before any comes again.
+      const disaster = nextDisaster(random, round)
+      const afterMs = random.integer(0, 2_000)
+      const writing = writeRound(services, pipeline, round)
+      await sleep(afterMs)
+      const brokenAt = Date.now()
+      await happen(disaster, { random, workers, connect, proxy, emulator, pipeline })
+      await writing
+      await settle(services, pipeline)
+      proxy.disarm()
+      emulator.heal()
+      const differences = await compare(services, pipeline, config.path, round * perRound)
+      const result = {
+        round,
+        disaster,
+        afterMs,
+        events: round * perRound,
+        recoveryMs: Date.now() - brokenAt,
+        differences,
+      }
+      results.push(result)
+      options.report(result)
+    }
+    return results
+  } finally {
+    for (const name of [pipeline.s3, pipeline.redshift]) await connect.remove(name).catch(() => {})
+  }
+}
+
+let order: WarehouseDisaster[] = []
+
+function nextDisaster(random: Random, round: number): WarehouseDisaster {
+  if (round === 1 || order.length === 0) order = [...disasters]
+  const [next = 'kill'] = order.splice(random.integer(0, order.length - 1), 1)
+  return next
+}
+
+async function writeRound(services: Services, { payroll }: WarehousePipeline, round: number): Promise<void> {
+  const from = (round - 1) * perRound
+  for (let part = 0; part < 6; part++) {
+    const share = { producer: 0, of: 1, from: from + part * 200, to: from + (part + 1) * 200 }
+    await produceEvents(services.kafkaBrokers, `${payroll}.events`, share)
+    await sleep(250)
+  }
+}
+
+interface Surroundings {
+  readonly random: Random
+  readonly workers: WorkerCluster
+  readonly connect: ConnectClient
+  readonly proxy: FaultProxy
+  readonly emulator: RestartableEmulator
+  readonly pipeline: WarehousePipeline
+}
+
+async function happen(disaster: WarehouseDisaster, around: Surroundings): Promise<void> {
+  const { random, workers, connect, proxy, emulator, pipeline } = around
+  const writes = '^(PUT|POST) '
+  const times = random.integer(1, 4)
+  switch (disaster) {
+    case 'kill': {
+      const [first = 0, second = 0] = workers.ports
+      const victims = random.pick([[first], [second], [first, second]])
+      await Promise.all(victims.map((victim) => workers.kill(victim)))
+      await Promise.all(victims.map((victim) => workers.start(victim)))
+      return
+    }
+    case 'rebalance':
+      // Fewer tasks, then as many as before: every partition changes hands.
+      for (const count of [1, tasks]) {
+        await pipeline.start(connect, { 'tasks.max': String(count) })
+        await sleep(random.integer(0, 500))
+      }
+      return
+    case 's3-error-after':
+      return proxy.arm({ match: writes, do: 'statusAfter', status: 500, times })
+    case 's3-reset-after':
+      return proxy.arm({ match: writes, do: 'dropAfter', times })
+    case 's3-busy':
+      return proxy.arm({ match: '.', do: 'status', status: 503, times: times * 3 })
+    case 'copy-answer-lost':
+      return emulator.arm({ kind: 'drop-response', operation: 'BatchExecuteStatement', count: times })
+    case 'copy-aborted-though-committed':
+      return emulator.arm({ kind: 'abort-though-committed', sqlContains: 'COPY', count: times })
+    case 'copy-commit-fails':
+      return emulator.arm({ kind: 'fail-commit', sqlContains: 'COPY', count: times })
+    case 'copy-serialisation':
+      return emulator.arm({ kind: 'serializable-violation', sqlContains: 'COPY', count: times })
+    case 'copy-throttled':
+      return emulator.arm({ kind: 'throttle', count: times * 5 })
+    case 'emulator-restart':
+      return emulator.restart(random.integer(0, 1_000))
+  }
+}
+
+async function settle({ kafkaBrokers }: Services, { payroll, s3, redshift }: WarehousePipeline): Promise<void> {
+  for (const [sink, topic] of [
+    [s3, 'events'],
+    [redshift, 'files'],
+  ] as const) {
+    await waitFor(`${sink} to commit everything`, 120_000, async () =>
+      (await groupLag(kafkaBrokers, `connect-${sink}`, `${payroll}.${topic}`)) === 0 ? true : null,
+    )
+  }
+}
+
+async function compare(
+  services: Services,
+  { payroll }: WarehousePipeline,
+  file: string,
+  events: number,
+): Promise<readonly string[]> {
+  const warehouse = new Warehouse(services)
+  try {
+    const totals = await compareTotals(warehouse, payroll, events)
+    const how = { file, bootstrapServers: services.kafkaBrokers, files: true, tables: [...kinds], against: null }
+    const findings = await verify({ ...how, attempts: 1, json: true }, new AbortController().signal)
+    return [
+      ...totals.flatMap(({ differences }) => differences),
+      ...findings.flatMap(({ what, differences }) => differences.map((text) => `verify ${what}: ${text}`)),
+    ]
+  } finally {
+    warehouse.close()
+  }
+}
+
+/** The configuration of the Redshift sink as `sluice verify` reads it, with its references resolved. */
+class SinkFile implements AsyncDisposable {
+  readonly path: string
+  readonly #folder: string
+
+  private constructor(folder: string) {
+    this.#folder = folder
+    this.path = join(folder, 'redshift-sink.json')
+  }
+
+  static async write(pipeline: WarehousePipeline, services: Services): Promise<SinkFile> {
+    const file = new SinkFile(await mkdtemp(join(projectRoot, '.stack/verify-')))
+    const source = new URL('../../compose/pipelines/warehouse/redshift-sink.json', import.meta.url)
+    let text = await readFile(source, 'utf8')
+    for (const [from, to] of Object.entries(pipeline.names)) text = text.replaceAll(from, to)
+    for (const [name, value] of Object.entries(workerEnvironment(services)))
+      text = text.replaceAll(`\${env:${name}}`, value)
+    await writeFile(file.path, text)
+    return file
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.#folder, { recursive: true, force: true })
+  }
+}
+
+/** An emulator of its own, which may go down and come back: it forgets its statements, not its tables. */
+class RestartableEmulator implements AsyncDisposable {
+  readonly #services: Services
+  #running: Emulator
+
+  private constructor(services: Services, running: Emulator) {
+    this.#services = services
+    this.#running = running
+  }
+
+  static async open(services: Services): Promise<RestartableEmulator> {
+    return new RestartableEmulator(services, await startEmulator({ port: 0, ...placeOf(services) }))
+  }
+
+  get endpoint(): string {
+    return this.#running.endpoint
+  }
+
+  arm(fault: Parameters<Emulator['faults']['arm']>[0]): void {
+    this.#running.faults.arm(fault)
+  }
+
+  heal(): void {
+    this.#running.faults.clear(null)
+  }
+
+  /** Down, a pause, and up again at the same address. */
+  async restart(pauseMs: number): Promise<void> {
+    const port = Number(new URL(this.endpoint).port)
+    await this.#running.close()
+    await sleep(pauseMs)
+    this.#running = await startEmulator({ port, ...placeOf(this.#services) })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#running.close()
+  }
+}
+
+function placeOf({ pgUrl, s3Endpoint, s3AccessKey, s3SecretKey }: Services) {
+  return { postgresUrl: pgUrl, s3: { endpoint: s3Endpoint, accessKey: s3AccessKey, secretKey: s3SecretKey } }
+}
