@@ -7,6 +7,7 @@ import { freePort } from '../support/free-port.ts'
 import { seededRandom } from '../support/random.ts'
 import { requireService, skipUnless } from '../support/services.ts'
 import { searchRounds } from './search-rounds.ts'
+import { warehouseRounds } from './warehouse-rounds.ts'
 
 const skip = skipUnless(
   requireService('kafka'),
@@ -39,6 +40,21 @@ test(`two rounds of random kills, seed ${random.seed}`, { skip, timeout: 400_000
     random,
     port: await freePort(2),
     instance: `${instance}c`,
+    report: (result) => t.diagnostic(JSON.stringify(result)),
+  })
+  deepEqual(
+    results.flatMap((result) => result.differences),
+    [],
+  )
+})
+
+test(`two disasters of the warehouse, seed ${random.seed}`, { skip, timeout: 400_000 }, async (t) => {
+  const results = await warehouseRounds({
+    services: servicesFrom(process.env),
+    rounds: 2,
+    random,
+    port: await freePort(2),
+    instance: `${instance}w`,
     report: (result) => t.diagnostic(JSON.stringify(result)),
   })
   deepEqual(
