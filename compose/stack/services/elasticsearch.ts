@@ -38,6 +38,12 @@ function dataRoot(settings: StackSettings): string {
 
 const jvmOptions = ['-Xms128m', '-Xmx512m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-XX:-AlwaysPreTouch', '']
 
+/** What a node has beyond the stack's own: lines of `elasticsearch.yml`, and files beside it. */
+export interface NodeExtras {
+  readonly yaml: readonly string[]
+  readonly files: Readonly<Record<string, string>>
+}
+
 interface Folders {
   readonly home: string
   readonly conf: string
@@ -45,7 +51,7 @@ interface Folders {
   readonly pidFile: string
 }
 
-function prepareFolders(settings: StackSettings, home: string, user: UserIds | undefined): Folders {
+function prepareFolders(settings: StackSettings, home: string, user: UserIds | undefined, extras: NodeExtras): Folders {
   const folder = dataRoot(settings)
   const folders = { home, conf: join(folder, 'conf'), tmp: join(folder, 'tmp'), pidFile: join(folder, 'server.pid') }
   for (const path of [folder, folders.conf, folders.tmp, join(folder, 'data'), join(folder, 'logs')])
@@ -59,8 +65,8 @@ function prepareFolders(settings: StackSettings, home: string, user: UserIds | u
     `transport.port: ${settings.ports.elasticsearchTransport}`,
     `path.data: ${join(folder, 'data')}`,
     `path.logs: ${join(folder, 'logs')}`,
-    'xpack.security.enabled: false',
     'cluster.routing.allocation.disk.threshold_enabled: false',
+    ...extras.yaml,
     '',
   ]
   const files: Readonly<Record<string, string>> = {
@@ -68,6 +74,7 @@ function prepareFolders(settings: StackSettings, home: string, user: UserIds | u
     // Without it the server may read all of the system's temporary folder, and refuses to start from inside of it.
     'jvm.options': [`-Djava.io.tmpdir=${folders.tmp}`, ...jvmOptions].join('\n'),
     'log4j2.properties': readFileSync(join(home, 'config', 'log4j2.properties'), 'utf8'),
+    ...extras.files,
   }
   for (const [name, content] of Object.entries(files)) {
     const path = join(folders.conf, name)
@@ -101,10 +108,10 @@ function launchArguments(release: Release, folders: Folders): readonly string[] 
   ]
 }
 
-async function launch(settings: StackSettings, home: string): Promise<RunRecord> {
+async function launch(settings: StackSettings, home: string, extras: NodeExtras): Promise<RunRecord> {
   const { release, java } = chooseRelease()
   const user = serverUser()
-  const folders = prepareFolders(settings, home, user)
+  const folders = prepareFolders(settings, home, user, extras)
   const env = {
     PATH: process.env['PATH'],
     LANG: process.env['LANG'],
@@ -135,30 +142,35 @@ async function launch(settings: StackSettings, home: string): Promise<RunRecord>
   })
 }
 
-/** Elasticsearch, one node without security; the small distribution that its own integration tests use. */
+const withoutSecurity: NodeExtras = { yaml: ['xpack.security.enabled: false'], files: {} }
+
+/** Starts one node on the data of the settings' folder; the small distribution that its own integration tests use. */
+export async function startElasticsearch(settings: StackSettings, extras = withoutSecurity): Promise<RunRecord> {
+  const { release } = chooseRelease()
+  const unpacked = await fetchArtifacts(settings, 'elasticsearch', {
+    label: `elasticsearch-${release.version}`,
+    mode: 'unpack',
+    artifacts: [
+      {
+        group: 'org.elasticsearch.distribution.integ-test-zip',
+        name: 'elasticsearch',
+        version: release.version,
+        type: 'zip',
+      },
+    ],
+  })
+  step('elasticsearch', `starting ${release.version} …`)
+  return launch(settings, join(unpacked, `elasticsearch-${release.version}`), extras)
+}
+
+/** Elasticsearch, one node without security. */
 export const elasticsearch: Service = {
   name: 'elasticsearch',
   dependsOn: [],
   needsJava: true,
   readyTimeoutMs: 120_000,
   ports: (settings) => [settings.ports.elasticsearch, settings.ports.elasticsearchTransport],
-  async start(settings) {
-    const { release } = chooseRelease()
-    const unpacked = await fetchArtifacts(settings, 'elasticsearch', {
-      label: `elasticsearch-${release.version}`,
-      mode: 'unpack',
-      artifacts: [
-        {
-          group: 'org.elasticsearch.distribution.integ-test-zip',
-          name: 'elasticsearch',
-          version: release.version,
-          type: 'zip',
-        },
-      ],
-    })
-    step('elasticsearch', `starting ${release.version} …`)
-    return launch(settings, join(unpacked, `elasticsearch-${release.version}`))
-  },
+  start: (settings) => startElasticsearch(settings),
   async probe(settings) {
     const url = `http://127.0.0.1:${settings.ports.elasticsearch}/_cluster/health`
     const response = await fetch(url, { signal: AbortSignal.timeout(2000) })
