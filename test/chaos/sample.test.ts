@@ -6,6 +6,7 @@ import { runPipelines } from '../../compose/pipelines/support/session.ts'
 import { freePort } from '../support/free-port.ts'
 import { seededRandom } from '../support/random.ts'
 import { requireService, skipUnless } from '../support/services.ts'
+import { elasticsearchRounds } from './elasticsearch-rounds.ts'
 import { searchRounds } from './search-rounds.ts'
 import { warehouseRounds } from './warehouse-rounds.ts'
 
@@ -55,6 +56,24 @@ test(`two disasters of the warehouse, seed ${random.seed}`, { skip, timeout: 400
     random,
     port: await freePort(2),
     instance: `${instance}w`,
+    report: (result) => t.diagnostic(JSON.stringify(result)),
+  })
+  deepEqual(
+    results.flatMap((result) => result.differences),
+    [],
+  )
+})
+
+test(`Elasticsearch busy, cut off and its workers killed, seed ${random.seed}`, {
+  skip,
+  timeout: 400_000,
+}, async (t) => {
+  const results = await elasticsearchRounds({
+    brokers: servicesFrom(process.env).kafkaBrokers,
+    rounds: 3,
+    random,
+    port: await freePort(2),
+    disasters: ['busy', 'kill', 'reset'],
     report: (result) => t.diagnostic(JSON.stringify(result)),
   })
   deepEqual(
