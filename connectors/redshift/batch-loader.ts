@@ -6,13 +6,14 @@ import type { CopyRunner, Outcome } from './copy-runner.ts'
 import type { CopySettings, Load } from './copy-statement.ts'
 import { classifyStatement } from './errors.ts'
 import { type LedgerRow, selectLedger } from './ledger.ts'
-import { type LoadPlan, loadTransaction, type UpsertSettings } from './load-transaction.ts'
+import { type LoadPlan, loadTransaction } from './load-transaction.ts'
 import { manifestAddress, manifestBody } from './manifest.ts'
 import { canBeFiltered, isCovered, overlapError, overlappingRows } from './overlaps.ts'
 import { batchId, type FileSet, isPositional } from './pending-file.ts'
 import type { TableName } from './sql.ts'
 import { stageOf } from './stage.ts'
 import type { Tables } from './tables.ts'
+import type { UpsertSettings } from './upsert-statements.ts'
 
 export interface LoaderOptions {
   readonly copy: CopySettings

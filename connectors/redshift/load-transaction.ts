@@ -3,7 +3,7 @@ import { guard, insertLedger, type LedgerRow, lockLedger } from './ledger.ts'
 import { recordsOf } from './pending-file.ts'
 import { identifier, qualified } from './sql.ts'
 import { type Stage, stageDefinition, stagedValue } from './stage.ts'
-import { upsertStatements } from './upsert-statements.ts'
+import { type UpsertSettings, upsertStatements } from './upsert-statements.ts'
 
 /** How a batch comes into the table. */
 export type LoadPlan =
@@ -17,16 +17,6 @@ export type LoadPlan =
       /** Null appends. */
       readonly upsert: UpsertSettings | null
     }
-
-/** `insert.mode=upsert`. */
-export interface UpsertSettings {
-  /** Columns of the key, lower case; at least one. */
-  readonly keys: readonly string[]
-  /** Whether rows with `__op` = `d` delete; otherwise they are passed over. */
-  readonly deletes: boolean
-  /** Whether rows of an older offset leave a newer row of their source partition alone. */
-  readonly fence: boolean
-}
 
 export interface TransactionOptions {
   readonly plan: LoadPlan

@@ -2,9 +2,9 @@ import { DataError } from '../../worker/api/errors.ts'
 import type { SinkRecord } from '../../worker/api/record.ts'
 import { parseMetadataMessage } from '../common/metadata-message.ts'
 import { loadableFormats } from './copy-statement.ts'
-import type { UpsertSettings } from './load-transaction.ts'
 import { type FileMessage, isPositional } from './pending-file.ts'
 import { parseS3Event } from './s3-event.ts'
+import type { UpsertSettings } from './upsert-statements.ts'
 
 /** How messages are read. */
 export interface MessageOptions {

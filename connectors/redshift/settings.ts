@@ -4,9 +4,9 @@ import type { LoaderOptions } from './batch-loader.ts'
 import type { RedshiftSinkConfig } from './config-options.ts'
 import type { RunnerOptions } from './copy-runner.ts'
 import type { DataApiOptions } from './data-api.ts'
-import type { UpsertSettings } from './load-transaction.ts'
 import type { MessageOptions } from './messages.ts'
 import type { TablesOptions } from './tables.ts'
+import type { UpsertSettings } from './upsert-statements.ts'
 
 /** Options of the parts of a task, from its config. */
 

@@ -1,7 +1,16 @@
 import type { Load } from './copy-statement.ts'
-import type { UpsertSettings } from './load-transaction.ts'
 import { identifier, qualified } from './sql.ts'
 import { type Stage, stagedValue } from './stage.ts'
+
+/** `insert.mode=upsert`. */
+export interface UpsertSettings {
+  /** Columns of the key, lower case; at least one. */
+  readonly keys: readonly string[]
+  /** Whether rows with `__op` = `d` delete; otherwise they are passed over. */
+  readonly deletes: boolean
+  /** Whether rows of an older offset leave a newer row of their source partition alone. */
+  readonly fence: boolean
+}
 
 /** What is upserted: the filled stage, and conditions that its rows must meet. */
 interface UpsertSource {

@@ -5,9 +5,8 @@ import { seededRandom } from '../support/random.ts'
 import { messageColumn, WarehouseTest } from '../support/redshift-sink.ts'
 import { requireService, skipUnless } from '../support/services.ts'
 
-const redshift = requireService('redshift')
 const s3 = requireService('s3')
-const skip = skipUnless(redshift, s3)
+const skip = skipUnless(requireService('redshift'), s3)
 
 let warehouse: WarehouseTest
 let table: string
@@ -37,10 +36,7 @@ function writeRows(first: number, last: number, options: RowsOptions = {}): Prom
   })
 }
 
-async function ids(of = table): Promise<readonly number[]> {
-  const rows = await warehouse.query(`SELECT id FROM ${warehouse.schema}.${of} ORDER BY id`)
-  return rows.map(([id]) => Number(id))
-}
+const ids = (of = table) => warehouse.ids(of)
 
 async function ledgerRows(): Promise<number> {
   const [row] = await warehouse.query(`SELECT COUNT(*) FROM ${warehouse.schema}.kc_ledger_${table}`)
@@ -49,9 +45,7 @@ async function ledgerRows(): Promise<number> {
 
 describe('Redshift sink: what can go wrong', { skip }, () => {
   before(async () => {
-    const { endpoint, accessKey, secretKey } = s3.settings
-    const redshiftEndpoint = redshift.settings.endpoint
-    warehouse = await WarehouseTest.open({ redshiftEndpoint, s3Endpoint: endpoint, accessKey, secretKey })
+    warehouse = await WarehouseTest.open()
   })
 
   beforeEach(() => {

@@ -9,17 +9,12 @@ import { seededRandom } from '../support/random.ts'
 import { messageColumn, WarehouseTest } from '../support/redshift-sink.ts'
 import { requireService, skipUnless } from '../support/services.ts'
 
-const redshift = requireService('redshift')
-const s3 = requireService('s3')
-const skip = skipUnless(redshift, s3)
+const skip = skipUnless(requireService('redshift'), requireService('s3'))
 
 let warehouse: WarehouseTest
 let table: string
 
-const loadedIds = async () => {
-  const rows = await warehouse.query(`SELECT id FROM ${warehouse.schema}.${table} ORDER BY id`)
-  return rows.map(([value]) => Number(value))
-}
+const loadedIds = () => warehouse.ids(table)
 
 const range = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, i) => first + i)
 
@@ -48,9 +43,7 @@ function writeFile(
 
 describe('Redshift sink', { skip }, () => {
   before(async () => {
-    const { endpoint, accessKey, secretKey } = s3.settings
-    const redshiftEndpoint = redshift.settings.endpoint
-    warehouse = await WarehouseTest.open({ redshiftEndpoint, s3Endpoint: endpoint, accessKey, secretKey })
+    warehouse = await WarehouseTest.open()
   })
 
   beforeEach(() => {

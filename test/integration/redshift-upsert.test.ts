@@ -4,9 +4,7 @@ import type { MetadataMessage } from '../../connectors/common/metadata-message.t
 import { messageColumn, WarehouseTest } from '../support/redshift-sink.ts'
 import { requireService, skipUnless } from '../support/services.ts'
 
-const redshift = requireService('redshift')
-const s3 = requireService('s3')
-const skip = skipUnless(redshift, s3)
+const skip = skipUnless(requireService('redshift'), requireService('s3'))
 
 const upsert = { 'insert.mode': 'upsert', 'pk.fields': 'id', 'delete.enabled': 'true' }
 
@@ -47,9 +45,7 @@ async function rows(): Promise<readonly string[]> {
 
 describe('Redshift sink, insert.mode=upsert', { skip }, () => {
   before(async () => {
-    const { endpoint, accessKey, secretKey } = s3.settings
-    const redshiftEndpoint = redshift.settings.endpoint
-    warehouse = await WarehouseTest.open({ redshiftEndpoint, s3Endpoint: endpoint, accessKey, secretKey })
+    warehouse = await WarehouseTest.open()
   })
 
   beforeEach(() => {

@@ -14,9 +14,7 @@ import { messageColumn, type TaskTest, WarehouseTest } from '../support/redshift
 import { requireService, skipUnless } from '../support/services.ts'
 
 const kafka = requireService('kafka')
-const redshift = requireService('redshift')
-const s3 = requireService('s3')
-const skip = skipUnless(kafka, redshift, s3)
+const skip = skipUnless(kafka, requireService('redshift'), requireService('s3'))
 
 const clients = createKafkaClientFactory()
 let warehouse: WarehouseTest
@@ -107,9 +105,7 @@ async function load(task: TaskTest, ...messages: readonly MetadataMessage[]): Pr
 
 describe('sluice verify', { skip }, () => {
   before(async () => {
-    const { endpoint, accessKey, secretKey } = s3.settings
-    const redshiftEndpoint = redshift.settings.endpoint
-    warehouse = await WarehouseTest.open({ redshiftEndpoint, s3Endpoint: endpoint, accessKey, secretKey })
+    warehouse = await WarehouseTest.open()
     admin = clients.admin({ 'bootstrap.servers': brokers() })
     folder = await mkdtemp(join(tmpdir(), 'sluice-verify-'))
   })

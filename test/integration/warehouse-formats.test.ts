@@ -6,9 +6,7 @@ import { SinkHarness } from '../conformance/s3/sink-harness.ts'
 import { WarehouseTest } from '../support/redshift-sink.ts'
 import { requireService, skipUnless } from '../support/services.ts'
 
-const redshift = requireService('redshift')
-const s3 = requireService('s3')
-const skip = skipUnless(redshift, s3)
+const skip = skipUnless(requireService('redshift'), requireService('s3'))
 
 const optional = (type: Schema['type']) => makeSchema({ type, optional: true })
 const row = makeSchema({
@@ -37,9 +35,7 @@ let table: string
 
 describe('S3 sink → COPY, by format', { skip }, () => {
   before(async () => {
-    const { endpoint, accessKey, secretKey } = s3.settings
-    const redshiftEndpoint = redshift.settings.endpoint
-    warehouse = await WarehouseTest.open({ redshiftEndpoint, s3Endpoint: endpoint, accessKey, secretKey })
+    warehouse = await WarehouseTest.open()
   })
 
   beforeEach(() => {

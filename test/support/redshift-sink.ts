@@ -30,9 +30,10 @@ import type { SinkTaskContext } from '../../worker/api/task.ts'
 import { TopicPartitionMap } from '../../worker/api/topic-partition.ts'
 import { parseConfig } from '../../worker/config/config-def.ts'
 import { systemClock } from '../../worker/util/clock.ts'
+import { requireService } from './services.ts'
 
 /** Where the emulator and the S3 server are. */
-export interface WarehouseSettings {
+interface WarehouseSettings {
   readonly redshiftEndpoint: string
   readonly s3Endpoint: string
   readonly accessKey: string
@@ -95,7 +96,11 @@ export class WarehouseTest implements AsyncDisposable {
     this.runner = new CopyRunner(drivers.api, options, { clock: systemClock, logger: noLogger })
   }
 
-  static async open(settings: WarehouseSettings): Promise<WarehouseTest> {
+  /** @throws Error naming the variable to set when a server is not there */
+  static async open(): Promise<WarehouseTest> {
+    const { endpoint, accessKey, secretKey } = requireService('s3').settings
+    const redshiftEndpoint = requireService('redshift').settings.endpoint
+    const settings = { redshiftEndpoint, s3Endpoint: endpoint, accessKey, secretKey }
     const names = randomBytes(5).toString('hex')
     const credentials = { id: settings.accessKey, secret: new Password(settings.secretKey), sessionToken: null }
     const store = await openObjectStore({
@@ -154,6 +159,12 @@ export class WarehouseTest implements AsyncDisposable {
     } finally {
       client.destroy()
     }
+  }
+
+  /** The column `id` of a table of the schema, in order. */
+  async ids(table: string): Promise<readonly number[]> {
+    const rows = await this.query(`SELECT id FROM ${this.schema}.${table} ORDER BY id`)
+    return rows.map(([id]) => Number(id))
   }
 
   /** Makes the emulator misbehave towards this test alone. */

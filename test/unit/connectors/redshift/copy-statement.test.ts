@@ -3,16 +3,13 @@ import { test } from 'node:test'
 import { copyStatement, type Load } from '../../../../connectors/redshift/copy-statement.ts'
 import { classifyStatement } from '../../../../connectors/redshift/errors.ts'
 import { createLedger, purgeLedger } from '../../../../connectors/redshift/ledger.ts'
-import {
-  type LoadPlan,
-  loadTransaction,
-  type UpsertSettings,
-} from '../../../../connectors/redshift/load-transaction.ts'
+import { type LoadPlan, loadTransaction } from '../../../../connectors/redshift/load-transaction.ts'
 import { manifestAddress, manifestBody } from '../../../../connectors/redshift/manifest.ts'
 import { batchId, overlaps } from '../../../../connectors/redshift/pending-file.ts'
 import { literal, normaliseName } from '../../../../connectors/redshift/sql.ts'
 import { stageOf } from '../../../../connectors/redshift/stage.ts'
 import { columnDefinitions, createTable, tableFor } from '../../../../connectors/redshift/table-definition.ts'
+import type { UpsertSettings } from '../../../../connectors/redshift/upsert-statements.ts'
 import { fileMessage as message } from './file-message.ts'
 
 const one = message(0, 9)
