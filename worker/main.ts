@@ -12,7 +12,8 @@ const usage = `Usage:
   sluice transform test connector.json fixture.json …       what transforms make of records, step by step
   sluice plugins list | check                               what is installed; what is wrong with a plugin
   sluice new connector | transform <name>                   the beginning of a plugin, with its tests
-  sluice <command> --help                                   the other commands: offsets, verify, doctor, …
+  sluice verify redshift-sink.json                          whether topic, files, ledger and tables agree
+  sluice <command> --help                                   the options of a command
 
 Worker and connector files may be .properties or .json. The log level is taken from SLUICE_LOG_LEVEL (default INFO).
 Exit codes: 1 wrong usage or a fatal error, 2 the worker did not start, 3 a connector of the command line did not start.
