@@ -1,5 +1,5 @@
 import { type ConfigOf, defineConfig } from '../worker/api/config.ts'
-import { makeSchema, Schemas, type Struct, type Value, valueEquals } from '../worker/api/data.ts'
+import { makeSchema, type Schema, Schemas, type Struct, type Value, valueEquals } from '../worker/api/data.ts'
 import { defineTransformation } from '../worker/api/plugin.ts'
 import type { ConnectRecord, Header } from '../worker/api/record.ts'
 import type { Transformation } from '../worker/api/transform.ts'
@@ -21,30 +21,32 @@ const config = defineConfig({
   },
 })
 
-const namesSchema = makeSchema({ type: 'ARRAY', valueSchema: Schemas.string })
+/** Named after the header. */
+const namesSchema = (name: string): Schema =>
+  makeSchema({ type: 'ARRAY', name, optional: true, valueSchema: Schemas.optionalString })
 
 /**
  * Debezium's ExtractChangedRecordState: headers name the changed and unchanged columns. The lists are empty where
- * there is nothing to compare: inserts, deletes, tombstones, and updates without the old row (REPLICA IDENTITY FULL).
+ * there is nothing to compare: inserts, deletes, and updates without the old row (REPLICA IDENTITY FULL).
  */
 class ExtractChangedRecordState implements Transformation<ConfigOf<typeof config>> {
-  #changed: string | null = null
-  #unchanged: string | null = null
+  #changed: NamesHeader | null = null
+  #unchanged: NamesHeader | null = null
 
   configure(options: ConfigOf<typeof config>): void {
-    this.#changed = options['header.changed.name'] || null
-    this.#unchanged = options['header.unchanged.name'] || null
+    this.#changed = namesHeader(options['header.changed.name'])
+    this.#unchanged = namesHeader(options['header.unchanged.name'])
   }
 
   apply<R extends ConnectRecord>(record: R): R {
     const { value, valueSchema } = record
-    if (value !== null && !isEnvelope(valueSchema)) return record
-    const before = isStruct(value) ? rawMember(value, 'before') : null
-    const after = isStruct(value) ? rawMember(value, 'after') : null
+    if (!isEnvelope(valueSchema) || !isStruct(value)) return record
+    const before = rawMember(value, 'before')
+    const after = rawMember(value, 'after')
     const comparable = isStruct(before) && isStruct(after)
     const headers = [...record.headers]
-    const add = (key: string | null, names: readonly Value[]) => {
-      if (key !== null) headers.push({ key, schema: namesSchema, value: names } satisfies Header)
+    const add = (header: NamesHeader | null, names: readonly Value[]) => {
+      if (header !== null) headers.push({ ...header, value: names } satisfies Header)
     }
     add(this.#changed, comparable ? namesWhere(before, after, false) : [])
     add(this.#unchanged, comparable ? namesWhere(before, after, true) : [])
@@ -52,8 +54,19 @@ class ExtractChangedRecordState implements Transformation<ConfigOf<typeof config
   }
 }
 
+type NamesHeader = Pick<Header, 'key' | 'schema'>
+
+function namesHeader(key: string | null): NamesHeader | null {
+  return key === null || key === '' ? null : { key, schema: namesSchema(key) }
+}
+
 function namesWhere(before: Struct, after: Struct, equal: boolean): readonly string[] {
-  return Object.keys(after).filter((name) => valueEquals(rawMember(before, name), rawMember(after, name)) === equal)
+  return Object.keys(after).filter((name) => isSame(rawMember(before, name), rawMember(after, name)) === equal)
+}
+
+/** To Java 0.0 and -0.0 are two numbers. */
+function isSame(a: Value, b: Value): boolean {
+  return typeof a === 'number' && typeof b === 'number' ? Object.is(a, b) : valueEquals(a, b)
 }
 
 export const extractChangedRecordState = defineTransformation({

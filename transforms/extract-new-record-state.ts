@@ -10,7 +10,7 @@ import {
 } from '../worker/api/data.ts'
 import { DataError } from '../worker/api/errors.ts'
 import { defineTransformation } from '../worker/api/plugin.ts'
-import { type ConnectRecord, type Header, lastHeader } from '../worker/api/record.ts'
+import type { ConnectRecord, Header } from '../worker/api/record.ts'
 import type { Transformation } from '../worker/api/transform.ts'
 import { isStruct } from '../worker/api/values.ts'
 import { debeziumVersion, isEnvelope, rawMember as member } from './change-event.ts'
@@ -76,7 +76,7 @@ const config = defineConfig({
     type: 'BOOLEAN',
     default: true,
     importance: 'LOW',
-    doc: 'Whether a null column that has a default becomes that default.',
+    doc: 'Whether in the rewrite modes a null column that has a default becomes that default; in the others it stays null.',
   },
 })
 
@@ -138,7 +138,8 @@ class ExtractNewRecordState implements Transformation<Options> {
     this.#dropHeader = options['drop.fields.header.name'] || null
     this.#dropFromKey = options['drop.fields.from.key']
     this.#dropOnlyOptional = options['drop.fields.keep.schema.compatible']
-    this.#replaceNull = options['replace.null.with.default']
+    // Debezium copies a row, and with it puts defaults in place of nulls, only to add the deleted mark to it.
+    this.#replaceNull = options['replace.null.with.default'] && this.#mode.startsWith('rewrite')
     this.#after = new SchemaCache((schema) => this.#plan(schema, 'after'))
     this.#before = new SchemaCache((schema) => this.#plan(schema, 'before'))
   }
@@ -165,26 +166,28 @@ class ExtractNewRecordState implements Transformation<Options> {
     if (this.#mode === 'drop') return null
     if (this.#mode.startsWith('rewrite')) return this.#row(record, schema, envelope, 'before')
     const keepsSchema = this.#mode === 'tombstone'
-    return record.with({
-      ...this.#route(record, member(envelope, 'before')),
+    const deleted = record.with({
+      ...this.#route(schema, envelope, 'before'),
       headers: this.#withHeaders(record, schema, envelope),
       // In Debezium's mode "tombstone" the schema stays, so that JsonConverter writes an envelope or the text null.
       valueSchema: keepsSchema ? (schema.fieldsByName.get('after')?.schema ?? null) : null,
       value: null,
     })
+    return this.#dropFields(record, deleted)
   }
 
   #row<R extends ConnectRecord>(record: R, schema: Schema, envelope: Struct, side: 'before' | 'after'): R {
     const row = member(envelope, side)
     const headers = this.#withHeaders(record, schema, envelope)
-    const routed = this.#route(record, row)
+    const routed = this.#route(schema, envelope, side)
     if (row === null) {
-      return record.with({
+      const empty = record.with({
         ...routed,
         headers,
         valueSchema: schema.fieldsByName.get(side)?.schema ?? null,
         value: null,
       })
+      return this.#dropFields(record, empty)
     }
     const plan = (side === 'after' ? this.#after : this.#before).get(schema)
     const source = requireStruct(row, purpose)
@@ -192,31 +195,33 @@ class ExtractNewRecordState implements Transformation<Options> {
     for (const field of plan.fields) setMember(value, field.name, fieldValue(source, field, this.#replaceNull))
     if (this.#mode.startsWith('rewrite')) value[deletedField] = side === 'before' ? 'true' : 'false'
     for (const reference of plan.added) setMember(value, reference.name, referenced(envelope, reference))
-    const changed = record.with({ ...routed, headers, valueSchema: plan.schema, value })
-    return this.#dropHeader === null ? changed : this.#dropFields(changed, this.#dropHeader)
+    return this.#dropFields(record, record.with({ ...routed, headers, valueSchema: plan.schema, value }))
   }
 
-  #route(record: ConnectRecord, row: Value): { readonly topic?: string } {
+  /** A null or empty field leaves the topic. @throws DataError for a field that is not there, or no text */
+  #route(schema: Schema, envelope: Struct, side: 'before' | 'after'): { readonly topic?: string } {
+    const row = member(envelope, side)
     if (this.#routeBy === '' || !isStruct(row)) return {}
-    const topic = row[this.#routeBy]
-    if (typeof topic === 'string' && topic !== '') return { topic }
-    throw new DataError(
-      'CONNECT_TRANSFORM_FIELD',
-      `The field of route.by.field holds no topic name: ${this.#routeBy}`,
-      {
-        context: { topic: record.topic },
-      },
-    )
+    const field = schema.fieldsByName.get(side)?.schema.fieldsByName.get(this.#routeBy)
+    if (field?.schema.type !== 'STRING') {
+      throw new DataError(
+        'CONNECT_TRANSFORM_FIELD',
+        `The field of route.by.field holds no topic name: ${this.#routeBy}`,
+      )
+    }
+    const topic = fieldValue(row, field, this.#replaceNull && side === 'after')
+    // Blank as Java trims: control characters too.
+    return typeof topic === 'string' && /[^\0-\x20]/.test(topic) ? { topic } : {}
   }
 
   #withHeaders(record: ConnectRecord, schema: Schema, envelope: Struct): readonly Header[] {
     if (this.#headers.length === 0) return record.headers
-    const added = this.#headers.map((reference) => ({
-      key: reference.name,
-      schema: referencedSchema(schema, reference),
-      value: referenced(envelope, reference),
-    }))
-    return [...record.headers, ...added]
+    const headers = [...record.headers]
+    for (const reference of this.#headers) {
+      const added = referencedSchema(schema, reference)
+      if (added !== null) headers.push({ key: reference.name, schema: added, value: referenced(envelope, reference) })
+    }
+    return headers
   }
 
   #plan(envelope: Schema, side: 'before' | 'after'): RowPlan {
@@ -225,22 +230,33 @@ class ExtractNewRecordState implements Transformation<Options> {
       throw new DataError('CONNECT_DATA_SCHEMA', `The change event has no struct "${side}"`)
     }
     const deleted = this.#mode.startsWith('rewrite') ? [{ name: deletedField, schema: Schemas.optionalString }] : []
-    const added = this.#fields.map((reference) => ({
-      name: reference.name,
-      schema: referencedSchema(envelope, reference),
-    }))
+    const known: Reference[] = []
+    const added: { name: string; schema: Schema }[] = []
+    for (const reference of this.#fields) {
+      const schema = referencedSchema(envelope, reference)
+      if (schema === null) continue
+      known.push(reference)
+      added.push({ name: reference.name, schema })
+    }
     const schema = structLike(rowSchema, [...rowSchema.fields, ...deleted, ...added])
-    return { fields: rowSchema.fields, added: this.#fields, schema }
+    return { fields: rowSchema.fields, added: known, schema }
   }
 
-  #dropFields<R extends ConnectRecord>(record: R, header: string): R {
-    const listed = lastHeader(record.headers, header)?.value ?? null
-    if (!Array.isArray(listed) || listed.length === 0) return record
+  /** Leaves out of `changed` the fields that a header of the record lists. */
+  #dropFields<R extends ConnectRecord>(record: R, changed: R): R {
+    const header = this.#dropHeader
+    if (header === null) return changed
+    const listed = record.headers.find(({ key }) => key === header)?.value ?? null
+    if (listed === null) return changed
+    if (!Array.isArray(listed)) {
+      throw new DataError('CONNECT_DATA_TYPE', `The header ${header} of drop.fields.header.name holds no list`)
+    }
+    if (listed.length === 0) return changed
     const names = new Set((listed as readonly Value[]).map(String))
-    const [valueSchema, value] = this.#without(record.valueSchema, record.value, names)
-    if (!this.#dropFromKey) return record.with({ valueSchema, value })
-    const [keySchema, key] = this.#without(record.keySchema, record.key, names)
-    return record.with({ valueSchema, value, keySchema, key })
+    const [valueSchema, value] = this.#without(changed.valueSchema, changed.value, names)
+    if (!this.#dropFromKey) return changed.with({ valueSchema, value })
+    const [keySchema, key] = this.#without(changed.keySchema, changed.key, names)
+    return changed.with({ valueSchema, value, keySchema, key })
   }
 
   #without(schema: Schema | null, value: Value, names: ReadonlySet<string>): readonly [Schema | null, Value] {
@@ -248,10 +264,12 @@ class ExtractNewRecordState implements Transformation<Options> {
     const kept = schema.fields.filter(
       (field) => !names.has(field.name) || (this.#dropOnlyOptional && !field.schema.optional),
     )
-    if (kept.length === schema.fields.length) return [schema, value]
+    const isWhole = kept.length === schema.fields.length
+    if (isWhole && this.#dropOnlyOptional) return [schema, value]
+    // What Debezium copies gets the defaults in place of nulls; it copies also where no field of the list is there.
     const result: Record<string, Value> = {}
-    for (const field of kept) setMember(result, field.name, member(value, field.name))
-    return [this.#trimmed(schema, kept), result]
+    for (const field of kept) setMember(result, field.name, fieldValue(value, field, true))
+    return [isWhole ? schema : this.#trimmed(schema, kept), result]
   }
 
   /** The same fields dropped from one schema give one schema, so that converters serialise it once. */
@@ -276,15 +294,16 @@ function referenced(envelope: Struct, { struct, field }: Reference): Value {
   return isStruct(holder) ? member(holder, field) : null
 }
 
-/** Schema of an added field or header: optional, and without the default of the original. */
-function referencedSchema(envelope: Schema, { struct, field }: Reference): Schema {
+/**
+ * Schema of an added field or header: optional, and without the default of the original. Null where the event has
+ * none, which leaves it out; of the transaction that is an error, as in Debezium.
+ */
+function referencedSchema(envelope: Schema, { struct, field }: Reference): Schema | null {
   const holder = struct === null ? envelope : envelope.fieldsByName.get(struct)?.schema
   const schema = holder?.fieldsByName.get(field)?.schema
-  if (schema === undefined) {
-    const name = struct === null ? field : `${struct}.${field}`
-    throw new DataError('CONNECT_TRANSFORM_FIELD', `Unexpected field name: ${name}: the change event has none`)
-  }
-  return copySchema(schema, { optional: true, defaultValue: null })
+  if (schema !== undefined) return copySchema(schema, { optional: true, defaultValue: null })
+  if (struct !== 'transaction') return null
+  throw new DataError('CONNECT_TRANSFORM_FIELD', `Unexpected field name: ${struct}.${field}: the change event has none`)
 }
 
 export const extractNewRecordState = defineTransformation({

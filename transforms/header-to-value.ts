@@ -6,7 +6,8 @@ import type { ConnectRecord, Header } from '../worker/api/record.ts'
 import type { Transformation } from '../worker/api/transform.ts'
 import { isStruct } from '../worker/api/values.ts'
 import { debeziumVersion, rawMember } from './change-event.ts'
-import { setMember } from './record-part.ts'
+import { fieldValue, setMember } from './record-part.ts'
+import { misfit } from './value-fits.ts'
 
 const config = defineConfig(
   {
@@ -60,14 +61,18 @@ class HeaderToValue implements Transformation<ConfigOf<typeof config>> {
     const { value, valueSchema } = record
     if (!isStruct(value)) return record
     const placements: Placement[] = []
-    for (const [index, name] of this.#headers.entries()) {
-      const header = record.headers.find((candidate) => candidate.key === name)
-      const path = this.#paths[index]
-      if (header !== undefined && path !== undefined) placements.push({ header, path })
+    // New fields stand in the order of the record's headers.
+    for (const header of record.headers) {
+      const path = this.#paths[this.#headers.indexOf(header.key)]
+      const isFirst = placements.every(({ header: { key } }) => key !== header.key)
+      if (path !== undefined && isFirst) placements.push({ header, path })
     }
     if (placements.length === 0) return record
     return record.with({
-      value: placements.reduce<Struct>((struct, { header, path }) => withValue(struct, path, header.value), value),
+      value: placements.reduce<Struct>(
+        (struct, { header, path }) => withValue(struct, valueSchema, { path, value: header.value }),
+        value,
+      ),
       valueSchema: valueSchema === null ? null : this.#schema(valueSchema, placements),
       ...(this.#moves ? { headers: record.headers.filter((header) => !this.#headers.includes(header.key)) } : {}),
     })
@@ -89,14 +94,29 @@ class HeaderToValue implements Transformation<ConfigOf<typeof config>> {
   }
 }
 
-function withValue(struct: Struct, path: readonly string[], value: Value): Struct {
+/** Structs that are copied for it get the defaults of their schema in place of nulls, as in Connect's `Struct.get`. */
+function withValue(
+  struct: Struct,
+  schema: Schema | null,
+  { path, value }: { readonly path: readonly string[]; readonly value: Value },
+): Struct {
   const [name = '', ...rest] = path
-  const copy: Record<string, Value> = { ...struct }
-  if (rest.length === 0) setMember(copy, name, value)
-  else {
-    const inner = rawMember(struct, name)
+  const copy: Record<string, Value> = {}
+  for (const key of Object.keys(struct)) {
+    const field = schema?.fieldsByName.get(key)
+    setMember(copy, key, field === undefined ? rawMember(struct, key) : fieldValue(struct, field, true))
+  }
+  if (rest.length === 0) {
+    const field = schema?.fieldsByName.get(name)
+    const wrong = field === undefined ? null : misfit(field.schema, value, name)
+    if (wrong !== null) throw new DataError('CONNECT_DATA_TYPE', `A header does not fit the field it is for: ${wrong}`)
+    setMember(copy, name, value)
+  } else {
+    const isNew = !Object.hasOwn(struct, name)
+    const inner = isNew ? {} : rawMember(struct, name)
+    const below = schema?.fieldsByName.get(name)?.schema ?? null
     // A null struct (before of an insert) has no place for the value.
-    if (isStruct(inner)) setMember(copy, name, withValue(inner, rest, value))
+    if (isStruct(inner)) setMember(copy, name, withValue(inner, below, { path: rest, value }))
   }
   return copy
 }
@@ -104,6 +124,8 @@ function withValue(struct: Struct, path: readonly string[], value: Value): Struc
 function withField(schema: Schema, path: readonly string[], header: Header): Schema {
   const [name = '', ...rest] = path
   const present = schema.fieldsByName.get(name)
+  // A field that is there keeps its schema, which the header's value has to fit.
+  if (present !== undefined && rest.length === 0) return schema
   const added = rest.length === 0 ? header.schema : nestedSchema(present?.schema, rest, header)
   if (added === null) {
     throw new DataError('CONNECT_DATA_SCHEMA', `Header ${header.key} has no schema, the value of the record has one`)
@@ -111,12 +133,14 @@ function withField(schema: Schema, path: readonly string[], header: Header): Sch
   const fields =
     present === undefined
       ? [...schema.fields, { name, schema: added }]
-      : schema.fields.map((field) => (field.name === name ? { name, schema: added } : field))
+      : schema.fields.map((field) => (field === present ? { name, schema: added } : field))
   return makeSchema({ ...schema, fields })
 }
 
+/** The struct with the field in it; a new one where there was none. */
 function nestedSchema(schema: Schema | undefined, path: readonly string[], header: Header): Schema {
-  if (schema?.type === 'STRUCT') return withField(schema, path, header)
+  if (schema === undefined) return withField(makeSchema({ type: 'STRUCT' }), path, header)
+  if (schema.type === 'STRUCT') return withField(schema, path, header)
   throw new DataError('CONNECT_TRANSFORM_FIELD', `There is no struct to hold the field ${path.join('.')}`)
 }
 

@@ -1,11 +1,12 @@
 import { atLeast, type ConfigOf, defineConfig, nonEmptyList, oneOfIgnoringCase } from '../worker/api/config.ts'
-import { Decimal, type Struct, type Value } from '../worker/api/data.ts'
+import { Decimal, type Field, type Schema, type Struct, type Value } from '../worker/api/data.ts'
 import { DataError } from '../worker/api/errors.ts'
 import { defineTransformation } from '../worker/api/plugin.ts'
 import type { ConnectRecord } from '../worker/api/record.ts'
 import type { Transformation } from '../worker/api/transform.ts'
 import { isStruct } from '../worker/api/values.ts'
 import { debeziumVersion, isEnvelope, rawMember } from './change-event.ts'
+import { fieldValue } from './record-part.ts'
 
 const config = defineConfig({
   'partition.payload.fields': {
@@ -42,28 +43,45 @@ class PartitionRouting implements Transformation<ConfigOf<typeof config>> {
   apply<R extends ConnectRecord>(record: R): R {
     const { value, valueSchema } = record
     if (!isEnvelope(valueSchema) || !isStruct(value)) return record
+    // Truncations and messages concern no row.
+    if (value['op'] === 't' || value['op'] === 'm') return record
     let sum = 0
     let found = false
     for (const path of this.#paths) {
-      const field = valueAt(value, path)
+      const field = fieldAt(valueSchema, value, path)
       if (field === null) continue
-      sum = (sum + javaHash(field)) | 0
+      sum = (sum + javaHash(field.schema, field.value)) | 0
       found = true
     }
-    return found ? record.with({ partition: (sum & 0x7fffffff) % this.#partitions }) : record
+    if (!found) return record
+    const positive = sum & 0x7fffffff
+    // Debezium sends the greatest hash to the first partition.
+    return record.with({ partition: positive === 0x7fffffff ? 0 : positive % this.#partitions })
   }
 }
 
-/** Null where the event has no such field. */
-function valueAt(envelope: Struct, [first = '', ...rest]: readonly string[]): Value {
-  let current: Value =
-    first === 'change' ? (rawMember(envelope, 'after') ?? rawMember(envelope, 'before')) : rawMember(envelope, first)
-  for (const step of rest) current = isStruct(current) ? rawMember(current, step) : null
-  return current
+interface FoundField {
+  readonly schema: Schema | null
+  readonly value: Exclude<Value, null>
+}
+
+/** Null where the event has no such field, or a null one. */
+function fieldAt(envelope: Schema, event: Struct, path: readonly string[]): FoundField | null {
+  let schema: Schema | null = envelope
+  let value: Value = event
+  for (const [i, step] of path.entries()) {
+    const name: string = i === 0 && step === 'change' ? (rawMember(event, 'after') === null ? 'before' : 'after') : step
+    const field: Field | undefined = schema?.fieldsByName.get(name)
+    if (!isStruct(value) || field === undefined) return null
+    value = fieldValue(value, field, true)
+    schema = field.schema
+  }
+  return value === null ? null : { schema, value }
 }
 
 /** `Object.hashCode` of the Java value. @throws DataError for a type without a stable one */
-function javaHash(value: Value): number {
+function javaHash(schema: Schema | null, value: Value): number {
+  if (value === null) return 0
   if (typeof value === 'string') {
     let hash = 0
     for (let i = 0; i < value.length; i++) hash = (Math.imul(31, hash) + value.charCodeAt(i)) | 0
@@ -71,15 +89,29 @@ function javaHash(value: Value): number {
   }
   if (typeof value === 'boolean') return value ? 1231 : 1237
   if (typeof value === 'bigint') return longHash(value)
-  if (typeof value === 'number' && Number.isInteger(value)) return value | 0
-  if (typeof value === 'number') {
-    const bits = new DataView(new ArrayBuffer(8))
-    bits.setFloat64(0, value)
-    return longHash(bits.getBigInt64(0))
-  }
+  if (typeof value === 'number') return numberHash(schema, value)
   if (value instanceof Date) return longHash(BigInt(value.getTime()))
   if (value instanceof Decimal) return (Math.imul(31, bigIntegerHash(value.unscaled)) + value.scale) | 0
+  if (Array.isArray(value)) {
+    const element = schema?.valueSchema ?? null
+    return (value as readonly Value[]).reduce<number>(
+      (hash, item) => (Math.imul(31, hash) + javaHash(element, item)) | 0,
+      1,
+    )
+  }
   throw new DataError('CONNECT_DATA_TYPE', 'A field of partition.payload.fields has a type without a hash')
+}
+
+/** Of Integer, Float or Double, as the schema says. */
+function numberHash(schema: Schema | null, value: number): number {
+  const bits = new DataView(new ArrayBuffer(8))
+  if (schema?.type === 'FLOAT32') {
+    bits.setFloat32(0, value)
+    return bits.getInt32(0)
+  }
+  if (schema?.type !== 'FLOAT64' && Number.isInteger(value)) return value | 0
+  bits.setFloat64(0, value)
+  return longHash(bits.getBigInt64(0))
 }
 
 function longHash(value: bigint): number {

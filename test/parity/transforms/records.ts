@@ -58,8 +58,12 @@ export interface RecordParts {
   readonly headers?: readonly Header[]
 }
 
-/** A source or a sink record around key and value. */
-export function recordsOf(parts: fc.Arbitrary<RecordParts>, options: DataOptions): fc.Arbitrary<ConnectRecord> {
+/** Records around key and value, of a source or of a sink. */
+export function recordsOf(
+  parts: fc.Arbitrary<RecordParts>,
+  options: DataOptions,
+  kind: 'any' | 'source' = 'any',
+): fc.Arbitrary<ConnectRecord> {
   return fc
     .record({
       parts,
@@ -67,7 +71,7 @@ export function recordsOf(parts: fc.Arbitrary<RecordParts>, options: DataOptions
       partition: fc.option(fc.integer({ min: 0, max: 9 })),
       timestamp: fc.option(fc.integer({ min: 0, max: 4_000_000_000_000 })),
       headers: headers(options),
-      offset: fc.option(fc.bigInt({ min: 0n, max: 2n ** 62n })),
+      offset: kind === 'source' ? fc.constant(null) : fc.option(fc.bigInt({ min: 0n, max: 2n ** 62n })),
     })
     .map(({ parts: { key, value, ...own }, offset, partition, ...rest }) => {
       const data = {

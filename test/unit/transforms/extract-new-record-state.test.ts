@@ -60,13 +60,14 @@ describe('ExtractNewRecordState', () => {
     assert.equal(first?.valueSchema, smt.apply(event('c', null, { id: 2, name: null }))?.valueSchema)
   })
 
-  it('reads nulls as defaults, or not', async () => {
+  it('reads nulls as defaults in the rewrite modes only, and there unless told not to', async () => {
     const created = event('c', null, { id: 2, name: null })
-    assert.deepEqual((await unwrap()).apply(created)?.value, { id: 2, name: 'none' })
-    assert.deepEqual((await unwrap({ 'replace.null.with.default': 'false' })).apply(created)?.value, {
-      id: 2,
-      name: null,
-    })
+    const rewrite = { 'delete.tombstone.handling.mode': 'rewrite' }
+    const name = async (options: Record<string, string>): Promise<unknown> =>
+      ((await unwrap(options)).apply(created)?.value as { name: unknown } | undefined)?.name
+    assert.equal(await name({}), null)
+    assert.equal(await name(rewrite), 'none')
+    assert.equal(await name({ ...rewrite, 'replace.null.with.default': 'false' }), null)
   })
 
   it('adds metadata as fields and headers', async () => {
@@ -101,8 +102,11 @@ describe('ExtractNewRecordState', () => {
         ['h.ts_ms', 9n],
       ],
     )
-    const unknown = await unwrap({ 'add.fields': 'nothing' })
-    assert.throws(() => unknown.apply(update), /Unexpected field name: source\.nothing/)
+    const unknown = await unwrap({ 'add.fields': 'nothing', 'add.headers': 'source.nothing' })
+    assert.deepEqual(unknown.apply(update)?.value, { id: 1, name: 'new' })
+    assert.deepEqual(unknown.apply(update)?.headers, [])
+    const missing = await unwrap({ 'add.fields': 'transaction.nothing' })
+    assert.throws(() => missing.apply(update), /transaction\.nothing/)
   })
 
   it('marks emitted tombstones with the operation', async () => {
@@ -122,6 +126,9 @@ describe('ExtractNewRecordState', () => {
     const smt = await unwrap({ 'route.by.field': 'name', 'delete.tombstone.handling.mode': 'rewrite' })
     assert.equal(smt.apply(update)?.topic, 'new')
     assert.equal(smt.apply(removal)?.topic, 'old')
+    assert.equal(smt.apply(event('c', null, { id: 2, name: '' }))?.topic, update.topic)
+    const number = await unwrap({ 'route.by.field': 'id' })
+    assert.throws(() => number.apply(update), /holds no topic name: id/)
   })
 
   it('drops the fields that a header lists', async () => {
