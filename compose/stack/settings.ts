@@ -53,6 +53,8 @@ export interface StackSettings {
   readonly ports: StackPorts
   readonly s3AccessKey: string
   readonly s3SecretKey: string
+  /** Options of the broker over those of the stack, for brokers of tests. */
+  readonly kafkaProperties?: Readonly<Record<string, string>>
 }
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { logTail, type RunRecord, stopProcess } from '../../compose/stack/processes.ts'
 import { kafka } from '../../compose/stack/services/kafka.ts'
-import { portSpan, portsFor, type StackSettings, settingsFrom } from '../../compose/stack/settings.ts'
+import { portSpan, portsFor, type StackPorts, type StackSettings, settingsFrom } from '../../compose/stack/settings.ts'
 import { freePort } from './free-port.ts'
 
 /** A Kafka broker of a test's own, for what must not happen to the stack's: it is stopped, killed and restarted. */
@@ -15,11 +15,19 @@ export class PrivateBroker implements AsyncDisposable {
     this.#settings = settings
   }
 
-  /** Uses the programs that the stack has fetched; ports, data and logs are its own. */
-  static async open(): Promise<PrivateBroker> {
+  /**
+   * Uses the programs that the stack has fetched; ports, data and logs are its own.
+   * @param properties options of the broker over those of the stack's, given its ports
+   */
+  static async open(properties: (ports: StackPorts) => Readonly<Record<string, string>> = () => ({})) {
     const ports = portsFor(await freePort(portSpan), {})
     const home = await mkdtemp(join(tmpdir(), 'sluice-broker-'))
-    const broker = new PrivateBroker({ ...settingsFrom(process.env), home, ports })
+    const broker = new PrivateBroker({
+      ...settingsFrom(process.env),
+      home,
+      ports,
+      kafkaProperties: properties(ports),
+    })
     try {
       await broker.start()
     } catch (error) {

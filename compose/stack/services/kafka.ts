@@ -34,6 +34,8 @@ function serverProperties(settings: StackSettings): string {
     'transaction.state.log.num.partitions=10',
     'group.initial.rebalance.delay.ms=0',
     'log.segment.bytes=134217728',
+    // Of a name that stands twice the last value counts.
+    ...Object.entries(settings.kafkaProperties ?? {}).map(([name, value]) => `${name}=${value}`),
     '',
   ].join('\n')
 }
