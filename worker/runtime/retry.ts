@@ -120,7 +120,7 @@ export class ErrorOperator {
    */
   async recover<T>(
     thrown: unknown,
-    attempt: () => T,
+    attempt: () => T | Promise<T>,
     place: () => Omit<RecordFailure, 'error'>,
     signal: AbortSignal,
   ): Promise<Recovery<T>> {
@@ -137,7 +137,7 @@ export class ErrorOperator {
       if (signal.aborted) return { kind: 'stopped' }
       counters.retry()
       try {
-        return { kind: 'value', value: attempt() }
+        return { kind: 'value', value: await attempt() }
       } catch (again) {
         error = toError(again)
         counters.failure()

@@ -123,7 +123,12 @@ export class SinkPipeline {
       consumed: { topic: batch.topic, partition: batch.partition, record: consumed },
       source: null,
     })
-    const recovery = await this.#options.errors.recover(failure, () => this.#attempt(batch, consumed), place, signal)
+    // What could not be loaded is asked for again: a registry may be away for a while.
+    const attempt = async (): Promise<SinkRecord | null> => {
+      if (this.#needsPrepare) await this.#prepare(batch.topic, consumed, signal)
+      return this.#attempt(batch, consumed)
+    }
+    const recovery = await this.#options.errors.recover(failure, attempt, place, signal)
     if (recovery.kind === 'value') this.#push(batch, consumed, recovery.value, out)
     return recovery.kind !== 'stopped'
   }
