@@ -1,4 +1,5 @@
 import type { ByteWriter } from './converter.ts'
+import { DataError } from './errors.ts'
 
 /** Numbers up to this magnitude are doubled by zigzag coding without losing bits. */
 const safeHalf = 2 ** 52
@@ -56,7 +57,11 @@ export class AvroOutput {
     this.#target.bytes(this.#scratch, 0, 8)
   }
 
+  /** @throws DataError for half a character, which UTF-8 does not have (I6) */
   string(value: string): void {
+    if (!value.isWellFormed()) {
+      throw new DataError('CONNECT_DATA_SERIALIZATION', 'Text has an unpaired surrogate, which UTF-8 cannot encode')
+    }
     this.integer(Buffer.byteLength(value, 'utf8'))
     this.#target.utf8(value)
   }

@@ -16,6 +16,8 @@ import {
   numberFormats,
   primitiveConverterConfig,
 } from './primitives.ts'
+import { type AvroConverterConfig, avroConverterConfig } from './registry/avro-config.ts'
+import { registryErrorCodes } from './registry/error-codes.ts'
 import { SimpleHeaderConverter, simpleHeaderConverterConfig } from './simple-header.ts'
 import { StringConverter, stringConverterConfig } from './string.ts'
 
@@ -58,6 +60,22 @@ const number = (className: string, format: keyof typeof numberFormats) =>
     create: () => new NumberConverter(numberFormats[format]),
   })
 
+/** Converters with a schema registry are no header converters; their code and codecs load when one is made. */
+const registryConverters: readonly ConverterPlugin[] = [
+  defineConverter({
+    name: 'io.confluent.connect.avro.AvroConverter',
+    aliases: ['io.apicurio.registry.utils.converter.AvroConverter'],
+    version,
+    config: avroConverterConfig,
+    errorCodes: registryErrorCodes,
+    create: async () => {
+      const { AvroFormat } = await import('./registry/avro-format.ts')
+      const { RegistryConverter } = await import('./registry/registry-converter.ts')
+      return new RegistryConverter((config: AvroConverterConfig) => new AvroFormat(config))
+    },
+  }),
+]
+
 /** The converters and header converters that come with the worker. */
 export const builtinConverters: readonly (ConverterPlugin | HeaderConverterPlugin)[] = [
   ...pair({
@@ -65,6 +83,7 @@ export const builtinConverters: readonly (ConverterPlugin | HeaderConverterPlugi
     config: jsonConverterConfig,
     create: () => new JsonConverter(),
   }),
+  ...registryConverters,
   ...pair({
     name: 'org.apache.kafka.connect.storage.StringConverter',
     config: stringConverterConfig,

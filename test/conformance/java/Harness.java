@@ -13,6 +13,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.Base64;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.function.BiFunction;
 import org.apache.kafka.common.Configurable;
 import org.apache.kafka.common.record.TimestampType;
 import org.apache.kafka.connect.connector.ConnectRecord;
@@ -83,10 +84,17 @@ public final class Harness {
       case "toConnect" -> put(answer, toConnect(plugin(job), topic(job), bytes(job)));
       case "apply" -> answer.set("record", json(apply(plugin(job), record(job.get("record")))));
       case "test" -> answer.put("result", test(plugin(job), record(job.get("record"))));
+      case "avro" -> answer.put("bytes", encoded(avro().apply(job.get("schema").asText(), bytes(job))));
       case "bench" -> bench(job, answer);
       default -> throw new IllegalArgumentException("unknown operation " + job.get("op"));
     }
     return answer;
+  }
+
+  /** Compiled only where Avro's library is there. */
+  @SuppressWarnings("unchecked")
+  private static BiFunction<String, byte[], byte[]> avro() throws ReflectiveOperationException {
+    return (BiFunction<String, byte[], byte[]>) Class.forName("AvroPeer").getDeclaredConstructor().newInstance();
   }
 
   private Object make(JsonNode job) throws Exception {

@@ -52,6 +52,8 @@ export type Job =
       readonly value: WireValue
     }
   | { readonly op: 'toConnect'; readonly plugin: string; readonly topic?: string; readonly bytes: string | null }
+  /** Data under an Avro schema, read and written back by Avro's own library; needs the library `avro`. */
+  | { readonly op: 'avro'; readonly schema: string; readonly bytes: string }
   | { readonly op: 'apply' | 'test'; readonly plugin: string; readonly record: WireRecord }
   | BenchJob
 
@@ -76,7 +78,7 @@ export interface JavaError {
 /** Either `error` or what the operation gives. */
 export interface Answer {
   readonly error?: JavaError
-  /** `fromConnect`: base64, null for no bytes. */
+  /** `fromConnect`, `avro`: base64, null for no bytes. */
   readonly bytes?: string | null
   /** `toConnect` */
   readonly schema?: WireSchema | null
@@ -95,16 +97,17 @@ export interface Answer {
 /** Classes that a harness has beside Connect's own converters and transforms. */
 export type HarnessLibrary = 'debezium-postgres' | 'avro'
 
+/** Avro 1.12.0 rounds lists of doubles to floats. */
 const librarySets: Readonly<Record<HarnessLibrary, ArtifactSet>> = {
   'debezium-postgres': pluginSets['debezium-postgres'],
   avro: {
-    label: 'avro-1.12.0',
+    label: 'avro-1.11.4',
     mode: 'copy',
-    artifacts: [{ group: 'org.apache.avro', name: 'avro', version: '1.12.0' }],
+    artifacts: [{ group: 'org.apache.avro', name: 'avro', version: '1.11.4' }],
   },
 }
 
-const sources = ['ConnectData.java', 'Harness.java']
+const commonSources = ['ConnectData.java', 'Harness.java']
 
 /** The newest JDK of this host: from Java 19 on numbers have the text that ours have. */
 function findJdk(): JavaHome | undefined {
@@ -118,7 +121,7 @@ export function requireHarness(env: NodeJS.ProcessEnv = process.env): { readonly
 }
 
 /** Compiled classes, made once per text of the sources and version of Java. */
-async function compile(jdk: JavaHome, classpath: string, home: string): Promise<string> {
+async function compile(jdk: JavaHome, classpath: string, home: string, sources: readonly string[]): Promise<string> {
   const hash = createHash('sha256').update(`${jdk.version} ${classpath}`)
   for (const name of sources) hash.update(readFileSync(join(import.meta.dirname, name)))
   const target = join(home, 'java-harness', hash.digest('hex').slice(0, 12))
@@ -183,7 +186,8 @@ export class JavaHarness implements AsyncDisposable {
       folders.push(await fetchArtifacts(settings, 'kafka', set))
     }
     const classpath = classpathOf(folders)
-    const classes = await compile(jdk, classpath, settings.home)
+    const sources = libraries.includes('avro') ? [...commonSources, 'AvroPeer.java'] : commonSources
+    const classes = await compile(jdk, classpath, settings.home, sources)
     const log4j = join(classes, 'log4j2.properties')
     if (!existsSync(log4j)) writeFileSync(log4j, 'rootLogger.level=off\n')
     const options = ['-Xmx512m', '-XX:+UseSerialGC', '-Duser.timezone=UTC', '-Duser.language=en', '-Duser.country=US']

@@ -1,0 +1,196 @@
+import { readFileSync } from 'node:fs'
+import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
+import { type AgentOptions, Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import { extname } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Password } from '../../api/config.ts'
+import { ConfigError, RetriableError, toError } from '../../api/errors.ts'
+import type { RegistryConfig } from './options.ts'
+
+export interface RegistryResponse {
+  readonly status: number
+  readonly body: string
+}
+
+/** What a request to the registry is: a path below its address, and a body for POST. */
+export interface RegistryRequest {
+  readonly method: 'GET' | 'POST'
+  readonly path: string
+  readonly body?: string
+}
+
+const mediaType = 'application/vnd.schemaregistry.v1+json'
+/** Longest answer that is read; a schema is kilobytes. */
+const maxBodyBytes = 64 * 1024 * 1024
+
+/**
+ * HTTP to a schema registry with several addresses. The address that answered last is asked first; one that does not
+ * answer, or reports a failure of its own (429, 5xx), is passed over.
+ */
+export class RegistryTransport {
+  readonly #urls: readonly URL[]
+  readonly #config: RegistryConfig
+  readonly #authorization: string | null
+  readonly #agents: { readonly http: HttpAgent; readonly https: HttpsAgent }
+  #current = 0
+
+  /** @throws ConfigError for addresses, credentials and TLS files that cannot be used */
+  constructor(config: RegistryConfig) {
+    this.#config = config
+    this.#urls = config['schema.registry.url'].map(parseUrl)
+    this.#authorization = authorizationOf(config)
+    const options = { keepAlive: true, maxSockets: 4 }
+    this.#agents = { http: new HttpAgent(options), https: new HttpsAgent({ ...options, ...tlsOptions(config) }) }
+  }
+
+  /**
+   * Sends a request until an address answers for itself.
+   * @throws RetriableError when none does, after `max.retries` rounds
+   */
+  async send(request: RegistryRequest, signal: AbortSignal): Promise<RegistryResponse> {
+    const rounds = this.#config['max.retries']
+    let pauseMs = this.#config['retries.wait.ms']
+    for (let round = 0; ; round++) {
+      const outcome = await this.#round(request, signal)
+      if ('status' in outcome) return outcome
+      if (round >= rounds) throw outcome
+      await sleep(pauseMs, undefined, { signal })
+      pauseMs = Math.min(pauseMs * 2, this.#config['retries.max.wait.ms'])
+    }
+  }
+
+  /** Asks every address once. */
+  async #round(request: RegistryRequest, signal: AbortSignal): Promise<RegistryResponse | RetriableError> {
+    let failure = ''
+    let cause: unknown
+    for (let i = 0; i < this.#urls.length; i++) {
+      const index = (this.#current + i) % this.#urls.length
+      const url = this.#urls[index] as URL
+      try {
+        const response = await this.#sendTo(url, request, signal)
+        if (response.status !== 429 && response.status < 500) {
+          this.#current = index
+          return response
+        }
+        failure = `${url.host} answered ${response.status}: ${response.body.slice(0, 300)}`
+      } catch (error) {
+        signal.throwIfAborted()
+        failure = `${url.host}: ${toError(error).message}`
+        cause = error
+      }
+    }
+    return new RetriableError('CONNECT_REGISTRY_UNAVAILABLE', `The schema registry is not available (${failure})`, {
+      cause,
+      context: { addresses: this.#urls.length },
+    })
+  }
+
+  async #sendTo(base: URL, { method, path, body }: RegistryRequest, signal: AbortSignal): Promise<RegistryResponse> {
+    const isHttps = base.protocol === 'https:'
+    const headers: Record<string, string> = { accept: `${mediaType}, application/json` }
+    if (body !== undefined) headers['content-type'] = mediaType
+    const authorization = this.#authorization ?? credentialsOf(base)
+    if (authorization !== null) headers['authorization'] = authorization
+    const url = new URL(base.pathname.replace(/\/+$/, '') + path, base)
+    const timeout = this.#config['http.connect.timeout.ms'] + this.#config['http.read.timeout.ms']
+    const options = { method, headers, signal: AbortSignal.any([signal, AbortSignal.timeout(timeout)]) }
+    const { promise, resolve, reject } = Promise.withResolvers<RegistryResponse>()
+    const answered = (response: IncomingMessage): void => {
+      readBody(response).then(resolve, reject)
+    }
+    const sent = isHttps
+      ? httpsRequest(url, { ...options, agent: this.#agents.https }, answered)
+      : httpRequest(url, { ...options, agent: this.#agents.http }, answered)
+    sent.once('error', reject)
+    sent.setTimeout(this.#config['http.read.timeout.ms'], () => sent.destroy(new Error('no answer in time')))
+    sent.end(body)
+    return promise
+  }
+
+  close(): void {
+    this.#agents.http.destroy()
+    this.#agents.https.destroy()
+  }
+}
+
+async function readBody(response: IncomingMessage): Promise<RegistryResponse> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    bytes += chunk.length
+    if (bytes > maxBodyBytes) throw new Error(`an answer of more than ${maxBodyBytes} bytes`)
+    chunks.push(chunk)
+  }
+  return { status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') }
+}
+
+function parseUrl(text: string): URL {
+  const url = URL.parse(text)
+  if (url !== null && (url.protocol === 'http:' || url.protocol === 'https:')) return url
+  // The text itself may hold a password (I8).
+  throw new ConfigError([{ option: 'schema.registry.url', message: 'must be addresses like http://host:8081' }])
+}
+
+function authorizationOf(config: RegistryConfig): string | null {
+  if (config['bearer.auth.credentials.source'] !== null) {
+    if (config['bearer.auth.credentials.source'] !== 'STATIC_TOKEN') {
+      throw new ConfigError([{ option: 'bearer.auth.credentials.source', message: 'must be STATIC_TOKEN' }])
+    }
+    return `Bearer ${required(config, 'bearer.auth.token').reveal()}`
+  }
+  if (config['basic.auth.credentials.source'] !== 'USER_INFO') return null
+  return basic(required(config, 'basic.auth.user.info').reveal())
+}
+
+function required(config: RegistryConfig, option: 'bearer.auth.token' | 'basic.auth.user.info'): Password {
+  const password = config[option]
+  if (password !== null) return password
+  throw new ConfigError([{ option, message: 'is required by the chosen source of credentials' }])
+}
+
+function basic(userInfo: string): string {
+  return `Basic ${Buffer.from(userInfo, 'utf8').toString('base64')}`
+}
+
+function credentialsOf({ username, password }: URL): string | null {
+  return username === '' ? null : basic(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`)
+}
+
+function tlsOptions(config: RegistryConfig): AgentOptions {
+  const options: AgentOptions = {}
+  const trusted = config['schema.registry.ssl.truststore.certificates']?.reveal()
+  const trustStore = config['schema.registry.ssl.truststore.location']
+  if (trusted !== undefined) options.ca = trusted
+  else if (trustStore !== null) options.ca = readFile('schema.registry.ssl.truststore.location', trustStore)
+  const keyStore = config['schema.registry.ssl.keystore.location']
+  const password = config['schema.registry.ssl.key.password'] ?? config['schema.registry.ssl.keystore.password']
+  if (password !== null) options.passphrase = password.reveal()
+  if (keyStore !== null) {
+    const file = readFile('schema.registry.ssl.keystore.location', keyStore)
+    if (['.p12', '.pfx', '.pkcs12'].includes(extname(keyStore).toLowerCase())) options.pfx = file
+    else Object.assign(options, { key: file, cert: file })
+  } else {
+    const key = config['schema.registry.ssl.keystore.key']?.reveal()
+    const cert = config['schema.registry.ssl.keystore.certificate.chain']?.reveal()
+    if (key !== undefined) options.key = key
+    if (cert !== undefined) options.cert = cert
+  }
+  if (config['schema.registry.ssl.endpoint.identification.algorithm'] === '') {
+    options.checkServerIdentity = () => undefined
+  }
+  return options
+}
+
+/** A store of Java's own kind cannot be read; PEM and PKCS #12 can. */
+function readFile(option: string, path: string): Buffer {
+  if (path.endsWith('.jks')) {
+    throw new ConfigError([
+      { option, message: 'is a Java key store: convert it to PKCS #12 or PEM (keytool, openssl)' },
+    ])
+  }
+  try {
+    return readFileSync(path)
+  } catch (error) {
+    throw new ConfigError([{ option, message: `cannot be read: ${toError(error).message}` }], { cause: error })
+  }
+}
