@@ -1,8 +1,11 @@
 import { createHash } from 'node:crypto'
+import { Agent as HttpAgent } from 'node:http'
+import { Agent as HttpsAgent } from 'node:https'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ObjectCannedACL, PutObjectCommandInput, S3ClientConfig, ServerSideEncryption } from '@aws-sdk/client-s3'
 import type { Password } from '../../worker/api/config.ts'
 import { ConnectError, defineErrorCodes, type ErrorCode, RetriableError } from '../../worker/api/errors.ts'
+import { assumeRole, assumeRoleErrorCodes } from './assume-role.ts'
 import { type AwsKeys, sdkCredentials } from './aws-credentials.ts'
 import { awsFailureOf, isTransientName, isTransientStatus } from './aws-errors.ts'
 
@@ -15,6 +18,10 @@ export interface S3ClientOptions {
   readonly accelerate: boolean
   /** Null: the SDK's default chain (environment, shared files, web identity, instance role). */
   readonly credentials: AwsKeys | null
+  /** A role that the principal assumes; null: it acts for itself. */
+  readonly role?: RoleToAssume | null
+  /** URL of an HTTP proxy, with user and password where it wants them; null: none. */
+  readonly proxy?: Password | null
   /** Attempts of one request, at least one is made. The SDK's own retries are off: one layer retries. */
   readonly attempts: number
   /** First back-off in ms; doubles with full jitter, at most a day. */
@@ -22,6 +29,15 @@ export interface S3ClientOptions {
   /** `WHEN_REQUIRED` sends no CRC headers or trailers, which many S3-compatible servers refuse. */
   readonly checksums: 'WHEN_REQUIRED' | 'WHEN_SUPPORTED'
   readonly expectContinue: boolean
+}
+
+export interface RoleToAssume {
+  readonly arn: string
+  readonly sessionName: string
+  readonly externalId: string
+  /** Region of STS. */
+  readonly region: string
+  readonly endpoint: string | null
 }
 
 /** Properties of an object that both ways of writing one share. */
@@ -100,6 +116,7 @@ export interface PartBody {
 }
 
 export const s3ErrorCodes = defineErrorCodes({
+  ...assumeRoleErrorCodes,
   CONNECT_S3_UNAVAILABLE: {
     meaning: 'The S3 server did not answer, or asked to slow down, in every attempt of a request.',
     remedy: 'Nothing, when it passes: the sink tries again. Else check store.url, the network and the server.',
@@ -171,8 +188,30 @@ export async function openObjectStore(options: S3ClientOptions): Promise<ObjectS
   }
   if (options.endpoint !== null) config.endpoint = options.endpoint
   if (options.accelerate) config.useAccelerateEndpoint = true
+  const agents = proxyAgents(options.proxy ?? null)
+  if (agents !== null) config.requestHandler = agents
   if (options.credentials !== null) config.credentials = sdkCredentials(options.credentials)
+  if (options.role != null) {
+    // The chain that this client would use becomes the principal that assumes the role.
+    const source = new sdk.S3Client(config).config.credentials
+    const { arn: roleArn, sessionName, externalId, region, endpoint } = options.role
+    const agent = (endpoint?.startsWith('http:') === true ? agents?.httpAgent : agents?.httpsAgent) ?? null
+    config.credentials = assumeRole({ roleArn, sessionName, externalId, region, endpoint, source, agent })
+  }
   return new SdkObjectStore(sdk, new sdk.S3Client(config), options)
+}
+
+/** Connections at a time, as the SDK's own agents have. */
+const maxSockets = 50
+
+/** Agents that go through the proxy: plainly for http, by CONNECT for https. */
+function proxyAgents(
+  proxy: Password | null,
+): { readonly httpAgent: HttpAgent; readonly httpsAgent: HttpsAgent } | null {
+  if (proxy === null) return null
+  const url = proxy.reveal()
+  const options = { keepAlive: true, maxSockets, proxyEnv: { HTTP_PROXY: url, HTTPS_PROXY: url } }
+  return { httpAgent: new HttpAgent(options), httpsAgent: new HttpsAgent(options) }
 }
 
 type Sdk = typeof import('@aws-sdk/client-s3')

@@ -84,15 +84,6 @@ function checkNotThereYet(config: S3SinkConfig): ConfigProblem[] {
   const refuse = (option: string, remedy: string) =>
     problems.push({ option, message: `is not supported yet by this version: ${remedy}` })
   if (config['file.name.template'] !== '') refuse('file.name.template', 'leave it empty and choose a partitioner.class')
-  const noProxy = 'leave it out and route the connection outside the worker'
-  if (config['s3.proxy.url'] !== '') refuse('s3.proxy.url', noProxy)
-  if (config['s3.proxy.user'] !== null) refuse('s3.proxy.user', noProxy)
-  if (config['s3.proxy.password'] !== null) refuse('s3.proxy.password', noProxy)
-  if (
-    !/DefaultAWSCredentialsProviderChain$|DefaultCredentialsProvider$/.test(config['s3.credentials.provider.class'])
-  ) {
-    refuse('s3.credentials.provider.class', 'use aws.access.key.id and aws.secret.access.key, or the default chain')
-  }
   return problems
 }
 
@@ -214,8 +205,35 @@ function checkRotation(config: S3SinkConfig): ConfigProblem[] {
   return problems
 }
 
+/** Whether the credentials provider is the one that assumes a role. */
+export function assumesRole(config: S3SinkConfig): boolean {
+  return simpleName(config['s3.credentials.provider.class']) === 'AwsAssumeRoleCredentialsProvider'
+}
+
+const defaultChains: readonly string[] = ['DefaultAWSCredentialsProviderChain', 'DefaultCredentialsProvider']
+
+function checkCredentials(config: S3SinkConfig): ConfigProblem[] {
+  const option = 's3.credentials.provider.class'
+  if (assumesRole(config)) {
+    const needed = ['arn', 'session.name', 'external.id'] as const
+    return needed
+      .map((part) => `s3.credentials.provider.sts.role.${part}` as const)
+      .filter((name) => config[name] === '')
+      .map((name) => ({ option: name, message: `must be set with ${option}=AwsAssumeRoleCredentialsProvider` }))
+  }
+  if (defaultChains.includes(simpleName(config[option]))) return []
+  const message = `'${config[option]}' is not supported by this version: choose AwsAssumeRoleCredentialsProvider, aws.access.key.id and aws.secret.access.key, or the default chain`
+  return [{ option, message }]
+}
+
+function checkProxy(config: S3SinkConfig): ConfigProblem[] {
+  const url = config['s3.proxy.url']
+  if (url === '' || URL.canParse(url.includes('://') ? url : `http://${url}`)) return []
+  return [{ option: 's3.proxy.url', message: 'is not a URL' }]
+}
+
 function checkAws(config: S3SinkConfig): ConfigProblem[] {
-  const problems: ConfigProblem[] = []
+  const problems: ConfigProblem[] = [...checkCredentials(config), ...checkProxy(config)]
   if (config['s3.wan.mode'] && config['s3.path.style.access.enabled']) {
     const message = 's3.wan.mode does not work with path-style access: set s3.path.style.access.enabled=false'
     problems.push({ option: 's3.wan.mode', message }, { option: 's3.path.style.access.enabled', message })

@@ -1,12 +1,13 @@
+import { Password } from '../../worker/api/config.ts'
 import { ConfigError, ConnectError } from '../../worker/api/errors.ts'
 import type { SinkTaskContext } from '../../worker/api/task.ts'
 import { awsKeysOf } from '../common/aws-credentials.ts'
 import type { FileRole } from '../common/metadata-message.ts'
-import type { ObjectStore, S3ClientOptions, WriteOptions } from '../common/s3-client.ts'
+import type { ObjectStore, RoleToAssume, S3ClientOptions, WriteOptions } from '../common/s3-client.ts'
 import { Committer, type Tagging } from './committer.ts'
 import { openCompression } from './compression.ts'
 import type { S3SinkConfig } from './config-options.ts'
-import { compatibilityOf, formatOf, isMetaField, metaFieldNames, partitionerOf } from './config-rules.ts'
+import { assumesRole, compatibilityOf, formatOf, isMetaField, metaFieldNames, partitionerOf } from './config-rules.ts'
 import { CutJournal } from './cut-journal.ts'
 import { type FileBufferServices, type RotationRules, skippedNullError } from './file-buffer.ts'
 import { openFormats } from './formats/open-formats.ts'
@@ -29,11 +30,37 @@ export function clientOptions(config: S3SinkConfig): S3ClientOptions {
     pathStyle: config['s3.path.style.access.enabled'],
     accelerate: config['s3.wan.mode'],
     credentials: awsKeysOf(config),
+    role: assumesRole(config) ? roleOf(config) : null,
+    proxy: proxyOf(config),
     attempts: Math.max(1, config['s3.part.retries']),
     backoffMs: config['s3.retry.backoff.ms'],
     checksums: config['s3.checksum.mode'].toLowerCase() === 'when_supported' ? 'WHEN_SUPPORTED' : 'WHEN_REQUIRED',
     expectContinue: config['s3.http.send.expect.continue'],
   }
+}
+
+function roleOf(config: S3SinkConfig): RoleToAssume {
+  const endpoint = config['s3.credentials.provider.sts.endpoint']
+  const region = config['s3.credentials.provider.sts.region']
+  return {
+    arn: config['s3.credentials.provider.sts.role.arn'],
+    sessionName: config['s3.credentials.provider.sts.role.session.name'],
+    externalId: config['s3.credentials.provider.sts.role.external.id'],
+    region: region === '' ? config['s3.region'] : region,
+    endpoint: endpoint === '' ? null : endpoint,
+  }
+}
+
+/** With its user and password in front, hence a secret as a whole (I8). */
+function proxyOf(config: S3SinkConfig): Password | null {
+  const text = config['s3.proxy.url']
+  if (text === '') return null
+  const url = new URL(text.includes('://') ? text : `http://${text}`)
+  const user = config['s3.proxy.user']
+  const password = config['s3.proxy.password']
+  if (user !== null) url.username = encodeURIComponent(user)
+  if (password !== null) url.password = encodeURIComponent(password.reveal())
+  return new Password(url.href)
 }
 
 function endpointOf(url: string | null): string | null {

@@ -59,7 +59,8 @@ export const baseConfig: Readonly<Record<string, string>> = {
 
 export interface HarnessOptions {
   readonly config?: Readonly<Record<string, string>>
-  readonly store: ObjectStore
+  /** Null: the task opens its own, by its configuration. */
+  readonly store: ObjectStore | null
   readonly clock?: ManualClock
   readonly sent?: TopicRecord[]
   /** Offsets that survive this instance; default: none yet. */
@@ -91,7 +92,8 @@ export class SinkHarness {
     this.clock = options.clock ?? new ManualClock()
     this.sent = options.sent ?? []
     this.committed = options.committed ?? new TopicPartitionMap()
-    this.task = new S3SinkTask(async () => options.store)
+    const { store } = options
+    this.task = store === null ? new S3SinkTask() : new S3SinkTask(async () => store)
   }
 
   static async start(options: HarnessOptions): Promise<SinkHarness> {

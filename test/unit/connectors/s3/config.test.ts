@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { s3SinkConfig } from '../../../../connectors/s3/config.ts'
+import { compatibilityOf } from '../../../../connectors/s3/config-rules.ts'
+import { clientOptions } from '../../../../connectors/s3/settings.ts'
 import { ConfigError } from '../../../../worker/api/errors.ts'
 import { parseConfig } from '../../../../worker/config/config-def.ts'
 
@@ -30,40 +32,160 @@ function refused(changes: Readonly<Record<string, string | null>>): readonly str
 
 const partitioner = (name: string) => `io.confluent.connect.storage.partitioner.${name}Partitioner`
 
-for (const [changes, options] of [
-  [{}, []],
-  [{ 'flush.size': null }, ['flush.size']],
-  [{ 's3.bucket.name': null }, ['s3.bucket.name']],
-  [{ 's3.part.size': '5242879' }, ['s3.part.size']],
-  [{ 's3.compression.level': '10' }, ['s3.compression.level']],
-  [{ 's3.compression.type': 'zip' }, ['s3.compression.type']],
-  [{ 's3.part.retries': '-1' }, ['s3.part.retries']],
-  [{ 'format.class': 'io.confluent.connect.s3.format.avro.AvroFormat' }, []],
-  [{ 'format.class': 'com.acme.MyFormat' }, ['format.class']],
-  [{ 'store.kafka.keys': 'true' }, []],
-  [{ 'rotate.schedule.interval.ms': '1000' }, ['rotate.schedule.interval.ms', 'timezone']],
-  [{ 'behavior.on.null.values': 'write' }, ['behavior.on.null.values', 'store.kafka.keys']],
-  [{ 'partitioner.class': partitioner('Field') }, ['partition.field.name']],
-  [{ 'partitioner.class': partitioner('Field'), 'partition.field.name': 'a,b..c' }, ['partition.field.name']],
-  [{ 'partitioner.class': partitioner('TimeBased') }, ['locale', 'partition.duration.ms', 'path.format', 'timezone']],
-  [{ 'partitioner.class': partitioner('Daily'), locale: 'en', timezone: 'Mars/Base' }, ['timezone']],
-  [{ 'partitioner.class': 'com.acme.Mine' }, ['partitioner.class']],
-  [{ 's3.wan.mode': 'true' }, ['s3.path.style.access.enabled', 's3.wan.mode']],
-  [{ 's3.object.tagging.key.value.pairs': 'a' }, ['s3.object.tagging.key.value.pairs']],
-  [{ 'aws.access.key.id': 'x' }, ['aws.secret.access.key']],
-  [{ 'file.name.template': '{{key}}' }, ['file.name.template']],
-  [{ 's3.proxy.url': 'http://p' }, ['s3.proxy.url']],
-  [{ 's3.credentials.provider.class': 'com.acme.Mine' }, ['s3.credentials.provider.class']],
-  [{ 'format.output.meta.fields': 'offset,other' }, ['format.output.meta.fields']],
-  [{ 'notify.topic': 'files', 'notify.group.from': 'value' }, ['notify.group.from']],
-  [{ 'schema.compatibility': 'SOMETHING' }, []],
-  [{ 'flush.size': '0' }, []],
-  [{ 'store.url': 'localhost:1' }, []],
+const format = (name: string) => `io.confluent.connect.s3.format.${name.toLowerCase()}.${name}Format`
+const gzip = { 's3.compression.type': 'gzip' }
+const role = 's3.credentials.provider.sts.role'
+const assumeRole = { 's3.credentials.provider.class': 'io.confluent.connect.s3.auth.AwsAssumeRoleCredentialsProvider' }
+
+for (const [statement, changes, options] of [
+  ['', {}, []],
+  ['S2', { 'flush.size': null }, ['flush.size']],
+  ['S2', { 's3.bucket.name': null }, ['s3.bucket.name']],
+  ['S2', { 'format.class': null }, ['format.class']],
+  ['S2', { 'storage.class': null }, ['storage.class']],
+  ['S3', { 's3.part.size': '5242879' }, ['s3.part.size']],
+  ['S3', { 's3.part.size': '5242880' }, []],
+  ['S4', { 's3.compression.level': '10' }, ['s3.compression.level']],
+  ['S4', { 's3.compression.level': '-2' }, ['s3.compression.level']],
+  ['S4', { 's3.compression.level': '-1' }, []],
+  ['S4', { 's3.compression.level': '9' }, []],
+  ['S4', { 's3.compression.type': 'zip' }, ['s3.compression.type']],
+  ['S5', { 's3.part.retries': '-1' }, ['s3.part.retries']],
+  ['S5', { 's3.retry.backoff.ms': '-1' }, ['s3.retry.backoff.ms']],
+  ['S5', { 'retry.backoff.ms': '-1' }, ['retry.backoff.ms']],
+  ['S6', { 'parquet.codec': 'uncompressed' }, ['parquet.codec']],
+  ['S6', { 'parquet.codec': 'shrink' }, ['parquet.codec']],
+  ['S6', { 'parquet.codec': 'ZSTD' }, []],
+  ['S7', { ...gzip, 'format.class': format('Avro') }, ['format.class', 's3.compression.type']],
+  ['S7', { ...gzip, 'format.class': format('Parquet') }, ['format.class', 's3.compression.type']],
+  ['S7', { ...gzip, 'format.class': format('ByteArray') }, []],
+  ['S7', { ...gzip, 'store.kafka.keys': 'true' }, ['keys.format.class', 's3.compression.type', 'store.kafka.keys']],
+  ['S7', { ...gzip, 'store.kafka.keys': 'true', 'keys.format.class': format('Json') }, []],
+  ['S7', { ...gzip, 'headers.format.class': format('Parquet') }, []],
+  ['S8', { 'rotate.schedule.interval.ms': '1000' }, ['rotate.schedule.interval.ms', 'timezone']],
+  ['S9', { 'behavior.on.null.values': 'write' }, ['behavior.on.null.values', 'store.kafka.keys']],
+  ['S9', { 'behavior.on.null.values': 'write', 'store.kafka.keys': 'true' }, []],
+  ['S10', { 'partitioner.class': partitioner('Field') }, ['partition.field.name']],
+  ['S10', { 'partitioner.class': partitioner('Field'), 'partition.field.name': 'a,b..c' }, ['partition.field.name']],
+  ['S10', { 'partitioner.class': partitioner('Field'), 'partition.field.name': 'a,b.c' }, []],
+  ['S11', { 's3.schema.partition.affix.type': 'MIDDLE' }, ['s3.schema.partition.affix.type']],
+  ['S12', assumeRole, [`${role}.arn`, `${role}.external.id`, `${role}.session.name`]],
+  ['S12', { ...assumeRole, [`${role}.arn`]: 'a', [`${role}.external.id`]: 'b', [`${role}.session.name`]: 'c' }, []],
+  ['S12', { 's3.credentials.provider.class': 'com.acme.Mine' }, ['s3.credentials.provider.class']],
+  ['S13', { 's3.wan.mode': 'true' }, ['s3.path.style.access.enabled', 's3.wan.mode']],
+  ['S13', { 's3.wan.mode': 'true', 's3.path.style.access.enabled': 'false' }, []],
+  ['S17', { 's3.object.tagging.key.value.pairs': 'a' }, ['s3.object.tagging.key.value.pairs']],
+  ['S17', { 's3.object.tagging.key.value.pairs': 'a:b,c:d' }, []],
+  ['S18', { 'json.decimal.format': 'TEXT' }, ['json.decimal.format']],
+  ['S18', { 'json.decimal.format': 'NUMERIC' }, []],
+  ['S19', { 'schema.compatibility': 'SOMETHING' }, []],
+  ['', { 'format.class': 'com.acme.MyFormat' }, ['format.class']],
+  ['', { 'store.kafka.keys': 'true' }, []],
+  [
+    '',
+    { 'partitioner.class': partitioner('TimeBased') },
+    ['locale', 'partition.duration.ms', 'path.format', 'timezone'],
+  ],
+  ['', { 'partitioner.class': partitioner('Daily'), locale: 'en', timezone: 'Mars/Base' }, ['timezone']],
+  ['', { 'partitioner.class': 'com.acme.Mine' }, ['partitioner.class']],
+  ['', { 'aws.access.key.id': 'x' }, ['aws.secret.access.key']],
+  ['', { 's3.proxy.url': 'http://p' }, []],
+  ['', { 's3.proxy.url': 'http://[' }, ['s3.proxy.url']],
+  ['', { 'format.output.meta.fields': 'offset,other' }, ['format.output.meta.fields']],
+  ['', { 'notify.topic': 'files', 'notify.group.from': 'value' }, ['notify.group.from']],
+  ['', { 'flush.size': '0' }, []],
 ] as const) {
-  test(`S3 config ${JSON.stringify(changes)} refuses ${options.length === 0 ? 'nothing' : options.join(', ')}`, () => {
+  const cited = statement === '' ? '' : ` (${statement})`
+  test(`S3 config ${JSON.stringify(changes)} refuses ${options.length === 0 ? 'nothing' : options.join(', ')}${cited}`, () => {
     assert.deepEqual(refused(changes), options)
   })
 }
+
+// Statements S2, S3, S4, S5, S6, S7, S9, S10, S11, S13, S18 are the rows above.
+
+test('the schedule without a time zone says what to set (S8)', () => {
+  assert.throws(
+    () => parseConfig(s3SinkConfig, { ...base, 'rotate.schedule.interval.ms': '1000' }),
+    /timezone configuration must be set when using rotate.schedule.interval.ms/,
+  )
+})
+
+test('an address without a scheme is https (S14)', () => {
+  const endpoint = (url: string) => clientOptions(parseConfig(s3SinkConfig, { ...base, 'store.url': url })).endpoint
+  assert.equal(endpoint('minio.local:9000'), 'https://minio.local:9000')
+  assert.equal(endpoint('http://minio.local:9000'), 'http://minio.local:9000')
+  assert.equal(endpoint(''), null)
+})
+
+test('an unknown compatibility is NONE (S19)', () => {
+  assert.equal(compatibilityOf('SOMETHING'), 'NONE')
+  assert.equal(compatibilityOf('backward'), 'BACKWARD')
+})
+
+test('defaults are those of the Java connector (S1)', () => {
+  const config: Readonly<Record<string, unknown>> = parseConfig(s3SinkConfig, base)
+  for (const [option, value] of Object.entries({
+    's3.region': 'us-west-2',
+    'store.url': null,
+    'topics.dir': 'topics',
+    'directory.delim': '/',
+    'file.delim': '+',
+    'rotate.interval.ms': -1,
+    'rotate.schedule.interval.ms': -1,
+    'rotate.file.on.partition.change': true,
+    's3.compression.type': 'none',
+    's3.compression.level': -1,
+    'avro.codec': 'null',
+    'parquet.codec': 'snappy',
+    'json.decimal.format': 'BASE64',
+    'format.bytearray.extension': '.bin',
+    'schema.compatibility': 'NONE',
+    'schemas.cache.config': 1000,
+    'enhanced.avro.schema.support': true,
+    'connect.meta.data': true,
+    'allow.optional.map.keys': false,
+    'partitioner.class': partitioner('Default'),
+    'partition.field.name': [],
+    'partition.duration.ms': -1,
+    'path.format': '',
+    locale: '',
+    timezone: '',
+    'timestamp.extractor': 'Wallclock',
+    'timestamp.field': 'timestamp',
+    's3.schema.partition.affix.type': 'NONE',
+    'behavior.on.null.values': 'fail',
+    'tombstone.encoded.partition': 'tombstone',
+    'report.null.values.to.dlq': true,
+    'store.kafka.keys': false,
+    'store.kafka.headers': false,
+    'keys.format.class': format('Avro'),
+    'headers.format.class': format('Avro'),
+    'filename.offset.zero.pad.width': 10,
+    's3.part.size': 26_214_400,
+    's3.elastic.buffer.enable': false,
+    's3.elastic.buffer.init.capacity': 131_072,
+    's3.part.retries': 3,
+    's3.retry.backoff.ms': 200,
+    'retry.backoff.ms': 5000,
+    'shutdown.timeout.ms': 3000,
+    's3.ssea.name': '',
+    's3.sse.kms.key.id': '',
+    's3.acl.canned': null,
+    's3.path.style.access.enabled': true,
+    's3.wan.mode': false,
+    's3.send.digest': false,
+    's3.http.send.expect.continue': true,
+    's3.proxy.url': '',
+    's3.object.tagging': false,
+    's3.object.tagging.key.value.pairs': [],
+    's3.object.behavior.on.tagging.error': 'ignore',
+    'enable.conditional.writes': true,
+    'partitioner.max.open.files': -1,
+    'max.files.scan.limit': 100,
+  })) {
+    assert.deepEqual(config[option], value, option)
+  }
+})
 
 /** Every option that a recorded configuration uses exists here: none is ignored in silence. */
 test('options of the recorded cases are known', () => {
