@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import kafkajs from 'kafkajs'
+import { kafkaFor } from '../../compose/pipelines/support/kafka-topics.ts'
 import { createKafkaClientFactory } from '../../worker/kafka/client.ts'
 import { freePort } from '../support/free-port.ts'
 import { PrivateBroker } from '../support/private-broker.ts'
@@ -12,12 +12,13 @@ import { requireService } from '../support/services.ts'
 import { textOf, topicRecords } from '../support/topic-records.ts'
 import { ClusterUnderTest, eventually, type WorkerUnderTest } from '../support/worker-process.ts'
 
-// The enumerations of ACLs stand on the default export only.
-const { AclOperationTypes, AclPermissionTypes, AclResourceTypes, Kafka, logLevel, ResourcePatternTypes } = kafkajs
 const { skip } = requireService('kafka')
 const probes = fileURLToPath(new URL('../support/runtime/probe-plugins.ts', import.meta.url))
 const login = (options: string): string =>
   `org.apache.kafka.common.security.plain.PlainLoginModule required ${options};`
+
+/** Numbers of the protocol (KIP-140). */
+const acl = { transactionalId: 5, prefixed: 4, all: 2, allow: 3 } as const
 
 let broker: PrivateBroker | null = null
 let saslPort = 0
@@ -58,8 +59,7 @@ test('statement 123: without the right to fence tasks fail and say so; with it t
   skip,
   timeout: 120_000,
 }, async () => {
-  const kafka = new Kafka({ brokers: [address()], logLevel: logLevel.NOTHING })
-  const admin = kafka.admin()
+  const admin = kafkaFor(address(), 'rights').admin()
   await admin.connect()
   await using cluster = await ClusterUnderTest.open([address()], {
     'exactly.once.source.support': 'enabled',
@@ -90,13 +90,13 @@ test('statement 123: without the right to fence tasks fail and say so; with it t
     await admin.createAcls({
       acl: [
         {
-          resourceType: AclResourceTypes.TRANSACTIONAL_ID,
+          resourceType: acl.transactionalId,
           resourceName: `group-${cluster.token}-p-`,
-          resourcePatternType: ResourcePatternTypes.PREFIXED,
+          resourcePatternType: acl.prefixed,
           principal: 'User:limited',
           host: '*',
-          operation: AclOperationTypes.ALL,
-          permissionType: AclPermissionTypes.ALLOW,
+          operation: acl.all,
+          permissionType: acl.allow,
         },
       ],
     })
