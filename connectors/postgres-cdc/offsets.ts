@@ -1,6 +1,7 @@
 /** Source offsets exactly as Debezium writes them, so that either implementation continues the other's work. */
 import type { SourceOffset, SourceOffsetValue } from '../../worker/api/record.ts'
 import { type Lsn, lsn, maxLsn } from './lsn.ts'
+import { progressMember } from './snapshot-progress.ts'
 
 export type MessageType =
   | 'INSERT'
@@ -28,6 +29,8 @@ export interface StoredOffset {
   readonly eventsProcessed: number
   /** Written by a snapshot that did not come to its end. */
   readonly snapshotUnfinished: boolean
+  /** How far that snapshot has come (`SnapshotProgress`); null where the offset does not say. */
+  readonly snapshotProgress: string | null
   readonly transactionId: string | null
   readonly transactionCounts: ReadonlyMap<string, number>
   /** Next record of the signal topic; null before the first. */
@@ -73,6 +76,7 @@ export function readOffset(offset: SourceOffset): StoredOffset | null {
   const complete = commit !== null && proc !== null && messageType === 'COMMIT' && proc > commit ? proc : commit
   const transactionId = offset['transaction_id']
   const systemId = offset[systemMember]
+  const progress = offset[progressMember]
   return {
     lsn: lsn(at),
     lsnProc: proc === null ? null : lsn(proc),
@@ -83,6 +87,7 @@ export function readOffset(offset: SourceOffset): StoredOffset | null {
     messageType: typeof messageType === 'string' ? messageType : null,
     eventsProcessed: Math.max(1, Number(integer(offset['lsn_events_processed']) ?? 1n)),
     snapshotUnfinished: snapshot !== null && snapshot !== false && !streamed.has(String(snapshot)) && !finished,
+    snapshotProgress: typeof progress === 'string' ? progress : null,
     transactionId: typeof transactionId === 'string' ? transactionId : null,
     transactionCounts: counts,
     signalPosition: signalPositionOf(offset),
@@ -127,6 +132,11 @@ export function snapshotOffset({ lsn: at, txId, tsUs, last }: SnapshotOffsetPart
   }
 }
 
+/** What says, beside a stream's own position, that an initial snapshot has not come to its end. */
+export function unfinishedMembers(progress: string): SourceOffset {
+  return { snapshot: 'INITIAL', last_snapshot_record: false, snapshot_completed: false, [progressMember]: progress }
+}
+
 /** Position of the stream as records carry it; advances message by message. */
 export class StreamPosition {
   lsn: Lsn
@@ -140,6 +150,8 @@ export class StreamPosition {
   /** Set while transaction metadata is provided and a transaction is open. */
   transactionId: string | null = null
   readonly transactionCounts = new Map<string, number>()
+  /** Progress of an initial snapshot that is still to go on, behind this part of the stream; null otherwise. */
+  snapshotProgress: string | null = null
   /** Members that let an incremental snapshot go on; null while none runs. */
   incremental: Readonly<Record<string, string>> | null = null
   /** Next record of the signal topic; null where there is none. */
@@ -228,6 +240,7 @@ export class StreamPosition {
       offset['transaction_id'] = this.transactionId
       for (const [collection, count] of this.transactionCounts) offset[countPrefix + collection] = count
     }
+    if (this.snapshotProgress !== null) Object.assign(offset, unfinishedMembers(this.snapshotProgress))
     if (this.incremental !== null) Object.assign(offset, this.incremental)
     if (this.signalPosition !== null) offset[signalMember] = this.signalPosition
     if (this.systemId !== null) offset[systemMember] = this.systemId

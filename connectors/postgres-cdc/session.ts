@@ -10,15 +10,16 @@ import type { EventConstants } from './envelope.ts'
 import { classify, sqlStateOf } from './errors.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { type Lsn, parseLsn } from './lsn.ts'
-import { confirmable, type StoredOffset, signalPositionOf } from './offsets.ts'
+import { confirmable, type StoredOffset, signalPositionOf, startOf } from './offsets.ts'
 import { ensurePublication, setReplicaIdentities } from './publication.ts'
 import { ReplicationStream } from './replication-stream.ts'
 import { Reselect } from './reselect.ts'
 import type { Settings } from './settings.ts'
 import { checkSystem, createSlot, identifySystem, positionLost, resumeLsn, type SlotState, slotState } from './slot.ts'
 import { SlotMonitor } from './slot-monitor.ts'
-import { Snapshot } from './snapshot.ts'
-import { openStreamPhase, type StreamPhase } from './stream-phase.ts'
+import { Snapshot, type SnapshotOptions } from './snapshot.ts'
+import { progressMember } from './snapshot-progress.ts'
+import { openStreamPhase, type SnapshotRest, type StreamPhase } from './stream-phase.ts'
 import { TableSchemas } from './table-schema.ts'
 
 export interface SessionOptions {
@@ -75,6 +76,8 @@ export class Session implements AsyncDisposable {
   /** Connection whose temporary slot exports the snapshot; closed once the snapshot is open. */
   #exporter: pg.Client | null = null
   #snapshotDatabase: Database | null = null
+  /** Whose further connections are to be closed. */
+  #opened: Snapshot | null = null
   #snapshot: AsyncGenerator<readonly SourceRecord[], void, void> | null = null
   #pending: Promise<IteratorResult<readonly SourceRecord[], void>> | null = null
   #snapshotEnd: Lsn | null = null
@@ -148,6 +151,7 @@ export class Session implements AsyncDisposable {
       () => this.#stream?.[Symbol.asyncDispose](),
       () => this.#client?.end(),
       () => this.#exporter?.end(),
+      () => this.#opened?.[Symbol.asyncDispose](),
       () => this.#snapshotDatabase?.destroy(),
       () => this.#heartbeat[Symbol.asyncDispose](),
       () => this.#database[Symbol.asyncDispose](),
@@ -180,6 +184,7 @@ export class Session implements AsyncDisposable {
         await setReplicaIdentities(this.#database, settings.identities, captured, logger)
     }
     const created = streams && state === null ? await this.#createSlot(this.#client) : null
+    if (decision.snapshot && state !== null && (await this.#resumeSnapshot(state))) return
     if (decision.snapshot) {
       await this.#openSnapshot(
         created === null
@@ -315,7 +320,60 @@ export class Session implements AsyncDisposable {
     return parseLsn(row?.at ?? '')
   }
 
+  /**
+   * Goes on with the initial snapshot that the stored offset tells of: the stream up to a new snapshot, the rest under
+   * it, and the stream again (see `SnapshotProgress`). False when that cannot be, and everything is to be read.
+   */
+  async #resumeSnapshot(state: SlotState): Promise<boolean> {
+    const { stored, settings, life, logger } = this.#options
+    if (stored === null || !stored.snapshotUnfinished || stored.snapshotProgress === null) return false
+    if (settings.snapshot.mode === 'initial_only') return false
+    const start = startOf(stored)
+    const sameServer = stored.systemId === null || this.#systemId === null || stored.systemId === this.#systemId
+    if (!sameServer || (state.confirmedFlushLsn ?? start) > start || (state.restartLsn ?? start) > start) {
+      logger.warn(
+        { slot: settings.slot },
+        'The slot no longer has what follows the interrupted snapshot; it begins anew',
+      )
+      return false
+    }
+    const plan = await this.#planSnapshot(true)
+    let position: (() => SourceOffset) | null = null
+    const offsetOf = (last: boolean): SourceOffset => {
+      const { [progressMember]: _progress, ...offset } = position?.() ?? {}
+      return { ...offset, snapshot: 'INITIAL', last_snapshot_record: last, snapshot_completed: last }
+    }
+    const snapshot = await this.#makeSnapshot(plan, { stored: stored.snapshotProgress, offsetOf })
+    this.#snapshotEnd = plan.lsn
+    await this.#openStream(stored, start, {
+      until: plan.lsn,
+      progress: stored.snapshotProgress,
+      batches: (offset) => {
+        position = offset
+        return snapshot.batches(life)
+      },
+      end: () => this.#endSnapshot(),
+    })
+    logger.info({ lsn: start, until: plan.lsn }, 'The interrupted snapshot goes on after the changes since it')
+    return true
+  }
+
+  async #endSnapshot(): Promise<void> {
+    this.#opened = null
+    await this.#snapshotDatabase?.[Symbol.asyncDispose]()
+    this.#snapshotDatabase = null
+    this.#options.logger.info({}, 'Snapshot complete')
+  }
+
   async #openSnapshot(plan: SnapshotPlan): Promise<void> {
+    const { logger, life } = this.#options
+    const snapshot = await this.#makeSnapshot(plan, { stored: null, offsetOf: null })
+    this.#snapshotEnd = plan.lsn
+    this.#snapshot = snapshot.batches(life)
+    logger.info({ lsn: plan.lsn, exported: plan.exported !== null }, 'Snapshot started')
+  }
+
+  async #makeSnapshot(plan: SnapshotPlan, resume: Pick<SnapshotOptions, 'stored' | 'offsetOf'>): Promise<Snapshot> {
     const { settings, constants, clock, logger, life } = this.#options
     await clock.sleep(settings.snapshot.delayMs, life)
     const [row] = await this.#database.rows<{ xid: string | null }>(
@@ -340,7 +398,9 @@ export class Session implements AsyncDisposable {
         settings.signals.table === null ? null : `${settings.signals.table.schema}.${settings.signals.table.table}`,
       only: null,
       sequencePrefix: '[null,',
-      offsetOf: null,
+      ...resume,
+      resumable: settings.snapshot.mode !== 'initial_only',
+      clock,
       readers: settings.snapshot.readers,
       openReader: () => Database.open(settings.connection, 'Debezium Snapshot'),
       skipReads: settings.skipped.has('r'),
@@ -349,11 +409,10 @@ export class Session implements AsyncDisposable {
       nowUs: this.#options.nowUs,
     })
     await snapshot.open()
+    this.#opened = snapshot
     await this.#exporter?.end()
     this.#exporter = null
-    this.#snapshotEnd = plan.lsn
-    this.#snapshot = snapshot.batches(life)
-    logger.info({ lsn: plan.lsn, exported: plan.exported !== null }, 'Snapshot started')
+    return snapshot
   }
 
   /** Null when the snapshot is over and the stream has been started. */
@@ -361,7 +420,7 @@ export class Session implements AsyncDisposable {
     snapshot: AsyncGenerator<readonly SourceRecord[], void, void>,
     signal: AbortSignal,
   ): Promise<readonly SourceRecord[] | null> {
-    const { life, logger, settings, clock } = this.#options
+    const { life, settings, clock } = this.#options
     // A batch that is being read when poll is interrupted belongs to the next poll.
     this.#pending ??= snapshot.next()
     const result = await unlessAborted(this.#pending, signal)
@@ -370,9 +429,7 @@ export class Session implements AsyncDisposable {
     if (result.done !== true) return result.value
     if (life.aborted) return []
     this.#snapshot = null
-    await this.#snapshotDatabase?.[Symbol.asyncDispose]()
-    this.#snapshotDatabase = null
-    logger.info({}, 'Snapshot complete')
+    await this.#endSnapshot()
     if (settings.snapshot.mode === 'initial_only' || this.#snapshotEnd === null) return null
     await clock.sleep(settings.snapshot.streamingDelayMs, signal)
     await this.#openStream(null, this.#snapshotEnd)
@@ -380,7 +437,7 @@ export class Session implements AsyncDisposable {
     return null
   }
 
-  async #openStream(stored: StoredOffset | null, start: Lsn): Promise<void> {
+  async #openStream(stored: StoredOffset | null, start: Lsn, rest: SnapshotRest | null = null): Promise<void> {
     const { settings, constants, clock, logger, distrustXid, life } = this.#options
     const stream = await this.#startReplication(start)
     this.#stream = openStreamPhase({
@@ -395,6 +452,7 @@ export class Session implements AsyncDisposable {
       heartbeat: this.#heartbeat,
       offset: stored === null ? null : this.#options.offset,
       snapshotSkipped: this.#snapshotEnd === null,
+      rest,
       life,
       database: this.#database,
       catalog: this.#catalog,

@@ -1,5 +1,5 @@
 /** The first read of the tables: one consistent transaction, COPY per table, markers and offsets as Debezium writes them. */
-import type { Logger } from '../../worker/api/context.ts'
+import type { Clock, Logger } from '../../worker/api/context.ts'
 import { type Headers, type SourceOffset, type SourcePartition, SourceRecord } from '../../worker/api/record.ts'
 import type { Catalog, CatalogTable } from './catalog.ts'
 import type { Database } from './connection.ts'
@@ -10,7 +10,9 @@ import type { SnapshotMarker } from './event-schemas.ts'
 import type { Filters } from './filters.ts'
 import type { Lsn } from './lsn.ts'
 import { snapshotOffset } from './offsets.ts'
-import { skipTuple } from './pgoutput.ts'
+import { skipTuple, TupleIndex } from './pgoutput.ts'
+import { beginItem, type PlannedTable, planReads, type ReadItem, type SnapshotPlan } from './snapshot-plan.ts'
+import { progressMember } from './snapshot-progress.ts'
 import { quoteIdentifier, quoteLiteral } from './sql.ts'
 import type { TableSchema, TableSchemas } from './table-schema.ts'
 
@@ -43,11 +45,16 @@ export interface SnapshotOptions {
   readonly sequencePrefix: string
   /** Offset of a record; null makes that of an initial snapshot. */
   readonly offsetOf: ((last: boolean) => SourceOffset) | null
+  /** Progress of an interrupted initial snapshot that this one goes on with. */
+  readonly stored: string | null
+  /** Progress is kept in the offsets: it is the initial snapshot of a connector that streams. */
+  readonly resumable: boolean
   readonly limits: CopyLimits
   /** Connections that read at the same time, this one included. */
   readonly readers: number
   /** Opens a further one. */
   openReader(): Promise<Database>
+  readonly clock: Clock
   readonly logger: Logger
   nowUs(): number
 }
@@ -61,27 +68,33 @@ interface Reader {
   held: PendingRow | null
 }
 
-/** One block of a table, or its end (null). */
+/** One block of a statement's rows, or its end (null). */
 interface ReadBlock {
   readonly reader: Reader
-  readonly table: TableToRead
+  readonly read: ItemToRead
   readonly block: TupleBlock | null
 }
 
-interface TableToRead {
+/** A statement under way. */
+interface ItemToRead {
+  readonly item: ReadItem
   readonly schema: TableSchema
-  readonly first: boolean
   readonly copy: CopyQuery
-  rows: number
 }
 
 interface PendingRow {
-  readonly table: TableSchema
+  readonly read: ItemToRead
   readonly bytes: Buffer
   readonly tuple: number
   readonly first: boolean
   readonly firstOfTable: boolean
+  /** Nothing follows it in its range. */
+  readonly ends: boolean
 }
+
+/** What a scan by `ctid` relies on. */
+const scanSettings = ['SET LOCAL synchronize_seqscans = off', 'SET LOCAL max_parallel_workers_per_gather = 0']
+const logIntervalMs = 10_000
 
 const isolationSql: Readonly<Record<IsolationMode, string>> = {
   serializable: 'SERIALIZABLE, READ ONLY, DEFERRABLE',
@@ -94,7 +107,7 @@ const isolationSql: Readonly<Record<IsolationMode, string>> = {
  * Reads the snapshot. One row is held back, so that the last one can be marked as such whatever tables follow it.
  * Owns a transaction on the given connection, and ends it.
  */
-export class Snapshot {
+export class Snapshot implements AsyncDisposable {
   readonly #options: SnapshotOptions
   #contexts: ReadonlyMap<SnapshotMarker, SourceContext> = new Map()
   #tsUs = 0n
@@ -103,6 +116,13 @@ export class Snapshot {
   #batch: SourceRecord[] = []
   #emitted: EventTime
   #source: SourceBlock | null = null
+  #plan: SnapshotPlan | null = null
+  /** Of all records but the last of a block: what was emitted before the block. */
+  #offset: SourceOffset | null = null
+  readonly #schemas = new Map<PlannedTable, Promise<{ schema: TableSchema; columns: string; from: string } | null>>()
+  #rows = 0
+  #startedMs = 0
+  #loggedMs = 0
   readonly #readers: Reader[] = []
 
   constructor(options: SnapshotOptions) {
@@ -124,6 +144,7 @@ export class Snapshot {
       `SELECT (extract(epoch FROM CURRENT_TIMESTAMP) * 1000000)::bigint AS us`,
     )
     this.#tsUs = BigInt(row?.us ?? 0)
+    for (const setting of scanSettings) await database.execute(setting)
     this.#contexts = this.#contextsFor(Number(this.#tsUs))
     this.#readers.push({ database, copying: false, held: null })
     if (this.#options.readers > 1) await this.#openReaders(exportedSnapshot)
@@ -140,9 +161,10 @@ export class Snapshot {
         this.#readers.push(reader)
         await reader.database.execute('BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY')
         await reader.database.execute(`SET TRANSACTION SNAPSHOT ${quoteLiteral(row?.id ?? '')}`)
+        for (const setting of scanSettings) await reader.database.execute(setting)
       }
     } catch (error) {
-      await this.#close()
+      await this[Symbol.asyncDispose]()
       throw error
     }
   }
@@ -163,25 +185,44 @@ export class Snapshot {
       )
       const tables = filters.snapshotOrder(wanted)
       await this.#lockTables(tables)
-      for await (const read of this.#blocks(tables, signal)) {
+      const plan = await this.#planReads(tables)
+      for await (const { reader, read, block } of this.#blocks(plan, signal)) {
         if (signal.aborted) return
-        this.#take(read)
-        if (read.block === null) logger.info({ table: read.table.schema.id }, 'Snapshot of the table is complete')
+        if (block === null) this.#endItem(reader, read)
+        else this.#take(reader, read, block)
         if (this.#batch.length > 0) yield this.#takeBatch()
         // Whoever asks for the next batch is done with this one.
-        if (read.block !== null) read.table.copy.release(read.block)
+        if (block !== null) read.copy.release(block)
+        this.#logProgress(plan)
       }
       if (signal.aborted) return
-      if (this.#ended !== null) this.#emit(this.#ended, 'last')
+      if (this.#ended !== null) this.#emit(this.#ended, 'last', true)
       this.#ended = null
       if (this.#batch.length > 0) yield this.#takeBatch()
+      logger.info({ rows: this.#rows }, 'All tables of the snapshot have been read')
     } finally {
-      await this.#close()
+      await this[Symbol.asyncDispose]()
     }
   }
 
-  async #close(): Promise<void> {
-    for (const { database, copying } of this.#readers) {
+  async #planReads(tables: readonly CatalogTable[]): Promise<SnapshotPlan> {
+    const { database, overrides, readers, stored, clock, logger } = this.#options
+    const plan = await planReads({ database, tables, overridden: overrides, readers, stored })
+    this.#plan = plan
+    this.#startedMs = clock.monotonicMs()
+    this.#loggedMs = this.#startedMs
+    this.#offset = this.#offsetNow(false)
+    if (plan.resumed) {
+      logger.info({ tables: plan.tables.length, of: tables.length }, 'The snapshot goes on with what had not been read')
+    } else if (stored !== null) {
+      logger.warn({}, 'The tables of the interrupted snapshot were others; all tables are read again')
+    }
+    return plan
+  }
+
+  /** Ends the transactions, and the further connections; idempotent. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { database, copying } of this.#readers.splice(0)) {
       if (copying) database.destroy()
       else await database.execute('ROLLBACK').catch(() => undefined)
       // The first connection is the caller's.
@@ -190,71 +231,122 @@ export class Snapshot {
   }
 
   /**
-   * The blocks of all tables: in order within a table, and table after table with one reader; several readers take the
-   * next table each, and their blocks come as they are read.
+   * The blocks of all statements: one after another with one reader; several readers take the next statement each, and
+   * their blocks come as they are read.
    */
-  async *#blocks(tables: readonly CatalogTable[], signal: AbortSignal): AsyncGenerator<ReadBlock, void, void> {
-    const waiting = tables.map((table, index) => ({ table, first: index === 0 }))
+  async *#blocks(plan: SnapshotPlan, signal: AbortSignal): AsyncGenerator<ReadBlock, void, void> {
+    const waiting = plan.tables.flatMap(({ items }) => items)
     const reading = new Map<Reader, Promise<ReadBlock>>()
-    const next = async (reader: Reader, table: TableToRead): Promise<ReadBlock> => ({
+    const next = async (reader: Reader, read: ItemToRead): Promise<ReadBlock> => ({
       reader,
-      table,
-      block: await table.copy.next(signal),
+      read,
+      block: await read.copy.next(signal),
     })
     const start = async (reader: Reader): Promise<void> => {
       for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) {
-        const read = await this.#tableSchema(item.table)
-        if (read === null) continue
-        const copy = CopyQuery.start(reader.database.client, `COPY (${read.sql}) TO STDOUT`, this.#options.limits)
-        reader.copying = true
-        reading.set(reader, next(reader, { schema: read.schema, first: item.first, copy, rows: 0 }))
+        beginItem(item, plan.progress, this.#options.readers)
+        const read = await this.#startItem(reader, item)
+        if (read === null) {
+          this.#finishChunk(item)
+          continue
+        }
+        reading.set(reader, next(reader, read))
         return
       }
     }
     for (const reader of this.#readers) await start(reader)
     while (reading.size > 0) {
       // Each promise is new once it has been used, so none gathers reactions.
-      const read = await Promise.race(reading.values())
-      reading.delete(read.reader)
-      if (read.block === null && !signal.aborted) read.reader.copying = false
-      else if (read.block !== null) reading.set(read.reader, next(read.reader, read.table))
-      yield read
-      if (read.block === null && !signal.aborted) await start(read.reader)
+      const block = await Promise.race(reading.values())
+      reading.delete(block.reader)
+      if (block.block === null && !signal.aborted) block.reader.copying = false
+      else if (block.block !== null) reading.set(block.reader, next(block.reader, block.read))
+      yield block
+      if (block.block === null && !signal.aborted) await start(block.reader)
     }
   }
 
-  #take({ reader, table, block }: ReadBlock): void {
-    const { skipReads, nowUs } = this.#options
-    if (block === null) {
-      // An empty table follows nothing.
-      if (reader.held !== null) this.#replaceEnded(reader.held)
-      reader.held = null
-      return
+  async #startItem(reader: Reader, item: ReadItem): Promise<ItemToRead | null> {
+    const { table, condition } = item
+    let described = this.#schemas.get(table)
+    if (described === undefined) {
+      described = this.#tableSchema(table.table)
+      this.#schemas.set(table, described)
     }
+    const source = await described
+    if (source === null) return null
+    const columns = condition === null ? source.columns : `${source.columns}, ctid`
+    const where = condition === null || condition === '' ? '' : ` WHERE ${condition}`
+    const sql = `COPY (SELECT ${columns} FROM ${source.from}${where}) TO STDOUT`
+    reader.copying = true
+    return { item, schema: source.schema, copy: CopyQuery.start(reader.database.client, sql, this.#options.limits) }
+  }
+
+  #take(reader: Reader, read: ItemToRead, block: TupleBlock): void {
+    const { skipReads, nowUs } = this.#options
+    const { table } = read.item
     this.#emitted = new EventTime(nowUs())
-    for (const tuple of block.tuples) {
+    const { tuples } = block
+    this.#rows += tuples.length
+    for (let i = 0; i < tuples.length; i++) {
       if (!skipReads) {
-        const firstOfTable = table.rows === 0
+        const firstOfTable = table.rows === 0 && table.fresh
         const held = reader.held
-        if (held !== null) this.#emit(held, markerOf(held, false))
+        if (held !== null) this.#emit(held, markerOf(held, false), i === tuples.length - 1)
         else this.#replaceEnded(null)
-        reader.held = {
-          table: table.schema,
-          bytes: block.bytes,
-          tuple,
-          first: table.first && firstOfTable,
-          firstOfTable,
-        }
+        const first = table.first && firstOfTable
+        reader.held = { read, bytes: block.bytes, tuple: tuples[i] as number, first, firstOfTable, ends: false }
       }
       table.rows += 1
     }
     if (reader.held !== null) reader.held = ownCopy(reader.held)
   }
 
+  /** The row that was held back is the last of its range, and of its table when that was its last range. */
+  #endItem(reader: Reader, { item }: ItemToRead): void {
+    const { table } = item
+    const { held } = reader
+    reader.held = null
+    table.left -= 1
+    if (held === null) this.#finishChunk(item)
+    else if (table.left === 0) this.#replaceEnded({ ...held, ends: true })
+    else this.#emit({ ...held, ends: true }, markerOf(held, false), true)
+    if (table.left > 0) return
+    this.#schemas.delete(table)
+    this.#options.logger.info({ table: table.id, rows: table.rows }, 'Snapshot of the table is complete')
+  }
+
+  #finishChunk({ table, chunk }: ReadItem): void {
+    if (table.opened !== null && chunk !== null) this.#plan?.progress.finished(table.opened, chunk)
+  }
+
   /** Something follows the row that was the last of its table: it is not the last of all. */
   #replaceEnded(row: PendingRow | null): void {
-    if (this.#ended !== null) this.#emit(this.#ended, markerOf(this.#ended, true))
+    if (this.#ended !== null) this.#emit(this.#ended, markerOf(this.#ended, true), true)
     this.#ended = row
+  }
+
+  /** Rows by the server's own estimate, so tables that were never analysed make it too low. */
+  #logProgress(plan: SnapshotPlan): void {
+    const { clock, logger } = this.#options
+    const now = clock.monotonicMs()
+    if (now - this.#loggedMs < logIntervalMs) return
+    this.#loggedMs = now
+    const seconds = (now - this.#startedMs) / 1000
+    const left = plan.tables.filter((table) => table.left > 0)
+    const rowsLeft = left.reduce((sum, { size, rows }) => sum + Math.max(0, (size.estimatedRows ?? 0) - rows), 0)
+    const rate = this.#rows / seconds
+    logger.info(
+      {
+        rows: this.#rows,
+        rowsPerSecond: Math.round(rate),
+        tables: plan.tables.length,
+        tablesLeft: left.length,
+        estimatedRowsLeft: rowsLeft,
+        estimatedSecondsLeft: rate > 0 ? Math.round(rowsLeft / rate) : null,
+      },
+      'Snapshot in progress',
+    )
   }
 
   #contextsFor(tsUs: number): ReadonlyMap<SnapshotMarker, SourceContext> {
@@ -291,8 +383,8 @@ export class Snapshot {
     await database.execute(`LOCK TABLE ${names.join(', ')} IN ACCESS SHARE MODE`)
   }
 
-  /** Schema of a table as the snapshot reads it, with the statement; null for a table that has nothing to read. */
-  async #tableSchema(table: CatalogTable): Promise<{ schema: TableSchema; sql: string } | null> {
+  /** Schema of a table as the snapshot reads it, with what to select; null for a table that has nothing to read. */
+  async #tableSchema(table: CatalogTable): Promise<{ schema: TableSchema; columns: string; from: string } | null> {
     const { catalog, schemas, filters, overrides, database, logger } = this.#options
     const details = await catalog.details(table.oid)
     await catalog.loadTypes(details.columns.map((column) => column.typeOid))
@@ -308,7 +400,7 @@ export class Snapshot {
     if (override === undefined) {
       const list = columns.map((column) => quoteIdentifier(column.name)).join(', ')
       const from = `${quoteIdentifier(table.schema)}.${quoteIdentifier(table.table)}`
-      return { schema: build(), sql: `SELECT ${list} FROM ${from}` }
+      return { schema: build(), columns: list, from }
     }
     const sql = override.trim().replace(/;\s*$/, '')
     const described = await database.client.query(`SELECT * FROM (${sql}) AS described LIMIT 0`)
@@ -325,20 +417,24 @@ export class Snapshot {
         },
     )
     await catalog.loadTypes(columns.map((column) => column.typeOid))
-    return { schema: build(), sql }
+    return { schema: build(), columns: '*', from: `(${sql}) AS overridden` }
   }
 
-  #emit(row: PendingRow, marker: SnapshotMarker): void {
-    const { constants, partition, headers, lsn, txId, offsetOf } = this.#options
+  /** @param exact the record's offset covers the record itself, and not only what was emitted before its block */
+  #emit(row: PendingRow, marker: SnapshotMarker, exact: boolean): void {
+    const { constants, partition, headers, lsn } = this.#options
     const context = this.#contexts.get(marker)
     if (context === undefined) throw new RangeError(`No snapshot context for ${marker}`)
-    const { table, bytes, tuple } = row
+    const { bytes, tuple } = row
+    const { schema: table, item } = row.read
+    if (exact) this.#reach(row)
+    if (row.ends) this.#finishChunk(item)
+    if (exact) this.#offset = this.#offsetNow(marker === 'last')
     const source = { bytes, tuple, oldTuple: -1, failures: constants.failures }
     this.#batch.push(
       new SourceRecord({
         sourcePartition: partition,
-        sourceOffset:
-          offsetOf?.(marker === 'last') ?? snapshotOffset({ lsn, txId, tsUs: this.#tsUs, last: marker === 'last' }),
+        sourceOffset: this.#offset ?? this.#offsetNow(false),
         topic: table.topic,
         keySchema: table.key?.schema ?? null,
         key: table.key === null ? null : new RowView(table.key, source),
@@ -360,6 +456,22 @@ export class Snapshot {
     )
   }
 
+  /** Notes where a row stands: all rows of its range up to it have been emitted. */
+  #reach({ read, bytes, tuple }: PendingRow): void {
+    const { table, chunk, condition } = read.item
+    if (table.opened === null || chunk === null || condition === null) return
+    placeIndex.load(bytes, tuple)
+    const column = placeIndex.columnCount - 1
+    table.opened.reached.set(chunk, bytes.toString('latin1', placeIndex.start(column), placeIndex.end(column)))
+  }
+
+  #offsetNow(last: boolean): SourceOffset {
+    const { lsn, txId, offsetOf, resumable } = this.#options
+    const offset = offsetOf?.(last) ?? snapshotOffset({ lsn, txId, tsUs: this.#tsUs, last })
+    if (last || !resumable || this.#plan === null) return offset
+    return { ...offset, [progressMember]: this.#plan.progress.toText() }
+  }
+
   /** Nearly all rows of a table have one marker, so the block of the last row does again. */
   #sourceOf(context: SourceContext, table: TableSchema): SourceBlock {
     let source = this.#source
@@ -376,6 +488,8 @@ export class Snapshot {
     return batch
   }
 }
+
+const placeIndex = new TupleIndex()
 
 /** A row that outlives its block. */
 function ownCopy(row: PendingRow): PendingRow {

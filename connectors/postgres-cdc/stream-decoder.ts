@@ -64,6 +64,8 @@ export interface DecoderOptions {
   xmin(): number | null
   /** Null when no signals are expected. */
   readonly signals: StreamSignals | null
+  /** Transactions that commit here or later wait for `passOn`; null lets all pass. */
+  readonly until: Lsn | null
 }
 
 /** What the stream tells the part that answers signals. */
@@ -116,9 +118,12 @@ export class StreamDecoder {
   #inTransaction = false
   #time: EventTime
   #emitted: EventTime
+  #until: Lsn | null
+  #isHeld = false
 
   constructor(options: DecoderOptions) {
     this.#options = options
+    this.#until = options.until
     this.#emitted = new EventTime(options.nowUs())
     this.#time = this.#emitted
     this.#messageSchema = messageSchemaOf(makeSchema(binarySpec(options.binary)))
@@ -128,6 +133,16 @@ export class StreamDecoder {
   /** Whether a transaction has begun and not ended. */
   get inTransaction(): boolean {
     return this.#inTransaction
+  }
+
+  /** The next transaction is one that waits for `passOn`. */
+  get isHeld(): boolean {
+    return this.#isHeld
+  }
+
+  passOn(): void {
+    this.#until = null
+    this.#isHeld = false
   }
 
   get hasMore(): boolean {
@@ -163,6 +178,10 @@ export class StreamDecoder {
       const at = this.#at
       // Row changes, the bulk, run without a promise in between.
       if (bytes[at] === copyData && bytes[at + 5] === xlogData) {
+        if (this.#until !== null && startsBehind(this.#until, bytes, at + headerBytes)) {
+          this.#isHeld = true
+          break
+        }
         const later = this.#message(bytes, at + headerBytes, at + 6, at + 1 + bytes.readUInt32BE(at + 1))
         if (later !== null) await later
       }
@@ -491,6 +510,13 @@ interface EmittedEvent {
   readonly keyFrom: number
   readonly lender?: number
   readonly headers?: Headers
+}
+
+/** Whether the message begins something that commits at `until` or later. */
+function startsBehind(until: Lsn, bytes: Buffer, at: number): boolean {
+  if (bytes[at] === Tag.begin) return decodeBegin(bytes, at).finalLsn >= until
+  const isFree = bytes[at] === Tag.message && ((bytes[at + 1] as number) & 1) === 0
+  return isFree && bytes.readBigUInt64BE(at + 2) >= until
 }
 
 const signalIndex = new TupleIndex()

@@ -11,6 +11,7 @@ import type { ReplicationStream, Segment } from './replication-stream.ts'
 import { ResumeFilter } from './resume.ts'
 import type { Settings } from './settings.ts'
 import { SignalHandler } from './signal-handler.ts'
+import { progressMember } from './snapshot-progress.ts'
 import { StreamDecoder } from './stream-decoder.ts'
 import type { TableSchemas } from './table-schema.ts'
 import { TransactionMetadata } from './transaction-metadata.ts'
@@ -32,6 +33,8 @@ export interface StreamPhaseOptions {
   readonly offset: SourceOffset | null
   /** No initial snapshot came before, in this session. */
   readonly snapshotSkipped: boolean
+  /** The rest of an interrupted initial snapshot; null when there is none. */
+  readonly rest: SnapshotRest | null
   /** Aborts when the task stops. */
   readonly life: AbortSignal
   /** Which server the positions belong to. */
@@ -42,7 +45,20 @@ export interface StreamPhaseOptions {
   nowUs(): number
 }
 
+/** What of a snapshot is read once the stream has come to where the snapshot is exact; see `SnapshotProgress`. */
+export interface SnapshotRest {
+  readonly until: Lsn
+  /** Progress that is stored until then. */
+  readonly progress: string
+  /** @param offset position of the stream, which stands still meanwhile */
+  batches(offset: () => SourceOffset): AsyncGenerator<readonly SourceRecord[], void, void>
+  /** All of it has been returned. */
+  end(): Promise<void>
+}
+
 const fewRecords = 8
+/** Least time between two questions how far the log goes, in ms. */
+const askIntervalMs = 100
 
 export class StreamPhase implements AsyncDisposable {
   readonly #options: StreamPhaseOptions
@@ -50,6 +66,10 @@ export class StreamPhase implements AsyncDisposable {
   readonly #position: StreamPosition
   readonly #signals: SignalHandler | null
   #blocking: AsyncGenerator<readonly SourceRecord[], void, void> | null = null
+  /** The rest of a snapshot that is still to come, and is being read. */
+  #rest: SnapshotRest | null
+  #reading: AsyncGenerator<readonly SourceRecord[], void, void> | null = null
+  #askedMs = Number.NEGATIVE_INFINITY
   #resumed = false
   /** Segments that the records of the last call, or those to come, refer to. */
   readonly #fed: Segment[] = []
@@ -65,6 +85,8 @@ export class StreamPhase implements AsyncDisposable {
     this.#advancedMs = options.clock.monotonicMs()
     this.#advancedTo = start
     this.#position = new StreamPosition(stored, start)
+    this.#rest = options.rest
+    this.#position.snapshotProgress = options.rest?.progress ?? null
     const transactions = settings.transactionMetadata
       ? new TransactionMetadata({ topic: settings.topics.transaction, partition: settings.partition }, this.#position)
       : null
@@ -89,6 +111,7 @@ export class StreamPhase implements AsyncDisposable {
       nowUs: options.nowUs,
       xmin: () => this.#xmin,
       signals: this.#signals,
+      until: options.rest?.until ?? null,
     })
   }
 
@@ -99,6 +122,10 @@ export class StreamPhase implements AsyncDisposable {
       await this.#followXmin()
       const answered = await this.#answerSignals()
       if (answered.length > 0) return answered
+      if (this.#rest !== null) {
+        const rows = await this.#readRest(this.#rest)
+        if (rows !== null) return rows
+      }
       if (!this.#decoder.hasMore) {
         const segment = stream.take()
         if (segment !== null) this.#feed(segment)
@@ -120,6 +147,38 @@ export class StreamPhase implements AsyncDisposable {
       await stream.wait(Math.max(1, waitMs), signal)
       if (stream.isEmpty && signal.aborted) return []
     }
+  }
+
+  /** Null until the stream has come to where the rest of the snapshot belongs. */
+  async #readRest(rest: SnapshotRest): Promise<readonly SourceRecord[] | null> {
+    const { stream, clock, heartbeat } = this.#options
+    if (this.#reading === null) {
+      if (!this.#decoder.isHeld && !(this.#isIdle && stream.walEnd >= rest.until)) {
+        if (this.#isIdle && clock.monotonicMs() - this.#askedMs >= askIntervalMs) {
+          this.#askedMs = clock.monotonicMs()
+          stream.requestKeepalive()
+        }
+        return null
+      }
+      // Everything that committed before has been emitted.
+      this.#position.idle(rest.until)
+      this.#reading = rest.batches(() => this.#position.offset())
+    }
+    const batch = await this.#reading.next()
+    if (batch.done !== true) {
+      // Offsets of other records must not fall behind.
+      const progress = batch.value.at(-1)?.sourceOffset[progressMember]
+      if (typeof progress === 'string') this.#position.snapshotProgress = progress
+      return batch.value
+    }
+    if (this.#options.life.aborted) return []
+    this.#reading = null
+    this.#rest = null
+    this.#position.snapshotProgress = null
+    this.#decoder.passOn()
+    await rest.end()
+    heartbeat.force()
+    return []
   }
 
   #feed(segment: Segment): void {
@@ -157,6 +216,7 @@ export class StreamPhase implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#blocking?.return()
+    await this.#reading?.return()
     await this.#signals?.[Symbol.asyncDispose]()
     await this.#options.stream[Symbol.asyncDispose]()
   }

@@ -111,6 +111,7 @@ function decoder(): StreamDecoder {
     nowUs: () => Date.now() * 1000,
     xmin: () => null,
     signals: null,
+    until: null,
   })
 }
 

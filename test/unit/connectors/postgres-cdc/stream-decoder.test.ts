@@ -101,6 +101,7 @@ function decoder(): StreamDecoder {
     nowUs: () => 1_700_000_000_000_000,
     xmin: () => null,
     signals: null,
+    until: null,
   })
 }
 
