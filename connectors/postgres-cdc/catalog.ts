@@ -51,9 +51,13 @@ interface TypeRow {
   labels: string | null
 }
 
+/**
+ * A default refers to no column, and is asked for without its table: with it the server goes through all columns for
+ * each of them, which takes seconds for a wide table.
+ */
 const columnsSql = `
 SELECT a.attname, a.atttypid, a.atttypmod, a.attnotnull OR (t.typtype = 'd' AND t.typnotnull) AS notnull,
-       pg_get_expr(d.adbin, d.adrelid) AS dflt, a.attgenerated <> '' AS generated
+       pg_get_expr(d.adbin, CASE WHEN a.attgenerated = '' THEN 0::oid ELSE d.adrelid END) AS dflt, a.attgenerated <> '' AS generated
 FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`
