@@ -1,7 +1,7 @@
 import { type ConfigOf, defineConfig } from '../worker/api/config.ts'
 import { makeSchema, type Schema, Schemas, type Struct, type Value, valueEquals } from '../worker/api/data.ts'
 import { defineTransformation } from '../worker/api/plugin.ts'
-import type { ConnectRecord, Header } from '../worker/api/record.ts'
+import { type ConnectRecord, type Header, SourceRecord } from '../worker/api/record.ts'
 import type { Transformation } from '../worker/api/transform.ts'
 import { isStruct } from '../worker/api/values.ts'
 import { debeziumVersion, isEnvelope, rawMember } from './change-event.ts'
@@ -27,7 +27,7 @@ const namesSchema = (name: string): Schema =>
 
 /**
  * Debezium's ExtractChangedRecordState: headers name the changed and unchanged columns. The lists are empty where
- * there is nothing to compare: inserts, deletes, and updates without the old row (REPLICA IDENTITY FULL).
+ * there is nothing to compare: inserts, deletes, tombstones, and updates without the old row (REPLICA IDENTITY FULL).
  */
 class ExtractChangedRecordState implements Transformation<ConfigOf<typeof config>> {
   #changed: NamesHeader | null = null
@@ -40,9 +40,10 @@ class ExtractChangedRecordState implements Transformation<ConfigOf<typeof config
 
   apply<R extends ConnectRecord>(record: R): R {
     const { value, valueSchema } = record
-    if (!isEnvelope(valueSchema) || !isStruct(value)) return record
-    const before = rawMember(value, 'before')
-    const after = rawMember(value, 'after')
+    // In Debezium's source a tombstone has the very headers of its delete, which a sink has no more.
+    if (value === null ? !(record instanceof SourceRecord) : !isEnvelope(valueSchema)) return record
+    const before = isStruct(value) ? rawMember(value, 'before') : null
+    const after = isStruct(value) ? rawMember(value, 'after') : null
     const comparable = isStruct(before) && isStruct(after)
     const headers = [...record.headers]
     const add = (header: NamesHeader | null, names: readonly Value[]) => {

@@ -94,19 +94,29 @@ function isEqual(ours: Outcome, java: Outcome): boolean {
 async function javaOutcomes(java: JavaHarness, batch: readonly Case[]): Promise<readonly Outcome[]> {
   const jobs = batch.flatMap(({ subject, config, record }, i): Job[] => {
     const plugin = `p${i}`
+    const op = subject.kind === 'predicate' ? 'test' : 'apply'
     return [
       { op: 'make', plugin, class: subject.class, config },
-      { op: subject.kind === 'predicate' ? 'test' : 'apply', plugin, record: recordToWire(record) },
+      { op, plugin, record: recordToWire(record) },
+      { op, plugin, record: recordToWire(tombstoneOf(record)) },
     ]
   })
   const answers = await java.run(jobs)
-  return batch.map(({ subject }, i) => {
-    const [made, applied] = [answers[2 * i], answers[2 * i + 1]]
+  return batch.map(({ subject }, i): Outcome => {
+    const [made, applied, afterwards] = answers.slice(3 * i, 3 * i + 3)
     if (made?.error !== undefined) return { kind: 'refused', message: errorText(made) }
     if (applied === undefined || applied.error !== undefined) return { kind: 'failed', message: errorText(applied) }
-    if (subject.kind === 'predicate') return { kind: 'result', text: String(applied.result) }
-    return { kind: 'result', text: recordText(applied.record ?? null) }
+    const text = (answer: Answer | undefined): string => {
+      if (answer === undefined || answer.error !== undefined) return 'failed'
+      return subject.kind === 'predicate' ? String(answer.result) : recordText(answer.record ?? null)
+    }
+    return { kind: 'result', text: `${text(applied)} then ${text(afterwards)}` }
   })
+}
+
+/** What follows a delete under the same key: some transforms remember what they saw before it. */
+function tombstoneOf(record: ConnectRecord): ConnectRecord {
+  return record.with({ valueSchema: null, value: null })
 }
 
 function errorText(answer: Answer | undefined): string {
@@ -127,13 +137,24 @@ async function ourOutcome({ subject, config, record }: Case): Promise<Outcome> {
     return { kind: 'refused', message: toError(error).message }
   }
   deepFreeze([record.key, record.value, record.headers])
+  const text = (input: ConnectRecord): string => {
+    if ('test' in instance) return String(instance.test(input))
+    const result = instance.apply(input)
+    return recordText(result === null ? null : recordToWire(result))
+  }
+  let first: string
   try {
-    if ('test' in instance) return { kind: 'result', text: String(instance.test(record)) }
-    const result = instance.apply(record)
-    return { kind: 'result', text: recordText(result === null ? null : recordToWire(result)) }
+    first = text(record)
   } catch (error) {
     return { kind: 'failed', message: toError(error).message }
   }
+  let then = 'failed'
+  try {
+    then = text(tombstoneOf(record))
+  } catch {
+    // That it fails is all that is compared.
+  }
+  return { kind: 'result', text: `${first} then ${then}` }
 }
 
 export function recordToWire(record: ConnectRecord): WireRecord {

@@ -14,7 +14,7 @@ import type { ConnectRecord } from '../../../worker/api/record.ts'
 import { isStruct } from '../../../worker/api/values.ts'
 import { type ConnectData, type DataOptions, structOf, values } from '../../conformance/java/arbitraries.ts'
 import { compact, joined, maybe, type Subject } from './connect-cases.ts'
-import { oneNameOf, recordsOf, someNamesOf } from './records.ts'
+import { oneNameOf, type RecordKind, recordsOf, someNamesOf } from './records.ts'
 
 const sourceSchema = makeSchema({
   type: 'STRUCT',
@@ -154,7 +154,7 @@ function rows(schema: Schema, options: DataOptions): fc.Arbitrary<Value> {
 function events(
   options: DataOptions,
   rowSchema: fc.Arbitrary<Schema>,
-  kind: 'any' | 'source' = 'any',
+  kind: RecordKind = 'any',
 ): fc.Arbitrary<ConnectRecord> {
   const parts = rowSchema.chain((row) => {
     const withTransaction = fc.boolean()
@@ -353,7 +353,8 @@ export function debeziumSubjects(options: DataOptions): readonly Subject[] {
           'header.changed.name': maybe(fc.constant('Changed')),
           'header.unchanged.name': maybe(fc.constant('Unchanged')),
         }),
-      changes,
+      // In a source its tombstones share the headers of another record.
+      events(options, rowSchemas(options), 'sink'),
     ),
     subject('TimezoneConverter', timezone, changes),
     subject(

@@ -58,11 +58,20 @@ export interface RecordParts {
   readonly headers?: readonly Header[]
 }
 
+/** Null makes a record of a source. */
+function offsets(kind: RecordKind): fc.Arbitrary<bigint | null> {
+  const some = fc.bigInt({ min: 0n, max: 2n ** 62n })
+  if (kind === 'any') return fc.option(some)
+  return kind === 'sink' ? some : fc.constant(null)
+}
+
+export type RecordKind = 'any' | 'source' | 'sink'
+
 /** Records around key and value, of a source or of a sink. */
 export function recordsOf(
   parts: fc.Arbitrary<RecordParts>,
   options: DataOptions,
-  kind: 'any' | 'source' = 'any',
+  kind: RecordKind = 'any',
 ): fc.Arbitrary<ConnectRecord> {
   return fc
     .record({
@@ -71,7 +80,7 @@ export function recordsOf(
       partition: fc.option(fc.integer({ min: 0, max: 9 })),
       timestamp: fc.option(fc.integer({ min: 0, max: 4_000_000_000_000 })),
       headers: headers(options),
-      offset: kind === 'source' ? fc.constant(null) : fc.option(fc.bigInt({ min: 0n, max: 2n ** 62n })),
+      offset: offsets(kind),
     })
     .map(({ parts: { key, value, ...own }, offset, partition, ...rest }) => {
       const data = {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { Schemas, type Value } from '../../../worker/api/data.ts'
-import { lastHeader } from '../../../worker/api/record.ts'
+import { lastHeader, SourceRecord } from '../../../worker/api/record.ts'
 import { changeEvent } from './change-events.ts'
 import { record, transform } from './support.ts'
 
@@ -31,8 +31,10 @@ describe('ExtractChangedRecordState', () => {
     })
   }
 
-  it('passes tombstones and what is no change event', async () => {
+  it('gives tombstones of a source the empty lists of their delete, and passes what is no event', async () => {
     const smt = await open()
+    const source = new SourceRecord({ sourcePartition: {}, sourceOffset: {}, topic: 't', key: 'k' })
+    assert.deepEqual(lastHeader(smt.apply(source)?.headers ?? [], 'C')?.value, [])
     const tombstone = record()
     assert.equal(smt.apply(tombstone), tombstone)
     const other = record({ valueSchema: Schemas.string, value: 'x' })
