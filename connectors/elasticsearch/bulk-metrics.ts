@@ -19,7 +19,7 @@ export function bulkMetrics(metrics: Metrics): BulkMetrics {
     retries: metrics.counter('elasticsearch-actions-retried', 'Records sent again'),
     conflicts: metrics.counter(
       'elasticsearch-version-conflicts',
-      'Records whose document was there in this or a later version, or whose merge met with another writer',
+      'Records whose document was there in this or a later version, or had merged them before',
     ),
     malformed: metrics.counter('elasticsearch-malformed-documents', 'Documents that the server refused'),
     inFlight: metrics.gauge('elasticsearch-requests-in-flight', 'Bulk requests waiting for their answer'),

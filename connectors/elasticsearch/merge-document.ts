@@ -20,6 +20,8 @@ export interface Merged {
   readonly document: Struct | null
   /** Whether anything has to be written at all. */
   readonly changed: boolean
+  /** Operations that the fence has passed, by their indices: merged before, or of a topic that was created anew. */
+  readonly skipped: readonly number[]
   /** Operations that do not fit what the document has, by their indices; the others were applied without them. */
   readonly failures: ReadonlyMap<number, Error>
 }
@@ -34,9 +36,13 @@ export function mergeInto(document: Struct | null, operations: readonly MergeOpe
   let current = document
   let changed = false
   const failures = new Map<number, Error>()
+  const skipped: number[] = []
   for (const [i, operation] of operations.entries()) {
     const last = fenceOf(current, rules)[operation.source]
-    if (last !== undefined && offsetOf(last) >= operation.offset) continue
+    if (last !== undefined && offsetOf(last) >= operation.offset) {
+      skipped.push(i)
+      continue
+    }
     try {
       const next = apply(current, operation, rules)
       changed ||= next !== current
@@ -45,7 +51,7 @@ export function mergeInto(document: Struct | null, operations: readonly MergeOpe
       failures.set(i, toError(error))
     }
   }
-  return { document: current, changed, failures }
+  return { document: current, changed, skipped, failures }
 }
 
 function offsetOf(value: Value): bigint {

@@ -60,6 +60,12 @@ interface Again {
   readonly conflicts: Work[]
 }
 
+/** What `behavior.on.version.conflict` decides about: usual after a replay. */
+const passedByFence: ItemError = {
+  type: 'merge_fence_exception',
+  reason: 'the document has merged this record, or a later one of its partition, before',
+}
+
 // `_source` by itself: everything else that a read document has would only be sent for nothing.
 const readQuery =
   'filter_path=docs.found,docs._source,docs._seq_no,docs._primary_term,docs.error&_source=true&realtime=true'
@@ -276,14 +282,17 @@ export class MergeWriter {
   async #merge(work: Work, { document, sequence }: Read): Promise<Write | null> {
     const operations = work.records.map(({ operation }) => operation)
     const merged = mergeInto(document, operations, this.#rules)
+    const skipped = new Set(merged.skipped)
     const left: PendingMerge[] = []
     for (const [i, pending] of work.records.entries()) {
       const failure = merged.failures.get(i)
-      if (failure === undefined) left.push(pending)
-      else {
-        await this.#refusals.malformed(pending, { type: 'merge_exception', reason: failure.message })
-        this.#finish(pending)
+      if (failure === undefined && !skipped.has(i)) {
+        left.push(pending)
+        continue
       }
+      if (failure === undefined) await this.#refusals.refuse(pending, 'conflict', passedByFence)
+      else await this.#refusals.malformed(pending, { type: 'merge_exception', reason: failure.message })
+      this.#finish(pending)
     }
     if (!merged.changed) {
       for (const pending of left) this.#finish(pending)
@@ -318,10 +327,8 @@ export class MergeWriter {
       const item = outcome.items[i]
       const verdict = item === undefined ? 'done' : classifyItem(item)
       if (verdict === 'done') for (const pending of work.records) this.#finish(pending)
-      else if (verdict === 'conflict') {
-        this.#metrics.conflicts.add(work.records.length)
-        again.conflicts.push(work)
-      } else if (verdict === 'retry') again.busy.push(work)
+      else if (verdict === 'conflict') again.conflicts.push(work)
+      else if (verdict === 'retry') again.busy.push(work)
       else if (verdict === 'missing-index') {
         missing.add(work.target.resource)
         again.busy.push(work)

@@ -273,6 +273,25 @@ describe('MergeWriter', () => {
     assert.match(task.context.reports[0]?.error.message ?? '', /no number where one is to be merged/)
   })
 
+  for (const behavior of ['ignore', 'warn', 'report', 'fail']) {
+    it(`treats records that were merged before by behavior.on.version.conflict=${behavior}`, async () => {
+      const server = new FakeElasticsearch()
+      await using task = new Task(server, { 'behavior.on.version.conflict': behavior })
+      await task.put(sinkRecord(7, { key: 'a', value: { n: '+1' } }))
+      assert.equal(await task.drain(), true)
+      // As of a topic that was created anew: its offsets begin at 0 again.
+      await task.put(sinkRecord(3, { key: 'a', value: { n: '+1' } }))
+      assert.equal(await task.drain(), behavior !== 'fail')
+      assert.equal((documentOf(server, 'a') as Struct)['n'], 1)
+      assert.equal(task.context.metrics.values.get('elasticsearch-version-conflicts'), 1)
+      assert.equal(task.context.reports.length, behavior === 'report' || behavior === 'fail' ? 1 : 0)
+      assert.equal(
+        task.context.logger.lines.some((line) => line.includes('this or a later version')),
+        behavior === 'warn',
+      )
+    })
+  }
+
   it('takes the id of a topic from a field, so that topics meet in one document', async () => {
     const server = new FakeElasticsearch()
     await using task = new Task(server, { 'merge.id.fields': 'items:of', 'merge.nest.fields': 'users:user' })
