@@ -4,16 +4,24 @@ import { fromTwosComplement, isStruct } from '../api/values.ts'
 
 type Read = (json: Value) => Value
 
+export interface JsonReaderOptions {
+  readonly replaceNullWithDefault: boolean
+  /** Maps whose keys are no text: `[[key,value],…]` (default) or `[{"key":…,"value":…},…]`. */
+  readonly maps?: 'pairs' | 'entries'
+  /** Name of structs of which one field is set, the first whose schema fits. */
+  readonly unionName?: string
+}
+
 /**
  * Turns parsed JSON into values of a schema, compiled once per schema. JSON numbers with a fraction may come as
  * doubles or as exact `Decimal`s. A wrong JSON type is an error, never coerced (I6).
  */
 export class JsonReader {
-  readonly #replaceNullWithDefault: boolean
+  readonly #options: JsonReaderOptions
   readonly #readers = new WeakMap<Schema, Read>()
 
-  constructor(options: { readonly replaceNullWithDefault: boolean }) {
-    this.#replaceNullWithDefault = options.replaceNullWithDefault
+  constructor(options: JsonReaderOptions) {
+    this.#options = options
   }
 
   /** @throws DataError */
@@ -32,7 +40,7 @@ export class JsonReader {
 
   #nullable(schema: Schema): Read {
     const read = this.#compile(schema)
-    const fallback = this.#replaceNullWithDefault ? schema.defaultValue : null
+    const fallback = this.#options.replaceNullWithDefault ? schema.defaultValue : null
     const { optional, type } = schema
     return (json) => {
       if (json !== null) return read(json)
@@ -84,7 +92,9 @@ export class JsonReader {
       case 'MAP':
         return this.#map(schema)
       case 'STRUCT':
-        return this.#struct(schema)
+        return schema.name !== null && schema.name === this.#options.unionName
+          ? this.#union(schema)
+          : this.#struct(schema)
     }
   }
 
@@ -107,6 +117,7 @@ export class JsonReader {
         return new Map(Object.entries(json).map(([key, item]) => [key, readItem(item)]))
       }
     }
+    if (this.#options.maps === 'entries') return entriesReader(readKey, readItem)
     return (json) => {
       if (!Array.isArray(json)) {
         throw bad(`Maps with non-string fields should be encoded as JSON array of tuples, but found ${nodeType(json)}`)
@@ -119,6 +130,22 @@ export class JsonReader {
         map.set(readKey(key), readItem(item))
       }
       return map
+    }
+  }
+
+  #union(schema: Schema): Read {
+    const branches = schema.fields.map((field) => ({ name: field.name, read: this.#reader(field.schema) }))
+    return (json) => {
+      for (const { name, read } of branches) {
+        try {
+          const value = read(json)
+          return Object.fromEntries(branches.map((branch) => [branch.name, branch.name === name ? value : null]))
+        } catch (error) {
+          // Another branch may fit; only none is an error.
+          if (!(error instanceof DataError)) throw error
+        }
+      }
+      throw bad(`No branch of a union fits JSON ${nodeType(json)}`)
     }
   }
 
@@ -139,6 +166,18 @@ export class JsonReader {
       }
       return struct
     }
+  }
+}
+
+function entriesReader(readKey: Read, readItem: Read): Read {
+  return (json) => {
+    if (!Array.isArray(json)) throw bad(`Maps should be encoded as JSON array of entries, but found ${nodeType(json)}`)
+    const map = new Map<Value, Value>()
+    for (const entry of json as readonly Value[]) {
+      if (!isStruct(entry)) throw bad(`Found invalid map entry instead of object: ${nodeType(entry)}`)
+      map.set(readKey(entry['key'] ?? null), readItem(entry['value'] ?? null))
+    }
+    return map
   }
 }
 

@@ -18,6 +18,7 @@ import {
 } from './primitives.ts'
 import { type AvroConverterConfig, avroConverterConfig } from './registry/avro-config.ts'
 import { registryErrorCodes } from './registry/error-codes.ts'
+import { type JsonSchemaConverterConfig, jsonSchemaConverterConfig } from './registry/json-config.ts'
 import { SimpleHeaderConverter, simpleHeaderConverterConfig } from './simple-header.ts'
 import { StringConverter, stringConverterConfig } from './string.ts'
 
@@ -64,7 +65,7 @@ const number = (className: string, format: keyof typeof numberFormats) =>
 const registryConverters: readonly ConverterPlugin[] = [
   defineConverter({
     name: 'io.confluent.connect.avro.AvroConverter',
-    aliases: ['io.apicurio.registry.utils.converter.AvroConverter'],
+    aliases: [],
     version,
     config: avroConverterConfig,
     errorCodes: registryErrorCodes,
@@ -72,6 +73,18 @@ const registryConverters: readonly ConverterPlugin[] = [
       const { AvroFormat } = await import('./registry/avro-format.ts')
       const { RegistryConverter } = await import('./registry/registry-converter.ts')
       return new RegistryConverter((config: AvroConverterConfig) => new AvroFormat(config))
+    },
+  }),
+  defineConverter({
+    name: 'io.confluent.connect.json.JsonSchemaConverter',
+    aliases: [],
+    version,
+    config: jsonSchemaConverterConfig,
+    errorCodes: registryErrorCodes,
+    create: async () => {
+      const { JsonSchemaFormat } = await import('./registry/json-format.ts')
+      const { RegistryConverter } = await import('./registry/registry-converter.ts')
+      return new RegistryConverter((config: JsonSchemaConverterConfig) => new JsonSchemaFormat(config))
     },
   }),
 ]

@@ -1,0 +1,52 @@
+import { type ConfigOf, defineConfig, oneOfIgnoringCase } from '../../api/config.ts'
+import { registryOptions } from './options.ts'
+
+/** Options of JsonSchemaConverter; names and defaults are Confluent's. */
+export const jsonSchemaConverterConfig = defineConfig({
+  ...registryOptions,
+  'decimal.format': {
+    type: 'STRING',
+    default: 'BASE64',
+    importance: 'LOW',
+    valid: oneOfIgnoringCase('BASE64', 'NUMERIC'),
+    group: 'JSON Schema',
+    doc: 'How decimals are written: BASE64 (their unscaled bytes) or NUMERIC. Both are read.',
+  },
+  'object.additional.properties': {
+    type: 'BOOLEAN',
+    default: true,
+    importance: 'MEDIUM',
+    group: 'JSON Schema',
+    doc: 'Whether objects may have more properties than their schema names.',
+  },
+  'use.optional.for.nonrequired': {
+    type: 'BOOLEAN',
+    default: false,
+    importance: 'MEDIUM',
+    group: 'JSON Schema',
+    doc: 'Whether properties that are not required become optional fields, and fields that are not optional required properties.',
+  },
+  'json.fail.invalid.schema': {
+    type: 'BOOLEAN',
+    default: false,
+    importance: 'MEDIUM',
+    group: 'JSON Schema',
+    doc: 'Whether each message is validated by its schema, when written and when read; needs the package ajv.',
+  },
+  'replace.null.with.default': {
+    type: 'BOOLEAN',
+    default: true,
+    importance: 'LOW',
+    group: 'JSON Schema',
+    doc: 'Whether a null is replaced by the default of its field.',
+  },
+  'schemas.cache.size': {
+    type: 'INT',
+    default: 1000,
+    importance: 'LOW',
+    group: 'JSON Schema',
+    doc: 'Without effect: max.schemas.per.subject bounds what is kept.',
+  },
+})
+
+export type JsonSchemaConverterConfig = ConfigOf<typeof jsonSchemaConverterConfig>
