@@ -32,6 +32,7 @@ export class S3SinkTask implements SinkTask<S3SinkConfig> {
 
   async start(config: S3SinkConfig, context: SinkTaskContext): Promise<void> {
     refuseProducerOverrides(context)
+    warnOfRepeatedRows(config, context)
     await using stack = new AsyncDisposableStack()
     const store = stack.adopt(await this.#openStore(clientOptions(config)), (opened) => opened.close())
     const bucket = config['s3.bucket.name']
@@ -158,6 +159,17 @@ export class S3SinkTask implements SinkTask<S3SinkConfig> {
     }
     if (wakeMs !== null) context.timeout(Math.ceil(wakeMs))
   }
+}
+
+/** Without a journal a crash may leave overlapping files; a loader can tell their rows apart by offset only. */
+function warnOfRepeatedRows(config: S3SinkConfig, { logger }: SinkTaskContext): void {
+  const byClock = config['rotate.schedule.interval.ms'] > 0 || config['rotate.idle.ms'] >= 0
+  if (!byClock || config['notify.topic'] === '' || config['commit.journal.prefix'] !== '') return
+  if (config['format.output.meta.fields'].includes('offset')) return
+  logger.warn(
+    { topic: config['notify.topic'] },
+    'commits depend on the clock, so files may overlap after a crash: set commit.journal.prefix, or add offset and partition to format.output.meta.fields',
+  )
 }
 
 /** `notify.kafka.*` would be ignored in silence: the metadata topic goes through the task's own producer. */

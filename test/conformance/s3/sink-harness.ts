@@ -44,7 +44,18 @@ export class ManualClock implements Clock {
   }
 }
 
-const silent: Logger = { trace() {}, debug() {}, info() {}, warn() {}, error() {} }
+/** Time that also passes by being read, a millisecond at a time. */
+export class TickingClock extends ManualClock {
+  override now(): number {
+    this.advance(1)
+    return super.now()
+  }
+
+  override monotonicMs(): number {
+    return this.now()
+  }
+}
+
 const instrument = { add() {}, set() {}, observe() {} }
 const metrics: Metrics = { counter: () => instrument, gauge: () => instrument, histogram: () => instrument }
 
@@ -79,12 +90,21 @@ export class SinkHarness {
   readonly clock: ManualClock
   readonly reported: { record: SinkRecord; error: Error }[] = []
   readonly sent: TopicRecord[]
+  /** What the task has warned of. */
+  readonly warnings: string[] = []
   readonly committed: TopicPartitionMap<bigint>
   readonly assigned = new TopicPartitionMap<true>()
   readonly paused = new TopicPartitionMap<true>()
   readonly #logs = new TopicPartitionMap<SinkRecord[]>()
   readonly #positions = new TopicPartitionMap<bigint>()
   readonly #options: HarnessOptions
+  readonly #logger: Logger = {
+    trace() {},
+    debug() {},
+    info() {},
+    warn: (_, message) => void this.warnings.push(message),
+    error() {},
+  }
   #timeoutMs: number | null = null
 
   private constructor(options: HarnessOptions) {
@@ -175,7 +195,7 @@ export class SinkHarness {
     return {
       connector: 'sink',
       task: 0,
-      logger: silent,
+      logger: this.#logger,
       metrics,
       clock: this.clock,
       rawConfig,

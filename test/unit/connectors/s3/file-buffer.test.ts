@@ -59,7 +59,7 @@ for (const operation of ['put', 'createUpload', 'uploadPart', 'completeUpload'] 
   }
 }
 
-test('half of a commit fails: nothing is doubled or renamed (the Java connector doubles here)', async () => {
+test('half of a commit fails: nothing is doubled or renamed (the Java connector doubles here) (S72)', async () => {
   const { harness, store } = await open({ ...byKind, 'flush.size': '4' })
   store.plan({ operation: 'put', after: 1, times: 3 })
   harness.append([record(0, 'a'), record(1, 'b'), record(2, 'a'), record(3, 'b')])
@@ -123,7 +123,7 @@ test('tagging: an error is ignored or stops the task, as configured; tags tell t
   await assert.rejects(failing.harness.poll(), { code: 'CONNECT_S3_REJECTED' })
 })
 
-test('metadata messages come after the objects and before the offsets; a failure repeats only the messages', async () => {
+test('metadata messages come after the objects and before the offsets; a failure repeats only the messages (S75)', async () => {
   const store = new MemoryStore()
   let refused = 0
   const harness = await SinkHarness.start({
@@ -158,7 +158,7 @@ test('metadata messages come after the objects and before the offsets; a failure
   )
 })
 
-test('a crash at any point: the re-run has the same names, bytes and message ids', async () => {
+test('a crash at any point: the re-run has the same names, bytes and message ids, ranges do not overlap (S75, S76)', async () => {
   const config = { ...byKind, 'flush.size': '4', 'notify.topic': 'files' }
   const batch = range(0, 12).map((id) => record(id, id % 3 === 0 ? 'a' : 'b'))
   const first = await open(config)
@@ -173,6 +173,29 @@ test('a crash at any point: the re-run has the same names, bytes and message ids
     again.harness.messages.map((m) => m.id),
     first.harness.messages.map((m) => m.id),
   )
+  const { messages } = first.harness
+  for (const a of messages) {
+    for (const b of messages) {
+      if (a.id === b.id || a.eventKey !== b.eventKey) continue
+      assert.ok(a.source.lastOffset < b.source.firstOffset || b.source.lastOffset < a.source.firstOffset)
+    }
+  }
+})
+
+test('cuts by the clock whose rows cannot be told apart are warned of (S76)', async () => {
+  const byClock = { 'flush.size': '9', 'rotate.idle.ms': '5000', 'notify.topic': 'files' }
+  for (const [config, warns] of [
+    [byClock, true],
+    [{ ...byClock, 'format.output.meta.fields': 'offset,partition' }, false],
+    [{ ...byClock, 'commit.journal.prefix': '_journal/' }, false],
+    [{ 'flush.size': '9', 'notify.topic': 'files' }, false],
+  ] as const) {
+    const { harness } = await open(config)
+    assert.equal(
+      harness.warnings.some((text) => text.includes('format.output.meta.fields')),
+      warns,
+    )
+  }
 })
 
 test('rotation by bytes, by idle time and by schedule', async () => {
@@ -192,7 +215,7 @@ test('rotation by bytes, by idle time and by schedule', async () => {
   assert.equal(schedule.harness.offset(), 7n)
 })
 
-test('a partition that was taken away is not written any more (I7)', async () => {
+test('a partition that was taken away is not written any more, so nothing of the new owner is cut short (I7) (S73)', async () => {
   const { harness, store } = await open({ 'flush.size': '3' })
   harness.append(records(0, 2))
   await harness.poll()
@@ -201,7 +224,7 @@ test('a partition that was taken away is not written any more (I7)', async () =>
   assert.equal(store.objects.size, 0)
 })
 
-test('two hundred open directories with gzip stay within the memory of what they hold', async () => {
+test('two hundred open directories with gzip stay within the memory of what they hold (S74)', async () => {
   const { harness, store } = await open({
     ...byKind,
     'flush.size': '2000',

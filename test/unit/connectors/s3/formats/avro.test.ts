@@ -27,7 +27,8 @@ const longs = avsc.types.LongType.__with({
   fromBuffer: (bytes: Buffer) => bytes.readBigInt64LE(),
   toBuffer: (value: bigint) => {
     const bytes = Buffer.alloc(8)
-    bytes.writeBigInt64LE(value)
+    // Defaults in the schema went through a double here.
+    bytes.writeBigInt64LE(BigInt.asIntN(64, value))
     return bytes
   },
   fromJSON: BigInt,
