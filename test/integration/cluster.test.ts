@@ -205,7 +205,7 @@ test('connector files: applied once, unchanged the second time', { skip, timeout
   await eventually(() => assert.match(third.output, /"result":"updated"/), 20_000)
 })
 
-test('standalone: runs its connectors, keeps offsets in its file, ends with Connect’s exit codes', {
+test('statement 108: standalone: after a restart only new data moves; Connect’s exit codes', {
   skip,
   timeout: 120_000,
 }, async () => {

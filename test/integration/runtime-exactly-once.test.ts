@@ -3,39 +3,21 @@ import assert from 'node:assert/strict'
 import { appendFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { TopicPartitionMap } from '../../worker/api/topic-partition.ts'
 import { createKafkaClientFactory } from '../../worker/kafka/client.ts'
 import { PostgresUnderTest } from '../support/runtime/postgres-under-test.ts'
 import { requireService, skipUnless } from '../support/services.ts'
+import { textOf, topicRecords } from '../support/topic-records.ts'
 import { ClusterUnderTest, eventually, type WorkerUnderTest } from '../support/worker-process.ts'
 
 const kafka = requireService('kafka')
 const postgres = requireService('postgres')
 const { skip } = kafka
-const bootstrap = (): string => kafka.settings.brokers.join(',')
 
-/** Everything that a read_committed consumer sees of a topic, in order per partition. */
+/** Everything that a read_committed consumer sees of a topic, in order per partition; nothing while there is none. */
 async function committedValues(topic: string): Promise<readonly string[]> {
-  const clients = createKafkaClientFactory()
-  const properties = { 'bootstrap.servers': bootstrap(), 'isolation.level': 'read_committed' }
-  await using admin = clients.admin(properties)
-  await using consumer = clients.consumer({ ...properties, 'auto.offset.reset': 'earliest' })
-  const description = await admin.describeTopic(topic)
-  if (description === null) return []
-  const partitions = Array.from({ length: description.partitions }, (_, partition) => ({ topic, partition }))
-  const ends = await admin.listOffsets(partitions, 'latest', 'read_committed')
-  consumer.assign(partitions)
-  const values: string[] = []
-  const reached = new TopicPartitionMap<bigint>()
-  const isDone = (): boolean =>
-    partitions.every((tp) => (reached.get(topic, tp.partition) ?? 0n) >= (ends.get(topic, tp.partition) ?? 0n))
-  while (!isDone()) {
-    for (const batch of await consumer.poll(1000)) {
-      reached.set(topic, batch.partition, batch.nextOffset)
-      for (const { value } of batch.records) values.push(Buffer.from(value ?? []).toString())
-    }
-  }
-  return values
+  await using admin = createKafkaClientFactory().admin({ 'bootstrap.servers': kafka.settings.brokers.join(',') })
+  if ((await admin.describeTopic(topic)) === null) return []
+  return (await topicRecords(kafka.settings.brokers, topic)).map(({ value }) => textOf(value) ?? '')
 }
 
 const fileSource = (file: string, topic: string) => ({
