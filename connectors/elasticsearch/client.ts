@@ -4,7 +4,9 @@ import { Client, HttpConnection, Serializer, Transport } from '@elastic/elastics
 import type { Password } from '../../worker/api/config.ts'
 import { ConfigError } from '../../worker/api/errors.ts'
 import { parseJson } from '../../worker/api/json.ts'
+import { awsKeysOf, sdkCredentials } from '../common/aws-credentials.ts'
 import type { ElasticsearchSinkConfig } from './config-options.ts'
+import { type SignedRequest, type SigningKeys, signedHeaders } from './sigv4.ts'
 
 /** One request; the body, if any, is sent as it is. */
 export interface ServerRequest {
@@ -59,6 +61,7 @@ class AnyProductTransport extends Transport {
 export async function openConnection(config: ElasticsearchSinkConfig): Promise<ServerConnection> {
   const timeoutMs = config['read.timeout.ms'] || longestTimerMs
   const client = new Client(await clientOptions(config))
+  const sign = config['auth.type'].toLowerCase() === 'sigv4' ? await requestSigner(config) : null
   return {
     async request({ method, path, query, json, ndjson }, signal) {
       const body = ndjson ?? json
@@ -78,7 +81,10 @@ export async function openConnection(config: ElasticsearchSinkConfig): Promise<S
             // This connector counts its retries itself: one layer repeats, not two.
             maxRetries: 0,
             retryOnTimeout: false,
-            headers: ndjson === undefined ? jsonHeaders : ndjsonHeaders,
+            headers: {
+              ...(ndjson === undefined ? jsonHeaders : ndjsonHeaders),
+              ...(sign !== null && (await sign({ method, path, query: query ?? '', body: bytesOf(body) }))),
+            },
             signal: ends,
           },
         )
@@ -91,8 +97,33 @@ export async function openConnection(config: ElasticsearchSinkConfig): Promise<S
   }
 }
 
+function bytesOf(body: Uint8Array | string | undefined): Uint8Array {
+  return typeof body === 'string' ? Buffer.from(body) : (body ?? new Uint8Array())
+}
+
 function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+type Signer = (request: Omit<SignedRequest, 'headers'>) => Promise<Readonly<Record<string, string>>>
+
+/** Signs by the keys of the configuration, or those of AWS's default chain, which renews them in time. */
+async function requestSigner(config: ElasticsearchSinkConfig): Promise<Signer> {
+  const { host, pathname } = new URL(config['connection.url'][0] ?? '')
+  const prefix = pathname.replace(/\/+$/, '')
+  const region = config['aws.region']
+  const own = awsKeysOf(config)
+  const credentials = own === null ? await defaultChain(region) : async () => sdkCredentials(own)
+  return async (request) => {
+    const keys = await credentials()
+    const scope = { region, service: config['aws.service'], keys, at: new Date() }
+    return signedHeaders({ ...request, path: `${prefix}${request.path}` }, host, scope)
+  }
+}
+
+async function defaultChain(region: string): Promise<() => Promise<SigningKeys>> {
+  const { S3Client } = await import('@aws-sdk/client-s3')
+  return new S3Client({ region }).config.credentials
 }
 
 async function clientOptions(config: ElasticsearchSinkConfig): Promise<ClientOptions> {

@@ -1,4 +1,5 @@
-import { atLeast, between, type ConfigOf, defineConfig, oneOfIgnoringCase } from '../../worker/api/config.ts'
+import { atLeast, between, type ConfigOf, defineConfig, oneOf, oneOfIgnoringCase } from '../../worker/api/config.ts'
+import { awsCredentialOptions } from '../common/aws-credentials.ts'
 import { dataStreamPart, keytabPath, nameFormat, resourceMapping, urlList } from './config-validators.ts'
 import { mergeOptions } from './merge-options.ts'
 import { sslOptions } from './ssl-options.ts'
@@ -374,9 +375,9 @@ export const elasticsearchOptions = defineConfig({
     type: 'STRING',
     default: 'auto',
     importance: 'MEDIUM',
-    valid: oneOfIgnoringCase('auto', 'none', 'basic', 'api_key', 'bearer'),
+    valid: oneOfIgnoringCase('auto', 'none', 'basic', 'api_key', 'bearer', 'sigv4'),
     group: 'Security',
-    doc: 'How to authenticate; auto takes what is configured.',
+    doc: 'How to authenticate; auto takes what is configured, but for sigv4, the signatures of OpenSearch on AWS.',
   },
   'auth.api.key': {
     type: 'PASSWORD',
@@ -392,6 +393,22 @@ export const elasticsearchOptions = defineConfig({
     group: 'Security',
     doc: 'Bearer token.',
   },
+  'aws.region': {
+    type: 'STRING',
+    default: '',
+    importance: 'LOW',
+    group: 'AWS',
+    doc: 'Region of the domain, with auth.type=sigv4.',
+  },
+  'aws.service': {
+    type: 'STRING',
+    default: 'es',
+    importance: 'LOW',
+    valid: oneOf('es', 'aoss'),
+    group: 'AWS',
+    doc: 'es for an OpenSearch domain, aoss for a serverless collection.',
+  },
+  ...awsCredentialOptions,
 })
 
 export type ElasticsearchSinkConfig = ConfigOf<typeof elasticsearchOptions>

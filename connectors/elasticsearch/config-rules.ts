@@ -1,4 +1,5 @@
 import type { ConfigProblem } from '../../worker/api/errors.ts'
+import { checkAwsCredentials } from '../common/aws-credentials.ts'
 import type { ElasticsearchSinkConfig } from './config-options.ts'
 import { compileNameFormat } from './index-name-format.ts'
 
@@ -244,17 +245,30 @@ function missingCredential(c: ElasticsearchSinkConfig): ReturnType<Rule> {
       return isSet(c['auth.bearer.token'])
         ? null
         : ['auth.type=bearer needs auth.bearer.token', 'auth.type', 'auth.bearer.token']
+    case 'sigv4':
+      return sigv4Problem(c)
     default:
       return null
   }
 }
 
+function sigv4Problem(c: ElasticsearchSinkConfig): ReturnType<Rule> {
+  if (!isSet(c['aws.region'])) return ['auth.type=sigv4 needs aws.region', 'auth.type', 'aws.region']
+  if (c['connection.url'].length > 1) {
+    return ['auth.type=sigv4 needs the one URL of the domain: its host is signed', 'auth.type', 'connection.url']
+  }
+  return c['connection.compression']
+    ? ['auth.type=sigv4 signs bodies before they are compressed', 'auth.type', 'connection.compression']
+    : null
+}
+
 /** All violated rules between options; no I/O. */
 export function checkOptions(config: ElasticsearchSinkConfig): readonly ConfigProblem[] {
-  return rules.flatMap((rule) => {
+  const own = rules.flatMap((rule) => {
     const violation = rule(config)
     if (violation === null) return []
     const [message, ...options] = violation
     return options.map((option) => ({ option, message }))
   })
+  return [...own, ...checkAwsCredentials(config)]
 }

@@ -162,7 +162,7 @@ describe('options of the Elasticsearch sink by themselves', () => {
     'merge.delete': ['soft', 'hard'],
     'merge.increment.syntax': ['none', 'signed'],
     'routing.from': ['none', 'key', 'value', 'header'],
-    'auth.type': ['auto', 'none', 'basic', 'api_key', 'bearer'],
+    'auth.type': ['auto', 'none', 'basic', 'api_key', 'bearer', 'sigv4'],
   }
   it('refuse unknown words and list the known, in any case (E2, E3)', async () => {
     for (const [option, allowed] of Object.entries(words)) {
@@ -328,6 +328,23 @@ describe('rules between the options of the Elasticsearch sink', () => {
       [{ 'kerberos.keytab.path': keytab }, kerberos],
       [{ 'kerberos.user.principal': 'u@R', 'kerberos.keytab.path': keytab }, kerberos],
       [{ 'kerberos.user.principal': 'u@R', 'kerberos.keytab.path': keytab, 'proxy.host': 'h' }, kerberos],
+    ])
+  })
+
+  it('want what signatures for AWS need', async () => {
+    const sigv4 = { 'auth.type': 'sigv4', 'aws.access.key.id': 'a', 'aws.secret.access.key': 's' }
+    await check([
+      [sigv4, ['auth.type', 'aws.region']],
+      [{ ...sigv4, 'aws.region': 'r' }, []],
+      [{ ...sigv4, 'aws.region': 'r', 'connection.compression': 'true' }, ['auth.type', 'connection.compression']],
+      [{ 'auth.type': 'sigv4', 'aws.region': 'r', 'aws.access.key.id': 'a' }, ['aws.secret.access.key']],
+      [
+        { ...sigv4, 'aws.region': 'r', 'connection.url': 'http://127.0.0.1:1,http://127.0.0.1:2' },
+        ['auth.type', 'connection.url'],
+      ],
+      [{ 'auth.type': 'api_key' }, ['auth.api.key', 'auth.type']],
+      [{ 'auth.type': 'bearer' }, ['auth.bearer.token', 'auth.type']],
+      [{ 'auth.type': 'basic' }, ['auth.type', 'connection.username']],
     ])
   })
 
