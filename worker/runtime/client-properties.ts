@@ -102,6 +102,19 @@ export function transactionalProducerProperties(scope: ClientScope, id: TaskId):
   }
 }
 
+/** Producer options that somebody chose and exactly-once overrules (KIP-618): worth a warning. */
+export function overruledByExactlyOnce(scope: ClientScope, id: TaskId): readonly string[] {
+  const chosen = {
+    ...withPrefixCut(scope.worker, 'producer.'),
+    ...withPrefixCut(scope.connector, overridePrefix('producer')),
+  }
+  const forced = transactionalProducerProperties(scope, id)
+  return ['enable.idempotence', 'transactional.id'].filter((name) => {
+    const given = chosen[name]
+    return given !== undefined && given.toLowerCase() !== forced[name]?.toLowerCase()
+  })
+}
+
 export function deadLetterProducerProperties(scope: ClientScope, id: TaskId): ClientProperties {
   return producerLayers(scope, `connector-dlq-producer-${id.connector}-${id.task}`)
 }

@@ -8,7 +8,12 @@ import { OffsetWriter } from '../cluster/offset-writer.ts'
 import { parseConfig } from '../config/config-def.ts'
 import type { Admin, Producer } from '../kafka/types.ts'
 import { ActiveTopics } from './active-topics.ts'
-import { adminProperties, producerProperties, transactionalProducerProperties } from './client-properties.ts'
+import {
+  adminProperties,
+  overruledByExactlyOnce,
+  producerProperties,
+  transactionalProducerProperties,
+} from './client-properties.ts'
 import { loadConverters, type TaskConverters } from './converters.ts'
 import { openErrorOperator } from './error-operator.ts'
 import type { TaskSpec } from './host-protocol.ts'
@@ -290,6 +295,11 @@ export class SourceTaskRunner {
     const { id } = this.#spec
     const exactlyOnce = settings.exactlyOnceSource
     if (exactlyOnce && this.#spec.preflight) await services.fence()
+    const overruled = exactlyOnce ? overruledByExactlyOnce(scope, id) : []
+    if (overruled.length > 0) {
+      const message = `Exactly-once sets ${overruled.join(' and ')} of the producer itself; what the config says is ignored`
+      this.#env.logger.warn({ options: overruled }, message)
+    }
     const producer = kafka.producer(
       exactlyOnce ? transactionalProducerProperties(scope, id) : producerProperties(scope, id),
     )

@@ -224,6 +224,21 @@ test('internal requests need a signature by the session key (statement 18)', asy
   await assert.rejects(herder.putTaskConfigs('x', [], wrong), (e) => e instanceof RequestError && e.status === 403)
 })
 
+test('exactly-once: a task that was revoked before its transactions began does not start (KIP-618)', async () => {
+  await using cluster = new FakeCluster()
+  const { worker } = await cluster.add({ exactlyOnce: true })
+  await put(cluster, 'a', { 'tasks.max': '4' })
+  await eventually(() => assert.equal(worker.runningTasks.size, 4))
+  const preflights = new Map([...worker.runningTasks].map(([key, { start }]) => [key, start.preflight]))
+  await cluster.add({ exactlyOnce: true })
+  await eventually(() => assert.equal(worker.runningTasks.size, 2))
+  for (const [key, preflight] of preflights) {
+    const verified = Promise.resolve(preflight?.verify())
+    if (worker.runningTasks.has(key)) await verified
+    else await assert.rejects(verified, new RegExp(`Cannot start source task ${key} as it has already been revoked`))
+  }
+})
+
 test('exactly-once: producers of the generation before are fenced once, then the count is recorded (KIP-618)', async () => {
   await using cluster = new FakeCluster()
   const { herder, worker } = await cluster.add({ exactlyOnce: true })

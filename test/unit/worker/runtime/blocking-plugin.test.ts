@@ -83,11 +83,17 @@ for (const method of ['connector.start', 'connector.taskConfigs']) {
   })
 }
 
+const sink = (method: string, how: 'await' | 'spin'): RawConfig => ({
+  ...source(method, how),
+  'connector.class': 'test.BlockingSinkConnector',
+  topics: 't',
+})
+
 for (const how of ['await', 'spin'] as const) {
-  for (const method of ['task.start', 'task.poll', 'task.commit', 'task.stop']) {
+  for (const method of ['task.start', 'task.poll', 'task.commit', 'task.stop', 'task.put']) {
     test(`statement 66, I7: a task that hangs in ${method} (${how}) is disowned; nothing waits for it`, async () => {
       await using harness = await open()
-      const config = source(method, how)
+      const config = method === 'task.put' ? sink(method, how) : source(method, how)
       const started = startTask(harness, config)
       if (method !== 'task.start') await started
       await othersWork(harness, 'other')

@@ -6,6 +6,7 @@ import {
   consumerProperties,
   offsetConsumerProperties,
   offsetProducerProperties,
+  overruledByExactlyOnce,
   producerProperties,
   sameCluster,
   transactionalProducerProperties,
@@ -51,6 +52,10 @@ test('5.5: exactly-once forces idempotence and the transactional id', () => {
   const properties = transactionalProducerProperties(given, id)
   assert.equal(properties['transactional.id'], 'g-c-3')
   assert.equal(properties['enable.idempotence'], 'true')
+  assert.deepEqual(overruledByExactlyOnce(given, id), ['enable.idempotence', 'transactional.id'])
+  const agrees = scope({ 'producer.enable.idempotence': 'TRUE' }, { 'producer.override.transactional.id': 'g-c-3' })
+  assert.deepEqual(overruledByExactlyOnce(agrees, id), [])
+  assert.deepEqual(overruledByExactlyOnce(scope(), id), [])
 })
 
 test('5.5: a reader of offsets is read_committed, unless the user chose and exactly-once is off', () => {

@@ -335,6 +335,33 @@ test('I2: what a task seeks again does not count as delivered in the commit righ
   assert.equal(await committed(run), 3n)
 })
 
+test('6.5: requestCommit commits before the interval is over; timeout shortens the wait for records, once', async () => {
+  const commits: (bigint | undefined)[] = []
+  const putAt: number[] = []
+  class Asking extends ListSink {
+    override async put(records: readonly SinkRecord[]): Promise<void> {
+      await super.put(records)
+      putAt.push(performance.now())
+      if (this.puts <= 5) this.context?.timeout(20)
+      if (records.length > 0) this.context?.requestCommit()
+    }
+
+    override async preCommit(current: Offsets): Promise<Offsets> {
+      commits.push(current.get('t', 0))
+      return current
+    }
+  }
+  const sink = new Asking()
+  // Without either nothing would happen for a minute.
+  await using run = runSink(sink, { kafka: await kafkaWith(['a', 'b']), settings: { offsetFlushIntervalMs: 60_000 } })
+  await eventually(() => assert.ok(sink.puts >= 6))
+  assert.ok((putAt[5] ?? 0) - (putAt[0] ?? 0) >= 5 * 15, 'the task is waited for as long as it asked')
+  assert.equal(commits.at(-1), 2n)
+  assert.equal(await committed(run), 2n)
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  assert.equal(sink.puts, 6, 'the wait is as long as ever again')
+})
+
 test('statement 130: a task without partitions runs', async () => {
   const sink = new ListSink()
   await using run = runSink(sink, { config: { topics: '', 'topics.regex': 'none-.*' } })

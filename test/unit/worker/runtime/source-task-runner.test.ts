@@ -191,6 +191,20 @@ test('5.1: a record that the broker refuses fails the task at the next poll; its
   assert.equal(run.committedSource().get(key), undefined)
 })
 
+test('5.1: without tolerance a record that alone is too large fails the task by its name; those before it count', async () => {
+  const task = new ListTask([[record(1)], [record(2, 't', 'x'.repeat(3000)), record(3)]])
+  const config = { 'producer.override.max.request.size': '2000' }
+  await using run = runSource(task, { kafka: kafkaWith('t'), config })
+  await assert.rejects(run.done, (error) => {
+    const cause = error instanceof ConnectError ? error.cause : null
+    assert.ok(cause instanceof DataError)
+    assert.equal(cause.code, 'CONNECT_KAFKA_RECORD_TOO_LARGE')
+    assert.match(cause.message, /^A record for topic t takes \d+ bytes/)
+    return true
+  })
+  assert.equal(run.committedSource().get(key), '{"at":1}')
+})
+
 test('5.1: with tolerance a record that alone is too large is skipped, and its offset passes', async () => {
   const task = new ListTask([[record(1, 't', 'x'.repeat(3000)), record(2)]])
   const config = { 'errors.tolerance': 'all', 'producer.override.max.request.size': '2000' }
