@@ -237,11 +237,12 @@ export class Snapshot implements AsyncDisposable {
   async *#blocks(plan: SnapshotPlan, signal: AbortSignal): AsyncGenerator<ReadBlock, void, void> {
     const waiting = plan.tables.flatMap(({ items }) => items)
     const reading = new Map<Reader, Promise<ReadBlock>>()
-    const next = async (reader: Reader, read: ItemToRead): Promise<ReadBlock> => ({
-      reader,
-      read,
-      block: await read.copy.next(signal),
-    })
+    const next = (reader: Reader, read: ItemToRead): void => {
+      const block = read.copy.next(signal).then((rows) => ({ reader, read, block: rows }))
+      // One failure ends the loop: those of the other readers, which a lost server brings as well, find nobody waiting.
+      block.catch(() => undefined)
+      reading.set(reader, block)
+    }
     const start = async (reader: Reader): Promise<void> => {
       for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) {
         beginItem(item, plan.progress, this.#options.readers)
@@ -250,7 +251,7 @@ export class Snapshot implements AsyncDisposable {
           this.#finishChunk(item)
           continue
         }
-        reading.set(reader, next(reader, read))
+        next(reader, read)
         return
       }
     }
@@ -260,7 +261,7 @@ export class Snapshot implements AsyncDisposable {
       const block = await Promise.race(reading.values())
       reading.delete(block.reader)
       if (block.block === null && !signal.aborted) block.reader.copying = false
-      else if (block.block !== null) reading.set(block.reader, next(block.reader, block.read))
+      else if (block.block !== null) next(block.reader, block.read)
       yield block
       if (block.block === null && !signal.aborted) await start(block.reader)
     }

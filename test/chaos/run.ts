@@ -7,6 +7,7 @@ import { servicesFrom } from '../../compose/pipelines/support/pipeline.ts'
 import { stackEnvironment } from '../../compose/pipelines/support/session.ts'
 import { seededRandom } from '../support/random.ts'
 import { elasticsearchRounds } from './elasticsearch-rounds.ts'
+import { postgresRounds } from './postgres-rounds.ts'
 import { searchRounds } from './search-rounds.ts'
 import { warehouseRounds } from './warehouse-rounds.ts'
 
@@ -52,6 +53,20 @@ const scenarios: Readonly<Record<string, () => Promise<readonly Round[]>>> = {
         print(
           r,
           `${r.disaster.padEnd(7)} ${r.records} records, ${r.deadLetters} dead letters, ${r.faults} requests disturbed`,
+        ),
+    }),
+  /** The server crashes, its network fails, workers are killed; exactly-once on and off in turn. */
+  postgres: async () =>
+    postgresRounds({
+      brokers: servicesFrom(await stackEnvironment()).kafkaBrokers,
+      rounds,
+      random,
+      port,
+      instance: `${random.seed.toString(36)}${Date.now().toString(36)}`,
+      report: (r) =>
+        print(
+          r,
+          `${r.disaster.padEnd(7)} ${r.exactlyOnce ? 'exactly once' : 'at least once'}${r.inSnapshot ? ', in the snapshot' : ''}; ${r.changes} changes, ${r.events} events, ${r.repeated} repeated`,
         ),
     }),
   /** S3 and the warehouse misbehave, partitions change hands, or workers are killed. */

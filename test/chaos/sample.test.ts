@@ -7,6 +7,7 @@ import { freePort } from '../support/free-port.ts'
 import { seededRandom } from '../support/random.ts'
 import { requireService, skipUnless } from '../support/services.ts'
 import { elasticsearchRounds } from './elasticsearch-rounds.ts'
+import { postgresRounds } from './postgres-rounds.ts'
 import { searchRounds } from './search-rounds.ts'
 import { warehouseRounds } from './warehouse-rounds.ts'
 
@@ -74,6 +75,24 @@ test(`Elasticsearch busy, cut off and its workers killed, seed ${random.seed}`, 
     random,
     port: await freePort(2),
     disasters: ['busy', 'kill', 'reset'],
+    report: (result) => t.diagnostic(JSON.stringify(result)),
+  })
+  deepEqual(
+    results.flatMap((result) => result.differences),
+    [],
+  )
+})
+
+test(`a captured database with its workers killed and its server crashed, seed ${random.seed}`, {
+  skip,
+  timeout: 400_000,
+}, async (t) => {
+  const results = await postgresRounds({
+    brokers: servicesFrom(process.env).kafkaBrokers,
+    rounds: 2,
+    random,
+    port: await freePort(2),
+    instance: `${instance}p`,
     report: (result) => t.diagnostic(JSON.stringify(result)),
   })
   deepEqual(

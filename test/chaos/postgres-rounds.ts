@@ -1,0 +1,360 @@
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ConnectClient } from '../../compose/pipelines/support/connect-client.ts'
+import { kafkaFor, recreateTopics } from '../../compose/pipelines/support/kafka-topics.ts'
+import { waitFor } from '../../compose/pipelines/support/wait.ts'
+import { WorkerCluster } from '../../compose/pipelines/support/workers.ts'
+import { PrivatePostgres } from '../support/private-postgres.ts'
+import { projectRoot } from '../support/project-root.ts'
+import type { Random } from '../support/random.ts'
+import { TcpProxy } from '../support/tcp-proxy.ts'
+import { type Change, ChaosSource, prefilledRows, type Table, tables } from './postgres-source.ts'
+
+/** `crash` and `restart` are of the server, `cut` and `hole` of the network, `kill` of workers. */
+export type PostgresDisaster = 'kill' | 'crash' | 'restart' | 'cut' | 'hole'
+
+export interface PostgresRound {
+  readonly round: number
+  readonly disaster: PostgresDisaster
+  readonly exactlyOnce: boolean
+  /** It struck while the tables were being read for the first time. */
+  readonly inSnapshot: boolean
+  readonly changes: number
+  readonly events: number
+  /** Events that came more than once. */
+  readonly repeated: number
+  readonly recoveryMs: number
+  readonly differences: readonly string[]
+}
+
+interface Event {
+  readonly table: Table
+  readonly key: number
+  readonly op: 'r' | 'c' | 'u' | 'd'
+  readonly v: number | null
+  /** It is the last row of the snapshot. */
+  readonly endsSnapshot: boolean
+  /** The same in a repeat of the event, and in no other event. */
+  readonly identity: string
+}
+
+/** Rounds that one connector lives through, from its snapshot on. */
+const roundsPerLife = 4
+const disasters = ['kill', 'crash', 'cut', 'kill', 'restart', 'hole'] as const
+
+/**
+ * A captured database while its server crashes, its network fails and the workers are killed. After every round each
+ * change of the database is in its topic, in order per key; with exactly-once on, once for consumers that read committed
+ * records; and what the slot was told to forget is in Kafka (I1–I4, I9; R4). Lives with exactly-once on and off take
+ * turns.
+ */
+export async function postgresRounds(options: {
+  readonly brokers: string
+  readonly rounds: number
+  readonly random: Random
+  readonly port: number
+  readonly instance: string
+  report(result: PostgresRound): void
+}): Promise<readonly PostgresRound[]> {
+  const { brokers, rounds, random, port, instance } = options
+  await using server = await PrivatePostgres.open({ settings: { wal_sender_timeout: '5s' } })
+  await using proxy = await TcpProxy.open({ host: '127.0.0.1', port: server.port })
+  const results: PostgresRound[] = []
+  for (let life = 0; results.length < rounds; life++) {
+    const exactlyOnce = life % 2 === 0
+    await using workers = new WorkerCluster({
+      group: `chaos-pg-${instance}-${life}`,
+      bootstrapServers: brokers,
+      ports: [port, port + 1],
+      folder: join(projectRoot, '.stack/chaos'),
+      env: {},
+      properties: {
+        'offset.flush.interval.ms': '300',
+        'exactly.once.source.support': exactlyOnce ? 'enabled' : 'disabled',
+        'value.converter.schemas.enable': 'false',
+        'key.converter.schemas.enable': 'false',
+      },
+    })
+    await workers.startAll()
+    const source = await ChaosSource.create(server, `chaos_${instance}_${life}`, random)
+    const subject = new Subject({ brokers, server, proxy, workers, random, source, exactlyOnce })
+    try {
+      await subject.start()
+      for (let i = 0; i < roundsPerLife && results.length < rounds; i++) {
+        const disaster = disasters[results.length % disasters.length] ?? 'kill'
+        const result = await subject.round(results.length + 1, disaster, i === 0)
+        results.push(result)
+        options.report(result)
+      }
+    } finally {
+      await subject.stop()
+    }
+  }
+  return results
+}
+
+interface SubjectParts {
+  readonly brokers: string
+  readonly server: PrivatePostgres
+  readonly proxy: TcpProxy
+  readonly workers: WorkerCluster
+  readonly random: Random
+  readonly source: ChaosSource
+  readonly exactlyOnce: boolean
+}
+
+class Subject {
+  readonly #parts: SubjectParts
+  readonly #connect: ConnectClient
+  readonly #consumer: ReturnType<ReturnType<typeof kafkaFor>['consumer']>
+  readonly #events: Event[] = []
+  readonly #name: string
+
+  constructor(parts: SubjectParts) {
+    this.#parts = parts
+    this.#name = parts.source.name
+    this.#connect = new ConnectClient(() => parts.workers.urls)
+    this.#consumer = kafkaFor(parts.brokers, this.#name).consumer({
+      groupId: `${this.#name}-reader`,
+      maxWaitTimeInMs: 100,
+    })
+  }
+
+  async start(): Promise<void> {
+    const { brokers } = this.#parts
+    const topics = tables.map((table) => `${this.#name}.public.${table}`)
+    await recreateTopics(brokers, Object.fromEntries(topics.map((topic) => [topic, 2])))
+    await this.#consumer.connect()
+    await this.#consumer.subscribe({ topics, fromBeginning: true })
+    await this.#consumer.run({
+      eachBatch: async ({ batch }) => {
+        for (const { value } of batch.messages) if (value !== null) this.#events.push(eventOf(value.toString()))
+      },
+    })
+    await this.#connect.request('PUT', `/connectors/${this.#name}/config`, this.#config())
+    // From here on every change is in the stream; the tables are being read.
+    await waitFor('the slot', 60_000, async () => await this.#parts.source.confirmed(), 10)
+  }
+
+  async stop(): Promise<void> {
+    const { source } = this.#parts
+    await this.#consumer.disconnect()
+    await this.#connect.remove(this.#name)
+    await waitFor('the slot to be dropped', 30_000, async () => {
+      await source.query(`SELECT pg_drop_replication_slot('${this.#name}')`)
+      return true
+    })
+    await source.close()
+  }
+
+  #config(): Readonly<Record<string, string>> {
+    return {
+      'connector.class': 'io.debezium.connector.postgresql.PostgresConnector',
+      'tasks.max': '1',
+      'database.hostname': '127.0.0.1',
+      'database.port': String(this.#parts.proxy.port),
+      'database.user': 'postgres',
+      'database.password': 'none',
+      'database.dbname': this.#name,
+      'topic.prefix': this.#name,
+      'plugin.name': 'pgoutput',
+      'slot.name': this.#name,
+      'publication.name': this.#name,
+      'publication.autocreate.mode': 'filtered',
+      'table.include.list': tables.map((table) => `public.${table}`).join(','),
+      'snapshot.max.threads': this.#parts.random.pick(['1', '3']),
+      // Small, so that a disaster finds the snapshot half way.
+      'max.batch.size': '100',
+      'tombstones.on.delete': 'false',
+      'status.update.interval.ms': '200',
+      'poll.interval.ms': '50',
+      'retriable.restart.connector.wait.ms': '200',
+      'slot.retry.delay.ms': '500',
+      'connection.attempts.interval.ms': '100',
+    }
+  }
+
+  async round(round: number, disaster: PostgresDisaster, isFirst: boolean): Promise<PostgresRound> {
+    const { source, random } = this.#parts
+    let over = false
+    const writing = source.write(() => over)
+    await sleep(random.integer(0, isFirst ? 900 : 1500))
+    const inSnapshot = isFirst && this.#events.filter(({ op }) => op === 'r').length < prefilledRows
+    const differences: string[] = []
+    await this.#disaster(disaster, differences)
+    const healedAt = Date.now()
+    await sleep(random.integer(0, 500))
+    over = true
+    await writing
+    await this.#settle(differences)
+    const recoveryMs = Date.now() - healedAt
+    const checked = await this.#check()
+    return {
+      round,
+      disaster,
+      exactlyOnce: this.#parts.exactlyOnce,
+      inSnapshot,
+      changes: checked.changes,
+      events: this.#events.length,
+      repeated: checked.repeated,
+      recoveryMs,
+      differences: [...differences, ...checked.differences],
+    }
+  }
+
+  async #disaster(disaster: PostgresDisaster, differences: string[]): Promise<void> {
+    const { server, proxy, workers, random } = this.#parts
+    switch (disaster) {
+      case 'kill': {
+        const [first = 0, second = 0] = workers.ports
+        const victims = random.pick([[first], [second], [first, second], [first, second]])
+        await Promise.all(victims.map((port) => workers.kill(port)))
+        if (victims.length === 2) await this.#checkConfirmed(differences)
+        await Promise.all(victims.map((port) => workers.start(port)))
+        return
+      }
+      case 'crash':
+      case 'restart':
+        await server.stop(disaster === 'crash' ? 'SIGQUIT' : 'SIGINT')
+        await sleep(random.integer(0, 1000))
+        return await server.start()
+      case 'cut':
+        for (let i = random.integer(1, 6); i > 0; i--) {
+          proxy.reset()
+          await sleep(random.integer(0, 400))
+        }
+        return
+      case 'hole':
+        proxy.blackHole()
+        await sleep(random.integer(500, 8000))
+        proxy.heal()
+    }
+  }
+
+  /** With no worker alive nothing comes any more: what the slot was told to forget must be in the topics (R4, I1). */
+  async #checkConfirmed(differences: string[]): Promise<void> {
+    const { source } = this.#parts
+    const confirmed = await source.confirmed()
+    if (confirmed === null) return
+    const promised = await source.before(confirmed)
+    const wanted = count(promised)
+    const missing = () => {
+      const present = count(this.#distinct().filter(({ op }) => op !== 'r') as readonly Change[])
+      return [...wanted].filter(([change, times]) => (present.get(change) ?? 0) < times)
+    }
+    // The consumer may be behind, never the topic.
+    await waitFor('the consumer', 10_000, async () => (missing().length === 0 ? true : null), 50).catch(() => undefined)
+    for (const [change] of missing().slice(0, 5)) differences.push(`confirmed, but not in Kafka: ${change}`)
+  }
+
+  /** A last change of each table, seen in its topic: everything before is there too. */
+  async #settle(differences: string[]): Promise<void> {
+    const { source } = this.#parts
+    const ends = new Map<Table, number>()
+    for (const table of tables) {
+      const sql = `INSERT INTO ${table} VALUES (0, nextval('versions'), 'end') ON CONFLICT (id) DO UPDATE SET v = EXCLUDED.v RETURNING v`
+      const v = await waitFor('the server', 30_000, async () => (await source.query(sql))[0]?.['v'] ?? null)
+      ends.set(table, Number(v))
+    }
+    // A snapshot that was interrupted goes on behind changes.
+    const arrived = () =>
+      this.#events.some(({ endsSnapshot }) => endsSnapshot) &&
+      [...ends].every(([table, v]) =>
+        this.#events.some((event) => event.table === table && event.key === 0 && event.v === v),
+      )
+    try {
+      await waitFor('the last changes', 60_000, async () => (arrived() ? true : null), 50)
+    } catch {
+      const status = await this.#connect.status(this.#name)
+      differences.push(`the last changes did not come within 60 s: ${JSON.stringify(status)}`)
+    }
+  }
+
+  #distinct(): readonly Event[] {
+    const seen = new Set<string>()
+    return this.#events.filter(({ identity }) => !seen.has(identity) && seen.add(identity))
+  }
+
+  async #check(): Promise<{
+    readonly changes: number
+    readonly repeated: number
+    readonly differences: readonly string[]
+  }> {
+    const { source, exactlyOnce } = this.#parts
+    const history = await source.history()
+    const distinct = this.#distinct()
+    const repeated = this.#events.length - distinct.length
+    const differences: string[] = []
+    if (exactlyOnce && repeated > 0) differences.push(`${repeated} events came more than once`)
+    for (const table of tables) {
+      const wanted = byKey(history.filter((change) => change.table === table))
+      const events = distinct.filter((event) => event.table === table)
+      const streamed = byKey(events.filter(({ op }) => op !== 'r'))
+      for (const key of new Set([...wanted.keys(), ...streamed.keys()])) {
+        const expected = (wanted.get(key) ?? []).map(textOf).join(' ')
+        const actual = (streamed.get(key) ?? []).map(textOf).join(' ')
+        if (actual !== expected) differences.push(`${table} ${key}: ${actual} instead of ${expected}`)
+      }
+      differences.push(...(await this.#checkRows(table, events)))
+    }
+    return { changes: history.length, repeated, differences }
+  }
+
+  /** Rows that were read stand in their place among the changes, and what all events come to is the table. */
+  async #checkRows(table: Table, events: readonly Event[]): Promise<readonly string[]> {
+    const differences: string[] = []
+    const rows = new Map<number, number>()
+    const newest = new Map<number, number>()
+    for (const { key, op, v } of events) {
+      if (v === null) {
+        rows.delete(key)
+        continue
+      }
+      if (v < (newest.get(key) ?? 0)) differences.push(`${table} ${key}: ${op} ${v} came behind ${newest.get(key)}`)
+      newest.set(key, v)
+      rows.set(key, v)
+    }
+    const actual = await this.#parts.source.rows(table)
+    for (const key of new Set([...rows.keys(), ...actual.keys()])) {
+      if (rows.get(key) !== actual.get(key))
+        differences.push(`${table} ${key}: the events come to ${rows.get(key)}, the table has ${actual.get(key)}`)
+    }
+    return differences
+  }
+}
+
+function eventOf(value: string): Event {
+  const { op, before, after, source } = JSON.parse(value) as {
+    readonly op: Event['op']
+    readonly before: { readonly id: number } | null
+    readonly after: { readonly id: number; readonly v: number } | null
+    readonly source: { readonly table: Table; readonly lsn: number; readonly txId: number; readonly snapshot: string }
+  }
+  const key = after?.id ?? before?.id ?? -1
+  const v = after?.v ?? null
+  const endsSnapshot = source.snapshot === 'last'
+  return {
+    table: source.table,
+    key,
+    op,
+    v,
+    endsSnapshot,
+    identity: [source.table, key, op, v, source.lsn, source.txId].join(' '),
+  }
+}
+
+const textOf = ({ op, v }: Pick<Change, 'v'> & { readonly op: string }): string => `${op}${v ?? ''}`
+
+function byKey<T extends { readonly key: number }>(items: readonly T[]): ReadonlyMap<number, readonly T[]> {
+  return Map.groupBy(items, ({ key }) => key)
+}
+
+/** How often each change happens; deletes of a key look alike. */
+function count(changes: readonly Change[]): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>()
+  for (const { table, key, op, v } of changes) {
+    const text = `${table} ${key} ${op} ${v}`
+    counts.set(text, (counts.get(text) ?? 0) + 1)
+  }
+  return counts
+}
