@@ -139,6 +139,29 @@ test('statements 97, 98, 105, 124: a topic of its own for offsets, altered and r
   await expectExactly(topic, ['aa', 'bb', 'cc', 'bb', 'cc', 'aa', 'bb', 'cc'], cluster)
 })
 
+test('KIP-618: from disabled over preparing to enabled and back, worker by worker: nothing lost, nothing twice', {
+  skip,
+  timeout: 180_000,
+}, async () => {
+  await using cluster = await ClusterUnderTest.open(kafka.settings.brokers)
+  const topic = `eos-${cluster.token}`
+  const input = join(cluster.folder, 'in')
+  const expected: string[] = []
+  let worker: WorkerUnderTest | null = null
+  for (const support of ['disabled', 'preparing', 'enabled', 'preparing', 'disabled']) {
+    const more = lines(expected.length, 300)
+    expected.push(...more)
+    await appendFile(input, `${more.join('\n')}\n`)
+    const next = await (await cluster.start('distributed', [], { 'exactly.once.source.support': support })).ready()
+    if (worker === null) {
+      assert.equal((await next.rest('PUT', '/connectors/f/config', fileSource(input, topic))).status, 201)
+    } else assert.equal(await worker.signal('SIGTERM'), 0, worker.output.slice(-2000))
+    worker = next
+    await expectExactly(topic, expected, cluster)
+    await eventually(() => runs(next, 'f'), 20_000)
+  }
+})
+
 test('statement 122: a frozen worker is fenced; what it writes when it wakes is never seen', {
   skip,
   timeout: 240_000,
