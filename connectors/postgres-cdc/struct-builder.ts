@@ -48,7 +48,9 @@ class StructBuilder implements ValueWriter {
   integer(value: number): void {
     const schema = this.#schema()
     if (schema?.name !== null && schema !== null && isConnectDate(schema.name)) {
-      this.#put(new Date(schema.name === LogicalName.date ? value * 86_400_000 : value))
+      const ms = schema.name === LogicalName.date ? value * 86_400_000 : value
+      // A timestamp behind the end of JavaScript's Date is the bare number, as in the converters.
+      this.#put(Math.abs(ms) > maxDateMs ? BigInt(value) : new Date(ms))
     } else this.#put(schema?.type === 'INT64' ? BigInt(value) : value)
   }
 
@@ -90,6 +92,8 @@ class StructBuilder implements ValueWriter {
     level.next += 1
   }
 }
+
+const maxDateMs = 8_640_000_000_000_000
 
 function isConnectDate(name: string): boolean {
   return name === LogicalName.date || name === LogicalName.time || name === LogicalName.timestamp

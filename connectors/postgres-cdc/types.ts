@@ -412,14 +412,19 @@ function arrayCodec(type: PgType, typmod: number, context: TypeContext): ValueCo
   }
   const codec = scalarCodec(element, typmod, context, true)
   if (codec === null || geometricValues[element.name] !== undefined) return null
-  const valueSchema = makeSchema({ ...codec.spec, optional: element.kind !== 'e' })
+  const isEnum = element.kind === 'e'
+  const valueSchema = makeSchema({ ...codec.spec, optional: !isEnum })
   const unavailable = unavailableArray(element, codec, context.options)
   return textCodec({ spec: { type: 'ARRAY', valueSchema }, fallback: [], unavailable }, (text) => {
     const items = parseArray(text)
     if (items === null) throw conversionError(type.name)
     return items.map((item) => {
       // A nested array is not modelled: its elements come out as null.
-      if (item.text === null || item.nested) return null
+      if (item.text === null || item.nested) {
+        // Labels of enums are required, in Debezium too: the array as a whole does not fit its schema.
+        if (isEnum) throw conversionError(type.name)
+        return null
+      }
       const bytes = scratch(item.text)
       return codec.read(bytes, 0, bytes.length)
     })

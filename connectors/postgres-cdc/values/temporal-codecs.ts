@@ -64,21 +64,14 @@ function parse(type: string, bytes: Buffer, start: number, end: number): ParsedM
 
 function int64Codec(
   spec: SchemaSpec,
-  compute: (bytes: Buffer, start: number, end: number) => number | bigint | null,
+  compute: (bytes: Buffer, start: number, end: number) => number | bigint,
 ): ValueCodec {
   return {
     spec,
     fallback: 0n,
     unavailable: undefined,
-    read: (bytes, start, end) => {
-      const value = compute(bytes, start, end)
-      return value === null ? null : BigInt(value)
-    },
-    write: (bytes, start, end, out) => {
-      const value = compute(bytes, start, end)
-      if (value === null) out.null()
-      else writeInt64(value, out)
-    },
+    read: (bytes, start, end) => BigInt(compute(bytes, start, end)),
+    write: (bytes, start, end, out) => writeInt64(compute(bytes, start, end), out),
   }
 }
 
@@ -179,7 +172,9 @@ export function dateCodec({ options, from }: Context): ValueCodec {
     case 'connect':
       return valueCodec({ spec: named('INT32', `${connectName}.Date`), fallback: new Date(0) }, (bytes, start, end) => {
         const value = days(bytes, start, end)
-        return Math.abs(value) * 86_400_000 > maxDateMs ? value : new Date(value * 86_400_000)
+        // Connect's Date is JavaScript's here, which ends in the year 275760.
+        if (Math.abs(value) * 86_400_000 > maxDateMs) throw conversionError('date')
+        return new Date(value * 86_400_000)
       })
     case 'isostring':
       return valueCodec(
@@ -268,11 +263,17 @@ function toUtc(parsed: ParsedMoment): void {
   parsed.offsetSeconds = 0
 }
 
+/** @throws DataError for what no int64 holds: microseconds end in the year 294247, nanoseconds in 2262 */
+function inInt64(value: bigint): bigint {
+  if (value > maxInt64 || value < minInt64) throw conversionError('timestamp')
+  return value
+}
+
 function microsSince1970(parsed: ParsedMoment): number | bigint {
   if (parsed.infinity !== 0) return parsed.infinity > 0 ? maxInt64 : minInt64
   return Math.abs(parsed.days) < exactDays
     ? parsed.days * microsPerDay + parsed.micros
-    : BigInt(parsed.days) * BigInt(microsPerDay) + BigInt(parsed.micros)
+    : inInt64(BigInt(parsed.days) * BigInt(microsPerDay) + BigInt(parsed.micros))
 }
 
 function millisSince1970(parsed: ParsedMoment): number | bigint {
@@ -280,10 +281,9 @@ function millisSince1970(parsed: ParsedMoment): number | bigint {
   return parsed.days * 86_400_000 + Math.floor(parsed.micros / 1000)
 }
 
-function nanosSince1970(parsed: ParsedMoment): bigint | null {
+function nanosSince1970(parsed: ParsedMoment): bigint {
   if (parsed.infinity !== 0) return parsed.infinity > 0 ? maxInt64 : minInt64
-  const value = BigInt(microsSince1970(parsed)) * 1000n
-  return value > maxInt64 || value < minInt64 ? null : value
+  return inInt64(BigInt(microsSince1970(parsed)) * 1000n)
 }
 
 const infiniteIso = '+292278994-08-16T23:00:00Z'
