@@ -34,10 +34,6 @@ export const elasticsearchErrorCodes = defineErrorCodes({
     meaning: 'The buffer did not empty within flush.timeout.ms.',
     remedy: 'Raise flush.timeout.ms or max.buffered.records, or make the cluster faster.',
   },
-  CONNECT_ES_TLS: {
-    meaning: 'A key or trust store cannot be used.',
-    remedy: 'Use PEM or PKCS12; convert JKS with keytool -importkeystore -deststoretype PKCS12.',
-  },
 })
 
 /** What to do about a failed request as a whole. */

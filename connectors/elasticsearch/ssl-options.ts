@@ -7,7 +7,7 @@ export const sslOptions = {
     default: null,
     importance: 'HIGH',
     group,
-    doc: 'File with the certificates to trust: PEM, or PKCS12.',
+    doc: 'File with the certificates to trust.',
   },
   'elastic.https.ssl.truststore.password': {
     type: 'PASSWORD',
@@ -21,7 +21,7 @@ export const sslOptions = {
     default: 'JKS',
     importance: 'MEDIUM',
     group,
-    doc: 'PEM or PKCS12. JKS stores must be converted: keytool -importkeystore -deststoretype PKCS12.',
+    doc: 'PEM, PKCS12 or JKS; a file of the type JKS may be PKCS12, as in Java.',
   },
   'elastic.https.ssl.truststore.certificates': {
     type: 'PASSWORD',
@@ -35,7 +35,7 @@ export const sslOptions = {
     default: null,
     importance: 'HIGH',
     group,
-    doc: 'File with the client certificate and its key: PEM, or PKCS12.',
+    doc: 'File with the client certificate and its key.',
   },
   'elastic.https.ssl.keystore.password': {
     type: 'PASSWORD',
@@ -49,7 +49,7 @@ export const sslOptions = {
     default: 'JKS',
     importance: 'MEDIUM',
     group,
-    doc: 'PEM or PKCS12.',
+    doc: 'PEM, PKCS12 or JKS.',
   },
   'elastic.https.ssl.keystore.key': {
     type: 'PASSWORD',

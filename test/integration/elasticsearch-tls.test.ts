@@ -1,0 +1,104 @@
+/** The Elasticsearch sink over TLS, with stores in each format. */
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { mkdtempDisposable } from 'node:fs/promises'
+import { createServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import type { TLSSocket } from 'node:tls'
+import { fileURLToPath } from 'node:url'
+import { readJavaKeyStore } from '../../connectors/elasticsearch/java-key-store.ts'
+import { validateConnection } from '../../connectors/elasticsearch/validate.ts'
+import { elasticsearchConfig, type RawOptions } from '../unit/connectors/elasticsearch/support.ts'
+
+const store = (name: string) =>
+  fileURLToPath(new URL(`../unit/connectors/elasticsearch/stores/${name}`, import.meta.url))
+const { key, certificates } = readJavaKeyStore(readFileSync(store('key.jks')), {
+  password: 'store-pass',
+  keyPassword: 'key-pass',
+  option: 'test',
+})
+const ssl = (options: RawOptions): RawOptions =>
+  Object.fromEntries(Object.entries(options).map(([name, value]) => [`elastic.https.ssl.${name}`, value]))
+
+describe('Elasticsearch over TLS', () => {
+  let clients: unknown[] = []
+  const server = createServer(
+    { key: key?.privateKey, cert: key?.chain, ca: certificates[0], requestCert: true, rejectUnauthorized: false },
+    (request, response) => {
+      clients.push((request.socket as TLSSocket).getPeerCertificate().subject?.CN)
+      response.setHeader('content-type', 'application/json')
+      response.end('{"version":{"number":"9.4.3"}}')
+    },
+  )
+  before(async () => {
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+  })
+  after(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+
+  const problems = async (options: RawOptions) => {
+    clients = []
+    const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const config = elasticsearchConfig({ 'connection.url': url, 'elastic.security.protocol': 'SSL', ...ssl(options) })
+    return await validateConnection(config)
+  }
+
+  const trusts: Readonly<Record<string, RawOptions>> = {
+    JKS: { 'truststore.location': store('trust.jks'), 'truststore.password': 'store-pass' },
+    'JKS without its password': { 'truststore.location': store('trust.jks') },
+    'PKCS12 under the name of JKS': { 'truststore.location': store('trust.p12'), 'truststore.password': 'store-pass' },
+    PKCS12: {
+      'truststore.location': store('trust.p12'),
+      'truststore.password': 'store-pass',
+      'truststore.type': 'PKCS12',
+    },
+    'PEM text': { 'truststore.certificates': certificates.join('') },
+  }
+  for (const [format, options] of Object.entries(trusts)) {
+    it(`trusts by ${format}`, async () => {
+      assert.deepEqual(await problems(options), [])
+      assert.deepEqual(clients, [undefined])
+    })
+  }
+
+  const keys: Readonly<Record<string, RawOptions>> = {
+    JKS: { 'keystore.location': store('key.jks'), 'keystore.password': 'store-pass', 'key.password': 'key-pass' },
+    PKCS12: { 'keystore.location': store('key.p12'), 'keystore.password': 'store-pass', 'keystore.type': 'PKCS12' },
+    'PEM text': { 'keystore.certificate.chain': key?.chain ?? '', 'keystore.key': key?.privateKey ?? '' },
+  }
+  for (const [format, options] of Object.entries(keys)) {
+    it(`shows the client certificate of ${format}`, async () => {
+      assert.deepEqual(await problems({ ...trusts['PKCS12'], ...options }), [])
+      assert.deepEqual(clients, ['localhost'])
+    })
+  }
+
+  it('refuses a server that nothing vouches for, and stores that cannot be opened', async () => {
+    await using folder = await mkdtempDisposable(join(tmpdir(), 'tls-'))
+    const cut = join(folder.path, 'cut.jks')
+    writeFileSync(cut, readFileSync(store('trust.jks')).subarray(0, 100))
+    const options = [
+      { 'keystore.location': store('key.jks'), 'keystore.password': 'store-pass', 'key.password': 'key-pass' },
+      { 'truststore.location': store('trust.jks'), 'truststore.password': 'wrong' },
+      { 'truststore.location': cut },
+      { 'truststore.location': store('trust.p12'), 'truststore.password': 'wrong' },
+      { 'truststore.location': store('trust.jks'), 'truststore.type': 'BKS' },
+    ]
+    for (const wrong of options) {
+      const found = await problems(wrong)
+      assert.deepEqual(
+        found.map(({ option }) => option),
+        ['connection.url'],
+        JSON.stringify(wrong),
+      )
+    }
+    assert.deepEqual(clients, [])
+  })
+})
