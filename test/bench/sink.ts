@@ -11,7 +11,8 @@ export async function fillTopic(services: Services, records: number, bytes: numb
   const producer = kafkaFor(services.kafkaBrokers, 'bench-fill').producer({ idempotent: true, maxInFlightRequests: 1 })
   await producer.connect()
   const filler = 'x'.repeat(Math.max(0, bytes - 90))
-  const batch = 1_500
+  // A broker takes a megabyte at a time.
+  const batch = Math.min(1_500, Math.floor(900_000 / bytes))
   for (let start = 0; start < records; start += batch) {
     const messages = []
     for (let i = start; i < Math.min(records, start + batch); i++) {

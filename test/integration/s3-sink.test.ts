@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
-import { gunzipSync } from 'node:zlib'
+import { gunzipSync, zstdDecompressSync } from 'node:zlib'
 import {
   CreateBucketCommand,
   DeleteBucketCommand,
@@ -11,8 +11,10 @@ import {
   ListObjectsV2Command,
   S3Client,
 } from '@aws-sdk/client-s3'
+import { parquetReadObjects } from 'hyparquet'
 import { openObjectStore } from '../../connectors/common/s3-client.ts'
 import { Password } from '../../worker/api/config.ts'
+import { makeSchema, Schemas } from '../../worker/api/data.ts'
 import { ConnectError } from '../../worker/api/errors.ts'
 import { SinkRecord } from '../../worker/api/record.ts'
 import { SinkHarness } from '../conformance/s3/sink-harness.ts'
@@ -157,6 +159,65 @@ test('S3: a conditional write keeps an object of other content and takes the nex
   assert.equal(parse((await lake.read(next)).toString()).length, 3)
   assert.equal(harness.offset(), 3n)
   await harness.stop()
+})
+
+test('S3: Parquet with stored keys, and commits by wall clock that the next owner repeats', {
+  skip: s3.skip,
+}, async () => {
+  await using lake = await openBucket()
+  const schema = makeSchema({
+    type: 'STRUCT',
+    fields: [
+      { name: 'kind', schema: Schemas.string },
+      { name: 'id', schema: Schemas.int64 },
+    ],
+  })
+  const row = (offset: number) =>
+    new SinkRecord({
+      topic: 'orders',
+      partition: 0,
+      offset: BigInt(offset),
+      keySchema: Schemas.string,
+      key: `k${offset}`,
+      valueSchema: schema,
+      value: { kind: 'a', id: BigInt(offset) },
+    })
+  const config = {
+    's3.bucket.name': lake.bucket,
+    'format.class': 'io.confluent.connect.s3.format.parquet.ParquetFormat',
+    'parquet.codec': 'zstd',
+    'store.kafka.keys': 'true',
+    'flush.size': '1000',
+    'rotate.schedule.interval.ms': '10000',
+    timezone: 'UTC',
+    'commit.journal.prefix': '_journal/',
+  }
+  // The first owner commits five rows and is gone before its offsets are; the second one reads eight at once.
+  for (const rows of [5, 8]) {
+    const harness = await SinkHarness.start({ store: lake.store, config })
+    await harness.assign({ topic: 'orders', partition: 0 })
+    harness.append(Array.from({ length: rows }, (_, offset) => row(offset)))
+    await harness.settle(10_000)
+  }
+  const stem = (offset: number) => `topics/orders/partition=0/orders+0+000000000${offset}`
+  assert.deepEqual(await lake.keys(), [
+    '_journal/orders/0.json',
+    `${stem(0)}.keys.avro`,
+    `${stem(0)}.zstd.parquet`,
+    `${stem(5)}.keys.avro`,
+    `${stem(5)}.zstd.parquet`,
+  ])
+  for (const [offset, ids] of [
+    [0, [0n, 1n, 2n, 3n, 4n]],
+    [5, [5n, 6n, 7n]],
+  ] as const) {
+    const file = Uint8Array.from(await lake.read(`${stem(offset)}.zstd.parquet`)).buffer
+    const rows = await parquetReadObjects({ file, compressors: { ZSTD: (page) => zstdDecompressSync(page) } })
+    assert.deepEqual(
+      rows.map(({ id }) => id as bigint),
+      ids,
+    )
+  }
 })
 
 test('S3: a wrong secret is an error of its own kind, a missing bucket is no error', { skip: s3.skip }, async () => {

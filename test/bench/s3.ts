@@ -1,0 +1,110 @@
+import { randomBytes } from 'node:crypto'
+import {
+  CreateBucketCommand,
+  DeleteBucketCommand,
+  DeleteObjectCommand,
+  ListObjectsV2Command,
+  S3Client,
+} from '@aws-sdk/client-s3'
+import { groupLag } from '../../compose/pipelines/support/kafka-topics.ts'
+import { type Services, servicesFrom } from '../../compose/pipelines/support/pipeline.ts'
+import { stackEnvironment } from '../../compose/pipelines/support/session.ts'
+import { requireService } from '../support/services.ts'
+import { type Measurement, measure } from './measure.ts'
+import { startPeer } from './peers.ts'
+import { fillTopic } from './sink.ts'
+
+/** Options of the sink that the measurement is about; the rest is as in the sink bench. */
+type SinkOptions = Readonly<Record<string, string>>
+
+/**
+ * Kafka → S3 as JSON lines (P7): one task, four partitions, 50,000 records per object. Counted by committed consumer
+ * offsets, that is by what is in the bucket. The bucket is removed afterwards.
+ */
+export async function benchS3(options: {
+  readonly services: Services
+  readonly variant: string
+  readonly topic: string
+  readonly records: number
+  readonly port: number
+  readonly sink?: SinkOptions
+}): Promise<Measurement> {
+  const { services, topic, records } = options
+  const { endpoint, accessKey, secretKey } = requireService('s3').settings
+  const name = `bench-s3-${randomBytes(3).toString('hex')}`
+  await using bucket = await openBucket(
+    name,
+    new S3Client({
+      endpoint,
+      region: 'us-east-1',
+      forcePathStyle: true,
+      credentials: { accessKeyId: accessKey, secretAccessKey: secretKey },
+    }),
+  )
+  await using peer = await startPeer('sluice', services.kafkaBrokers, options.port, {
+    'offset.flush.interval.ms': '500',
+  })
+  await peer.connect.request('PUT', `/connectors/${name}/config`, {
+    'connector.class': 'io.confluent.connect.s3.S3SinkConnector',
+    'storage.class': 'io.confluent.connect.s3.storage.S3Storage',
+    'format.class': 'io.confluent.connect.s3.format.json.JsonFormat',
+    'tasks.max': '1',
+    topics: topic,
+    's3.bucket.name': bucket.name,
+    's3.region': 'us-east-1',
+    'store.url': endpoint,
+    'aws.access.key.id': accessKey,
+    'aws.secret.access.key': secretKey,
+    'flush.size': '50000',
+    // What the last full object leaves is committed, too.
+    'rotate.idle.ms': '1000',
+    'key.converter': 'org.apache.kafka.connect.storage.StringConverter',
+    'value.converter': 'org.apache.kafka.connect.json.JsonConverter',
+    'value.converter.schemas.enable': 'false',
+    'consumer.override.max.poll.records': '5000',
+    ...options.sink,
+  })
+  const measurement = await measure({
+    variant: options.variant,
+    pid: peer.pid,
+    records,
+    timeoutMs: 300_000,
+    count: async () => {
+      const lag = await groupLag(services.kafkaBrokers, `connect-${name}`, topic)
+      return lag < 0 ? 0 : records - lag
+    },
+  })
+  await peer.connect.remove(name)
+  return measurement
+}
+
+async function openBucket(name: string, client: S3Client) {
+  await client.send(new CreateBucketCommand({ Bucket: name }))
+  return {
+    name,
+    async [Symbol.asyncDispose]() {
+      const { Contents = [] } = await client.send(new ListObjectsV2Command({ Bucket: name }))
+      for (const { Key } of Contents) await client.send(new DeleteObjectCommand({ Bucket: name, Key }))
+      await client.send(new DeleteBucketCommand({ Bucket: name }))
+      client.destroy()
+    },
+  }
+}
+
+/** `node test/bench/s3.ts [records] [bytes]`, with the variables of the stack. */
+if (import.meta.main) {
+  const [records = 200_000, bytes = 1000] = process.argv.slice(2).map(Number)
+  const services = servicesFrom(await stackEnvironment())
+  const topic = await fillTopic(services, records, bytes)
+  for (const [variant, sink] of [
+    ['plain', {}],
+    ['gzip', { 's3.compression.type': 'gzip' }],
+  ] as const) {
+    const { seconds, cpuSeconds, peakRssBytes } = await benchS3({ services, variant, topic, records, port: 8293, sink })
+    const perCpu = (records / cpuSeconds / 1000).toFixed(0)
+    const peakMb = (peakRssBytes / 1048576).toFixed(0)
+    console.log(
+      `${variant}: ${records} in ${seconds.toFixed(1)} s, ${perCpu}k records per CPU second, peak ${peakMb} MB`,
+    )
+  }
+}
