@@ -16,13 +16,15 @@ export interface CdcOptions {
   readonly peer: PeerName
   readonly variant: string
   readonly records: number
+  /** Of the backlog that is streamed. */
+  readonly rowsPerTransaction: number
   readonly port: number
 }
 
 /**
  * Postgres → Kafka, full Debezium envelope, JSON without schemas, one table, one slot, one partition, acks=all.
- * First the snapshot of `records` rows; then the connector is stopped, `records` more rows are committed in
- * transactions of 10,000, and the clock runs while it streams that backlog.
+ * First the snapshot of `records` rows; then the connector is stopped, `records` more rows are committed, and the clock
+ * runs while it streams that backlog.
  */
 export async function benchCdc(
   options: CdcOptions,
@@ -41,7 +43,7 @@ export async function benchCdc(
   await pg.connect()
   try {
     await pg.query(table)
-    await fill(pg, 1, records)
+    await fill(pg, { from: 1, to: records, chunk: 10_000 })
     await pg.query('CHECKPOINT')
     await recreateTopics(services.kafkaBrokers, { [topic]: 1 })
     await using peer = await startPeer(options.peer, services.kafkaBrokers, options.port)
@@ -65,7 +67,7 @@ export async function benchCdc(
       return slots.rowCount === 1 ? true : null
     })
     await peer.connect.stop(name)
-    await fill(pg, records + 1, records * 2)
+    await fill(pg, { from: records + 1, to: records * 2, chunk: options.rowsPerTransaction })
     await pg.query('CHECKPOINT')
     const base = await counter.count()
     await peer.connect.resume(name)
@@ -91,8 +93,10 @@ export async function benchCdc(
   }
 }
 
-async function fill(pg: Client, from: number, to: number): Promise<void> {
-  const chunk = 10_000
+async function fill(
+  pg: Client,
+  { from, to, chunk }: { readonly from: number; readonly to: number; readonly chunk: number },
+): Promise<void> {
   for (let first = from; first <= to; first += chunk) await pg.query(insert, [first, Math.min(to, first + chunk - 1)])
 }
 
