@@ -333,7 +333,14 @@ export const redshiftSinkOptions = defineConfig({
     valid: oneOfIgnoringCase('fail', 'skip', 'filter', 'load'),
     doc: 'A file whose offsets overlap with those of a loaded file of the same directory: stop the task, skip it if it is fully covered, load only rows whose `__offset` is outside (needs `__partition` and `__offset` in the rows), or load all.',
   },
-  'session.keepalive.seconds': { type: 'INT', default: 0, importance: 'LOW', group: aws, doc: 'Not there yet.' },
+  'session.keepalive.seconds': {
+    type: 'INT',
+    default: 0,
+    importance: 'LOW',
+    group: aws,
+    valid: between(0, 86_400),
+    doc: 'How long the Data API keeps a database session open for further statements; 0 opens one for each statement.',
+  },
   'message.format': {
     type: 'STRING',
     default: 'sluice',

@@ -7,12 +7,7 @@ export type { RedshiftSinkConfig } from './config-options.ts'
 /** Options of the Redshift sink with the rules between them. */
 export const redshiftSinkConfig: typeof redshiftSinkOptions = {
   keys: redshiftSinkOptions.keys,
-  validate: (config: RedshiftSinkConfig) => [
-    ...checkTarget(config),
-    ...checkCopy(config),
-    ...checkUpsert(config),
-    ...checkNotThereYet(config),
-  ],
+  validate: (config: RedshiftSinkConfig) => [...checkTarget(config), ...checkCopy(config), ...checkUpsert(config)],
 }
 
 function checkTarget(config: RedshiftSinkConfig): ConfigProblem[] {
@@ -104,11 +99,4 @@ function checkUpsert(config: RedshiftSinkConfig): ConfigProblem[] {
     refuse('message.format', 's3-event tells no offsets, which insert.mode=upsert orders rows by')
   }
   return problems
-}
-
-/** A feature that is missing must not be ignored in silence. */
-function checkNotThereYet(config: RedshiftSinkConfig): ConfigProblem[] {
-  if (config['session.keepalive.seconds'] === 0) return []
-  const message = 'is not supported yet by this version: leave it at 0'
-  return [{ option: 'session.keepalive.seconds', message }]
 }

@@ -1,5 +1,7 @@
 import type { RedshiftDataClientConfig } from '@aws-sdk/client-redshift-data'
+import { toError } from '../../worker/api/errors.ts'
 import { type AwsKeys, sdkCredentials } from '../common/aws-credentials.ts'
+import { KeptSessions, type SessionChoice } from './kept-sessions.ts'
 
 /** A submitted statement as the Data API sees it. */
 export interface StatementState {
@@ -34,7 +36,12 @@ export interface DataApiOptions {
   readonly database: string
   readonly dbUser: string
   readonly secretArn: string
+  /** How long the service keeps a session open for further statements; 0: every statement has its own. */
+  readonly sessionKeepAliveSeconds: number
 }
+
+/** What the service says of a session that is not there any more, or not free. */
+const sessionErrors: ReadonlySet<string> = new Set(['ResourceNotFoundException', 'ActiveSessionsExceededException'])
 
 /** Loads the SDK and makes a client; call it in `start`. The SDK's own retries are off: the runner repeats. */
 export async function openDataApi(options: DataApiOptions): Promise<DataApi> {
@@ -50,23 +57,38 @@ export async function openDataApi(options: DataApiOptions): Promise<DataApi> {
     ...(options.dbUser === '' ? {} : { DbUser: options.dbUser }),
     ...(options.secretArn === '' ? {} : { SecretArn: options.secretArn }),
   }
-  return {
+  const keepAlive = options.sessionKeepAliveSeconds
+  const sessions = new KeptSessions()
+  const api: DataApi = {
     async submit(sqls, token, abortSignal) {
-      const [first] = sqls
+      const [first = ''] = sqls
+      const choice: SessionChoice = keepAlive === 0 ? { kind: 'new' } : sessions.choose(token)
+      const where = {
+        ...(choice.kind === 'kept' ? { SessionId: choice.id } : place),
+        ...(keepAlive === 0 ? {} : { SessionKeepAliveSeconds: keepAlive }),
+        ClientToken: token,
+      }
       // A batch of one is an ordinary statement, and only that has a result of its own.
-      const command =
-        sqls.length === 1 && first !== undefined
-          ? client.send(new sdk.ExecuteStatementCommand({ ...place, Sql: first, ClientToken: token }), { abortSignal })
-          : client.send(new sdk.BatchExecuteStatementCommand({ ...place, Sqls: [...sqls], ClientToken: token }), {
-              abortSignal,
-            })
-      const { Id } = await command
-      if (Id === undefined) throw new TypeError('the Data API answered without an Id')
-      return Id
+      const send = () =>
+        sqls.length === 1
+          ? client.send(new sdk.ExecuteStatementCommand({ ...where, Sql: first }), { abortSignal })
+          : client.send(new sdk.BatchExecuteStatementCommand({ ...where, Sqls: [...sqls] }), { abortSignal })
+      try {
+        const { Id, SessionId } = await send()
+        if (Id === undefined) throw new TypeError('the Data API answered without an Id')
+        sessions.submitted(token, Id, keepAlive === 0 ? undefined : SessionId)
+        return Id
+      } catch (error) {
+        if (choice.kind === 'new' || !sessionErrors.has(toError(error).name)) throw error
+        sessions.refused(token)
+        return api.submit(sqls, token, abortSignal)
+      }
     },
     async describe(Id, abortSignal) {
       const answer = await client.send(new sdk.DescribeStatementCommand({ Id }), { abortSignal })
       const failed = answer.SubStatements?.find((s) => s.Status === 'FAILED')
+      const { Status } = answer
+      if (Status === 'FINISHED' || Status === 'FAILED' || Status === 'ABORTED') sessions.ended(Id, Status)
       const queryId = answer.SubStatements === undefined ? answer.RedshiftQueryId : failed?.RedshiftQueryId
       return {
         status: answer.Status ?? 'SUBMITTED',
@@ -92,6 +114,7 @@ export async function openDataApi(options: DataApiOptions): Promise<DataApi> {
     },
     close: () => client.destroy(),
   }
+  return api
 }
 
 type SdkField = import('@aws-sdk/client-redshift-data').Field

@@ -36,6 +36,7 @@ export function apiOptions(config: RedshiftSinkConfig): DataApiOptions {
     database: config['redshift.database'],
     dbUser: config['redshift.db.user'],
     secretArn: config['redshift.secret.arn'],
+    sessionKeepAliveSeconds: config['session.keepalive.seconds'],
   }
 }
 

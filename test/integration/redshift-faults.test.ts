@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, describe, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { MessageColumn, MetadataMessage } from '../../connectors/common/metadata-message.ts'
 import { seededRandom } from '../support/random.ts'
 import { messageColumn, WarehouseTest } from '../support/redshift-sink.ts'
@@ -337,6 +338,19 @@ describe('Redshift sink: what can go wrong', { skip }, () => {
       assert.ok(!sql.includes(s3.settings.secretKey), sql)
       assert.doesNotMatch(sql, /CREDENTIALS|ACCESS_KEY/i)
     }
+  })
+
+  test('session.keepalive.seconds: loads share sessions, and an expired one is replaced', async () => {
+    await using task = await warehouse.startTask({ 'session.keepalive.seconds': '1' })
+    for (const first of [0, 5, 10]) {
+      await task.deliver(await writeRows(first, first + 4))
+      await task.settle()
+    }
+    await delay(1_500)
+    await task.deliver(await writeRows(15, 19), await writeRows(20, 24, { line: () => '{"id":"none"}' }))
+    await task.settle()
+    assert.deepEqual(await ids(), range(0, 19))
+    assert.deepEqual(task.reported, [4n])
   })
 
   test('events of S3 load each object once per content', async () => {

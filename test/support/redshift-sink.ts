@@ -123,6 +123,7 @@ export class WarehouseTest implements AsyncDisposable {
       database: 'dev',
       dbUser: '',
       secretArn: '',
+      sessionKeepAliveSeconds: 0,
     })
     const opened = new WarehouseTest(settings, { store, api, names })
     using client = opened.#s3Client()

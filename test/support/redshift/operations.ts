@@ -31,7 +31,7 @@ function submit(parts: OperationParts, input: JsonObject, sqls: readonly string[
   const { statement, isNew } = parts.store.submit({
     sqls,
     isBatch,
-    target: readTarget(input),
+    target: sessionId === null ? readTarget(input) : parts.sessions.targetOf(sessionId),
     name: stringMember(input, 'StatementName') ?? null,
     parameters: sqlParameters(input),
     clientToken: stringMember(input, 'ClientToken') ?? null,

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type pg from 'pg'
 import type { Databases } from './databases.ts'
-import { ApiError, notFound } from './protocol.ts'
+import { ApiError, notFound, type Target } from './protocol.ts'
 import type { Statement } from './statements.ts'
 
 /** A database session; it ends with its statement unless the client asked to keep it. */
@@ -9,6 +9,7 @@ export interface Session {
   readonly id: string
   readonly client: pg.Client
   readonly backendPid: number
+  readonly target: Target
   keepAliveMs: number
   isBusy: boolean
   expiry: NodeJS.Timeout | null
@@ -30,6 +31,13 @@ export class Sessions {
     const sessionId = statement.sessionId ?? randomUUID()
     statement.sessionId = sessionId
     this.#wanted.set(statement.id, { sessionId, keepAliveMs })
+  }
+
+  /** Where a kept session is. @throws ApiError when there is no such session */
+  targetOf(sessionId: string): Target {
+    const session = this.#kept.get(sessionId)
+    if (session === undefined) throw notFound(sessionId)
+    return session.target
   }
 
   /** Refuses at submission an id that is unknown or busy. */
@@ -56,6 +64,7 @@ export class Sessions {
       id: wanted?.sessionId ?? randomUUID(),
       client,
       backendPid: Number(answer.rows[0]?.pid),
+      target: statement.target,
       keepAliveMs: wanted?.keepAliveMs ?? 0,
       isBusy: true,
       expiry: null,

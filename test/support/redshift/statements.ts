@@ -83,7 +83,8 @@ export class StatementStore {
   readonly #tokens = new Map<string, TokenEntry>()
   readonly #limits: StatementLimits
   readonly #now: () => number
-  #queryId = 1000
+  /** The views of load errors outlive an emulator, and several may share a server: 32-bit ids that do not begin anew. */
+  #queryId = Math.floor(Date.now() / 10) % 2_000_000_000
 
   constructor(limits: StatementLimits = serviceLimits, now: () => number = Date.now) {
     this.#limits = limits
