@@ -19,6 +19,7 @@ import {
 import { type AvroConverterConfig, avroConverterConfig } from './registry/avro-config.ts'
 import { registryErrorCodes } from './registry/error-codes.ts'
 import { type JsonSchemaConverterConfig, jsonSchemaConverterConfig } from './registry/json-config.ts'
+import { type ProtobufConverterConfig, protobufConverterConfig } from './registry/protobuf-config.ts'
 import { SimpleHeaderConverter, simpleHeaderConverterConfig } from './simple-header.ts'
 import { StringConverter, stringConverterConfig } from './string.ts'
 
@@ -73,6 +74,18 @@ const registryConverters: readonly ConverterPlugin[] = [
       const { AvroFormat } = await import('./registry/avro-format.ts')
       const { RegistryConverter } = await import('./registry/registry-converter.ts')
       return new RegistryConverter((config: AvroConverterConfig) => new AvroFormat(config))
+    },
+  }),
+  defineConverter({
+    name: 'io.confluent.connect.protobuf.ProtobufConverter',
+    aliases: [],
+    version,
+    config: protobufConverterConfig,
+    errorCodes: registryErrorCodes,
+    create: async () => {
+      const { ProtobufFormat } = await import('./registry/protobuf-format.ts')
+      const { RegistryConverter } = await import('./registry/registry-converter.ts')
+      return new RegistryConverter((config: ProtobufConverterConfig) => new ProtobufFormat(config))
     },
   }),
   defineConverter({
