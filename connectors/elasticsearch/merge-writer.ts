@@ -294,7 +294,9 @@ export class MergeWriter {
       else await this.#refusals.malformed(pending, { type: 'merge_exception', reason: failure.message })
       this.#finish(pending)
     }
-    if (!merged.changed) {
+    // What came and went within the batch leaves nothing to delete: a delete without a condition could meet a document
+    // that another task has made since.
+    if (!merged.changed || (merged.document === null && sequence === null)) {
       for (const pending of left) this.#finish(pending)
       return null
     }

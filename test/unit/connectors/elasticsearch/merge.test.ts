@@ -248,6 +248,15 @@ describe('MergeWriter', () => {
     for (let k = 0; k < 5; k++) assert.equal((documentOf(server, `k${k}`) as Struct)['n'], 100)
   })
 
+  it('deletes nothing that it has not read', async () => {
+    const server = new FakeElasticsearch()
+    await using task = new Task(server, { 'merge.delete': 'hard', 'linger.ms': '1000' })
+    await task.put(sinkRecord(0, { key: 'a', value: { n: '+1' } }), sinkRecord(1, { key: 'a', value: null }))
+    assert.equal(await task.drain(), true)
+    assert.deepEqual(server.requests, [])
+    assert.equal(task.committable(), 2n)
+  })
+
   it('finds the one record that the server does not take', async () => {
     const server = new FakeElasticsearch()
     await using task = new Task(server, { 'behavior.on.malformed.documents': 'report', 'linger.ms': '1000' })
