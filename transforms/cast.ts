@@ -5,7 +5,6 @@ import type { Transformation } from '../worker/api/transform.ts'
 import { isStruct } from '../worker/api/values.ts'
 import { type CastType, castTypes, castValue } from './cast-value.ts'
 import {
-  fieldValue,
   keyAndValue,
   member,
   type RecordPart,
@@ -13,6 +12,7 @@ import {
   requireMap,
   requireStruct,
   SchemaCache,
+  StructCopier,
   schemaBasics,
   setMember,
   structLike,
@@ -82,8 +82,8 @@ const logicalNames = new Set<string>(Object.values(LogicalName))
 class Cast implements Transformation<ConfigOf<typeof config>> {
   readonly #part: RecordPart
   #spec: CastSpec = { whole: null, fields: new Map() }
-  #replaceNull = true
   #schemas = new SchemaCache<Schema>((schema) => this.#casted(schema))
+  #copiers = new SchemaCache((schema) => new StructCopier(schema, true))
 
   constructor(part: RecordPart) {
     this.#part = part
@@ -94,8 +94,8 @@ class Cast implements Transformation<ConfigOf<typeof config>> {
     // The validator has refused it before.
     if (typeof spec === 'string') throw new TypeError(spec)
     this.#spec = spec
-    this.#replaceNull = options['replace.null.with.default']
     this.#schemas = new SchemaCache((schema) => this.#casted(schema))
+    this.#copiers = new SchemaCache((schema) => new StructCopier(schema, options['replace.null.with.default']))
   }
 
   apply<R extends ConnectRecord>(record: R): R {
@@ -103,28 +103,28 @@ class Cast implements Transformation<ConfigOf<typeof config>> {
     if (value === null) return record
     const schema = this.#part.schema(record)
     if (schema === null) return this.#part.replace(record, null, this.#castSchemaless(value))
-    return this.#part.replace(record, this.#schemas.get(schema), this.#castTyped(schema, value, this.#replaceNull))
+    return this.#part.replace(
+      record,
+      this.#schemas.get(schema),
+      this.#castTyped(schema, value, this.#copiers.get(schema)),
+    )
   }
 
   #castSchemaless(value: Value): Value {
     const { whole, fields } = this.#spec
     if (whole !== null) return castValue(null, value, whole)
-    const map = requireMap(value, purpose)
-    const result: Record<string, Value> = {}
-    for (const [name, item] of Object.entries(map)) setMember(result, name, item)
-    for (const [name, type] of fields) setMember(result, name, castValue(null, member(map, name), type))
+    const result: Record<string, Value> = { ...requireMap(value, purpose) }
+    for (const [name, type] of fields) setMember(result, name, castValue(null, member(result, name), type))
     return result
   }
 
-  #castTyped(schema: Schema, value: Value, replaceNull: boolean): Value {
+  #castTyped(schema: Schema, value: Value, copier: StructCopier): Value {
     const { whole, fields } = this.#spec
     if (whole !== null) return castValue(schema, value, whole)
-    const struct = requireStruct(value, purpose)
-    const result: Record<string, Value> = {}
-    for (const field of schema.fields) {
-      const item = fieldValue(struct, field, replaceNull)
-      const type = fields.get(field.name)
-      setMember(result, field.name, type === undefined ? item : castValue(field.schema, item, type))
+    const result = copier.copy(requireStruct(value, purpose))
+    for (const [name, type] of fields) {
+      const field = schema.fieldsByName.get(name)
+      if (field !== undefined) setMember(result, name, castValue(field.schema, member(result, name), type))
     }
     return result
   }
@@ -148,7 +148,10 @@ class Cast implements Transformation<ConfigOf<typeof config>> {
       }),
     )
     const value = schema.defaultValue
-    return copySchema(target, { optional, defaultValue: isStruct(value) ? this.#castTyped(schema, value, true) : null })
+    return copySchema(target, {
+      optional,
+      defaultValue: isStruct(value) ? this.#castTyped(schema, value, new StructCopier(schema, true)) : null,
+    })
   }
 }
 

@@ -14,7 +14,7 @@ import type { ConnectRecord, Header } from '../worker/api/record.ts'
 import type { Transformation } from '../worker/api/transform.ts'
 import { isStruct } from '../worker/api/values.ts'
 import { debeziumVersion, isEnvelope, rawMember as member } from './change-event.ts'
-import { fieldValue, requireStruct, SchemaCache, setMember, structLike } from './record-part.ts'
+import { fieldValue, requireStruct, SchemaCache, StructCopier, setMember, structLike } from './record-part.ts'
 
 const config = defineConfig({
   'delete.tombstone.handling.mode': {
@@ -109,7 +109,7 @@ function parseReference(text: string, prefix: string): Reference {
 
 /** The row as it is read and written, for one envelope schema and one side (`before`, `after`). */
 interface RowPlan {
-  readonly fields: readonly Field[]
+  readonly copier: StructCopier
   readonly added: readonly Reference[]
   readonly schema: Schema
 }
@@ -191,8 +191,7 @@ class ExtractNewRecordState implements Transformation<Options> {
     }
     const plan = (side === 'after' ? this.#after : this.#before).get(schema)
     const source = requireStruct(row, purpose)
-    const value: Record<string, Value> = {}
-    for (const field of plan.fields) setMember(value, field.name, fieldValue(source, field, this.#replaceNull))
+    const value = plan.copier.copy(source)
     if (this.#mode.startsWith('rewrite')) value[deletedField] = side === 'before' ? 'true' : 'false'
     for (const reference of plan.added) setMember(value, reference.name, referenced(envelope, reference))
     return this.#dropFields(record, record.with({ ...routed, headers, valueSchema: plan.schema, value }))
@@ -239,7 +238,7 @@ class ExtractNewRecordState implements Transformation<Options> {
       added.push({ name: reference.name, schema })
     }
     const schema = structLike(rowSchema, [...rowSchema.fields, ...deleted, ...added])
-    return { fields: rowSchema.fields, added: known, schema }
+    return { copier: new StructCopier(rowSchema, this.#replaceNull), added: known, schema }
   }
 
   /** Leaves out of `changed` the fields that a header of the record lists. */

@@ -1,24 +1,16 @@
 import { type ConfigOf, defineConfig } from '../worker/api/config.ts'
-import {
-  copySchema,
-  LogicalName,
-  makeSchema,
-  type Schema,
-  Schemas,
-  type Struct,
-  type Value,
-} from '../worker/api/data.ts'
+import { copySchema, LogicalName, makeSchema, type Schema, Schemas, type Value } from '../worker/api/data.ts'
 import { DataError } from '../worker/api/errors.ts'
 import { type ConnectRecord, SinkRecord } from '../worker/api/record.ts'
 import type { Transformation } from '../worker/api/transform.ts'
 import {
-  fieldValue,
   keyAndValue,
   type RecordPart,
   replaceNullOption,
   requireMap,
   requireStruct,
   SchemaCache,
+  StructCopier,
   setMember,
   structLike,
 } from './record-part.ts'
@@ -94,12 +86,17 @@ interface Insertion {
   value(record: ConnectRecord, typed: boolean): Value
 }
 
+interface Plan {
+  readonly copier: StructCopier
+  readonly schema: Schema
+}
+
 /** Adds fields from the record's coordinates, or a fixed text. */
 class InsertField implements Transformation<ConfigOf<typeof config>> {
   readonly #part: RecordPart
   #insertions: readonly Insertion[] = []
   #replaceNull = true
-  #schemas = new SchemaCache<Schema>((schema) => this.#updated(schema))
+  #plans = new SchemaCache<Plan>((schema) => this.#plan(schema))
 
   constructor(part: RecordPart) {
     this.#part = part
@@ -117,7 +114,7 @@ class InsertField implements Transformation<ConfigOf<typeof config>> {
       ),
       insertion(options['static.field'], Schemas.string, () => staticValue),
     ].filter((i) => i !== null)
-    this.#schemas = new SchemaCache((schema) => this.#updated(schema))
+    this.#plans = new SchemaCache((schema) => this.#plan(schema))
   }
 
   apply<R extends ConnectRecord>(record: R): R {
@@ -125,15 +122,15 @@ class InsertField implements Transformation<ConfigOf<typeof config>> {
     if (value === null) return record
     const schema = this.#part.schema(record)
     if (schema === null) {
-      const copy = copyMembers(requireMap(value, purpose))
+      const copy: Record<string, Value> = { ...requireMap(value, purpose) }
       this.#insert(record, copy, false)
       return this.#part.replace(record, null, copy)
     }
     const struct = requireStruct(value, purpose)
-    const result: Record<string, Value> = {}
-    for (const field of schema.fields) setMember(result, field.name, fieldValue(struct, field, this.#replaceNull))
+    const plan = this.#plans.get(schema)
+    const result = plan.copier.copy(struct)
     this.#insert(record, result, true)
-    return this.#part.replace(record, this.#schemas.get(schema), result)
+    return this.#part.replace(record, plan.schema, result)
   }
 
   #insert(record: ConnectRecord, target: Record<string, Value>, typed: boolean): void {
@@ -143,19 +140,16 @@ class InsertField implements Transformation<ConfigOf<typeof config>> {
     }
   }
 
-  #updated(schema: Schema): Schema {
+  #plan(schema: Schema): Plan {
     const added = this.#insertions.map(({ name, optional, schema: s }) => ({
       name,
       schema: optional ? copySchema(s, { optional: true }) : s,
     }))
-    return structLike(schema, [...schema.fields, ...added])
+    return {
+      copier: new StructCopier(schema, this.#replaceNull),
+      schema: structLike(schema, [...schema.fields, ...added]),
+    }
   }
-}
-
-function copyMembers(map: Struct): Record<string, Value> {
-  const copy: Record<string, Value> = {}
-  for (const [name, item] of Object.entries(map)) setMember(copy, name, item)
-  return copy
 }
 
 function insertion(option: string | null, schema: Schema, value: Insertion['value']): Insertion | null {

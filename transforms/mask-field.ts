@@ -1,5 +1,5 @@
 import { type ConfigOf, defineConfig, distinctList, nonEmptyString } from '../worker/api/config.ts'
-import { Decimal, Float64, type Schema, type Value } from '../worker/api/data.ts'
+import { Decimal, type Field, Float64, type Schema, type Value } from '../worker/api/data.ts'
 import { DataError } from '../worker/api/errors.ts'
 import { bigDecimalText, parseDecimal } from '../worker/api/json.ts'
 import type { ConnectRecord } from '../worker/api/record.ts'
@@ -13,6 +13,8 @@ import {
   replaceNullOption,
   requireMap,
   requireStruct,
+  SchemaCache,
+  StructCopier,
   setMember,
 } from './record-part.ts'
 
@@ -35,12 +37,19 @@ const config = defineConfig({
 
 const purpose = 'mask fields'
 
+interface Plan {
+  readonly copier: StructCopier
+  /** Those to mask that the schema has. */
+  readonly fields: readonly Field[]
+}
+
 /** Puts a valid but meaningless value in place of sensitive ones. */
 class MaskField implements Transformation<ConfigOf<typeof config>> {
   readonly #part: RecordPart
   #fields: ReadonlySet<string> = new Set()
   #replacement: string | null = null
   #replaceNull = true
+  #plans = new SchemaCache<Plan>((schema) => this.#plan(schema))
 
   constructor(part: RecordPart) {
     this.#part = part
@@ -50,24 +59,29 @@ class MaskField implements Transformation<ConfigOf<typeof config>> {
     this.#fields = new Set(options.fields)
     this.#replacement = options.replacement
     this.#replaceNull = options['replace.null.with.default']
+    this.#plans = new SchemaCache((schema) => this.#plan(schema))
+  }
+
+  #plan(schema: Schema): Plan {
+    const fields = schema.fields.filter((field) => this.#fields.has(field.name))
+    return { copier: new StructCopier(schema, this.#replaceNull), fields }
   }
 
   apply<R extends ConnectRecord>(record: R): R {
     const schema = this.#part.schema(record)
     const value = this.#part.value(record)
-    const result: Record<string, Value> = {}
     if (schema === null) {
-      const map = requireMap(value, purpose)
-      for (const [name, item] of Object.entries(map)) setMember(result, name, item)
-      for (const name of this.#fields) setMember(result, name, this.#mask(null, member(map, name)))
-    } else {
-      const struct = requireStruct(value, purpose)
-      for (const field of schema.fields) {
-        const item = fieldValue(struct, field, this.#replaceNull)
-        setMember(result, field.name, this.#fields.has(field.name) ? this.#mask(field.schema, item) : item)
-      }
+      const masked: Record<string, Value> = { ...requireMap(value, purpose) }
+      for (const name of this.#fields) setMember(masked, name, this.#mask(null, member(masked, name)))
+      return this.#part.replace(record, null, masked)
     }
-    return this.#part.replace(record, schema, result)
+    const struct = requireStruct(value, purpose)
+    const { copier, fields } = this.#plans.get(schema)
+    const masked = copier.copy(struct)
+    for (const field of fields) {
+      setMember(masked, field.name, this.#mask(field.schema, fieldValue(struct, field, this.#replaceNull)))
+    }
+    return this.#part.replace(record, schema, masked)
   }
 
   #mask(schema: Schema | null, value: Value): Value {

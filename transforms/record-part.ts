@@ -125,6 +125,27 @@ export function setMember(target: Record<string, Value>, name: string, value: Va
 }
 
 /**
+ * Copies of structs of one schema, to be changed (I5): what a loop over the fields would give, at the price of copying
+ * an object whose shape the engine knows.
+ */
+export class StructCopier {
+  /** Fields that a default may have to stand in for. */
+  readonly #defaulted: readonly Field[]
+
+  constructor(schema: Schema, replaceNull: boolean) {
+    this.#defaulted = replaceNull ? schema.fields.filter((field) => field.schema.defaultValue !== null) : []
+  }
+
+  copy(struct: Struct): Record<string, Value> {
+    const copy: Record<string, Value> = { ...struct }
+    for (const field of this.#defaulted) {
+      if ((copy[field.name] ?? null) === null) setMember(copy, field.name, field.schema.defaultValue)
+    }
+    return copy
+  }
+}
+
+/**
  * What a transform derives from an input schema, made once per schema. Keyed weakly: an entry lives as long as its
  * schema, which bounds the cache by what is in use.
  */

@@ -5,6 +5,7 @@ import type { Transformation } from '../worker/api/transform.ts'
 import {
   fieldValue,
   keyAndValue,
+  member,
   type RecordPart,
   replaceNullOption,
   requireMap,
@@ -94,8 +95,8 @@ class ReplaceField implements Transformation<ConfigOf<typeof config>> {
 
   #map(map: Struct): Struct {
     const result: Record<string, Value> = {}
-    for (const [name, value] of Object.entries(map)) {
-      if (this.#keeps(name)) setMember(result, this.#renames.get(name) ?? name, value)
+    for (const name in map) {
+      if (this.#keeps(name)) setMember(result, this.#renames.get(name) ?? name, member(map, name))
     }
     return result
   }

@@ -6,7 +6,6 @@ import type { Transformation } from '../worker/api/transform.ts'
 import { isStruct, javaClass } from '../worker/api/values.ts'
 import { DateFormat } from './date-format.ts'
 import {
-  fieldValue,
   keyAndValue,
   member,
   type RecordPart,
@@ -14,6 +13,7 @@ import {
   requireMap,
   requireStruct,
   SchemaCache,
+  StructCopier,
   setMember,
   structLike,
 } from './record-part.ts'
@@ -104,8 +104,8 @@ class TimestampConverter implements Transformation<ConfigOf<typeof config>> {
   #pattern = ''
   #format: DateFormat | null = null
   #unit = { perMs: 1n, ms: 1n }
-  #replaceNull = true
   #schemas = new SchemaCache<Schema>((schema) => this.#converted(schema))
+  #copiers = new SchemaCache((schema) => new StructCopier(schema, true))
 
   constructor(part: RecordPart) {
     this.#part = part
@@ -117,8 +117,8 @@ class TimestampConverter implements Transformation<ConfigOf<typeof config>> {
     this.#pattern = options.format
     this.#format = options.format.trim() === '' ? null : new DateFormat(options.format)
     this.#unit = unixUnits[options['unix.precision']] ?? this.#unit
-    this.#replaceNull = options['replace.null.with.default']
     this.#schemas = new SchemaCache((schema) => this.#converted(schema))
+    this.#copiers = new SchemaCache((schema) => new StructCopier(schema, options['replace.null.with.default']))
   }
 
   apply<R extends ConnectRecord>(record: R): R {
@@ -126,28 +126,27 @@ class TimestampConverter implements Transformation<ConfigOf<typeof config>> {
     const value = this.#part.value(record)
     if (schema === null) return this.#part.replace(record, null, this.#convertSchemaless(value))
     const converted =
-      this.#field === '' ? this.#convert(value, kindOf(schema)) : this.#convertStruct(schema, value, this.#replaceNull)
+      this.#field === ''
+        ? this.#convert(value, kindOf(schema))
+        : this.#convertStruct(schema, value, this.#copiers.get(schema))
     return this.#part.replace(record, this.#schemas.get(schema), converted)
   }
 
   #convertSchemaless(value: Value): Value {
     if (value === null) return null
     if (this.#field === '') return this.#convert(value, inferredKind(value))
-    const map = requireMap(value, purpose)
-    const result: Record<string, Value> = {}
-    for (const [name, item] of Object.entries(map)) setMember(result, name, item)
-    const item = member(map, this.#field)
+    const result: Record<string, Value> = { ...requireMap(value, purpose) }
+    const item = member(result, this.#field)
     setMember(result, this.#field, item === null ? null : this.#convert(item, inferredKind(item)))
     return result
   }
 
-  #convertStruct(schema: Schema, value: Value, replaceNull: boolean): Value {
+  #convertStruct(schema: Schema, value: Value, copier: StructCopier): Value {
     if (value === null) return null
-    const struct = requireStruct(value, purpose)
-    const result: Record<string, Value> = {}
-    for (const field of schema.fields) {
-      const item = fieldValue(struct, field, replaceNull)
-      setMember(result, field.name, field.name === this.#field ? this.#convert(item, kindOf(field.schema)) : item)
+    const result = copier.copy(requireStruct(value, purpose))
+    const field = schema.fieldsByName.get(this.#field)
+    if (field !== undefined) {
+      setMember(result, field.name, this.#convert(member(result, field.name), kindOf(field.schema)))
     }
     return result
   }
@@ -163,7 +162,9 @@ class TimestampConverter implements Transformation<ConfigOf<typeof config>> {
       name: field.name,
       schema: field.name === this.#field ? this.#targetSchema(field.schema.optional) : field.schema,
     }))
-    const defaultValue = isStruct(schema.defaultValue) ? this.#convertStruct(schema, schema.defaultValue, true) : null
+    const defaultValue = isStruct(schema.defaultValue)
+      ? this.#convertStruct(schema, schema.defaultValue, new StructCopier(schema, true))
+      : null
     return copySchema(structLike(schema, fields), { optional: schema.optional, defaultValue })
   }
 

@@ -1,5 +1,5 @@
 /**
- * `npm run bench <cdc|latency|sink|elasticsearch|start|hot-path> [-- --records N --runs N --peers sluice,java --profile FOLDER]`
+ * `npm run bench <cdc|latency|sink|elasticsearch|start|hot-path|transforms> [-- --records N --runs N --peers sluice,java --profile FOLDER]`
  *
  * With `--profile` our worker writes a CPU profile of each thread into the folder when it stops; its figures do not count.
  *
@@ -20,6 +20,7 @@ import { type Measurement, printMeasurements } from './measure.ts'
 import { type PeerName, profileInto, startPeer } from './peers.ts'
 import { usageOf } from './process-usage.ts'
 import { benchSink, fillTopic } from './sink.ts'
+import { benchTransforms } from './transforms.ts'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -38,6 +39,11 @@ const { values, positionals } = parseArgs({
 const records = Number(values.records)
 const port = Number(values.port)
 const rowsPerTransaction = Number(values['rows-per-transaction'])
+if (positionals[0] === 'transforms') {
+  // Alone in its process, and without servers.
+  await benchTransforms(values.peers.includes('java'))
+  process.exit()
+}
 const services = servicesFrom(await stackEnvironment())
 
 /** Ours twice (A and A'), the peer once, in turn, `runs` times. */
@@ -122,7 +128,7 @@ switch (positionals[0]) {
     break
   default:
     console.error(
-      'usage: npm run bench <cdc|latency|sink|elasticsearch|start|hot-path> [-- --records N --runs N --peers sluice,java]',
+      'usage: npm run bench <cdc|latency|sink|elasticsearch|start|hot-path|transforms> [-- --records N --runs N --peers sluice,java]',
     )
     process.exitCode = 2
 }

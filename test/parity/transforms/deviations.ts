@@ -61,10 +61,12 @@ const deviations: readonly Deviation[] = [
       subject.class.endsWith('.InsertHeader') && /^\s*[+-]?\d+[["{:,\]}]/.test(config['value.literal'] ?? ''),
   },
   {
-    why: 'ReplaceField with two renames to one name: the field that is there; Java takes the value of the other',
-    explains: ({ case: { subject, config } }) => {
-      const targets = (config['renames'] ?? '').split(',').map((pair) => pair.split(':')[1])
-      return subject.class.includes('.ReplaceField$') && new Set(targets).size < targets.length
+    why: 'ReplaceField with a rename to a name that another field has or gets: that field; Java takes the value of the renamed one, also where it is excluded',
+    explains: ({ case: { subject, config, record } }) => {
+      if (!subject.class.includes('.ReplaceField$')) return false
+      const targets = (config['renames'] ?? '').split(',').map((pair) => pair.split(':')[1] ?? '')
+      const schema = subject.class.endsWith('$Key') ? record.keySchema : record.valueSchema
+      return new Set(targets).size < targets.length || targets.some((name) => schema?.fieldsByName.has(name))
     },
   },
   {
