@@ -62,6 +62,10 @@ export const postgresErrorCodes = defineErrorCodes({
     meaning: 'A column value has no representation and event.converting.failure.handling.mode is fail.',
     remedy: 'Choose another handling mode for the type, or let such values become null (warn).',
   },
+  CONNECT_POSTGRES_ENCODING: {
+    meaning: 'A database without an encoding (SQL_ASCII), or of a lossy one, holds text that UTF-8 cannot express.',
+    remedy: 'Take the column out of the publication (a column list), or correct the row and take a new snapshot.',
+  },
   CONNECT_POSTGRES_POOLER: {
     meaning: 'The connection leads through a connection pooler.',
     remedy: 'Set database.hostname and database.port to the server itself.',
@@ -101,6 +105,18 @@ export const sqlStateRules: readonly Rule[] = [
   },
   { state: '42710', outcome: 'fatal', code: 'CONNECT_POSTGRES_SLOT', reason: 'a slot of that name exists already' },
   { state: '53400', outcome: 'fatal', code: 'CONNECT_POSTGRES_SETUP', reason: 'all replication slots are in use' },
+  {
+    state: '22021',
+    outcome: 'fatal',
+    code: 'CONNECT_POSTGRES_ENCODING',
+    reason: 'the same bytes come again, and are no text',
+  },
+  {
+    state: '22P05',
+    outcome: 'fatal',
+    code: 'CONNECT_POSTGRES_ENCODING',
+    reason: 'the same character comes again, and has no equivalent',
+  },
   { state: '0A000', outcome: 'fatal', code: 'CONNECT_POSTGRES_SETUP', reason: 'the server lacks the feature' },
   { state: '42', outcome: 'fatal', code: 'CONNECT_POSTGRES_SETUP', reason: 'a configured statement is wrong' },
   {

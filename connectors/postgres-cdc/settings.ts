@@ -200,6 +200,13 @@ const defaultQueueBytes = 1024 * 1024
 const driverHeartbeatMs = 600_000
 const driverIdleMs = 10_000
 
+/** An internal option of earlier releases meant what `trust_offset` says. */
+function mismatchStrategy(config: PostgresConfig, raw: RawConfig): MismatchStrategy {
+  const seeks = raw['internal.slot.seek.to.known.offset.on.start'] === 'true'
+  const isGiven = raw['offset.mismatch.strategy'] !== undefined
+  return seeks && !isGiven ? 'trust_offset' : oneOf<MismatchStrategy>(config['offset.mismatch.strategy'])
+}
+
 /** Problems of options whose names carry values, which the definition therefore cannot list. */
 export function namedOptionProblems(raw: RawConfig): readonly ConfigProblem[] {
   return [...mapperProblems(raw), ...postProcessorProblems(raw)]
@@ -236,7 +243,9 @@ export function settingsOf(config: PostgresConfig, raw: RawConfig, task: number,
     schemaNames: oneOf<NameAdjustment>(config['schema.name.adjustment.mode']),
     fieldNames: oneOf<NameAdjustment>(config['field.name.adjustment.mode']),
   }
-  const driver = config['lsn.flush.mode'] === 'connector_and_driver'
+  const flushMode =
+    raw['lsn.flush.mode'] === undefined && config['flush.lsn.source'] === false ? 'manual' : config['lsn.flush.mode']
+  const driver = flushMode === 'connector_and_driver'
   const heartbeatMs = config['heartbeat.interval.ms']
   const idleMs = config['slot.idle.advance.interval.ms']
   const metadata = config['provide.transaction.metadata']
@@ -263,9 +272,9 @@ export function settingsOf(config: PostgresConfig, raw: RawConfig, task: number,
       publish: publishList(raw, skipped),
     },
     identities: config['replica.identity.autoset.values'],
-    mismatch: oneOf<MismatchStrategy>(config['offset.mismatch.strategy']),
+    mismatch: mismatchStrategy(config, raw),
     statusIntervalMs: config['status.update.interval.ms'],
-    confirms: config['lsn.flush.mode'] !== 'manual',
+    confirms: flushMode !== 'manual',
     /** Time in ms after which the offset of an idle stream follows the end of the log; 0 is never. */
     idleAdvanceMs: driver ? Math.min(idleMs || driverIdleMs, config['status.update.interval.ms']) : idleMs,
     monitor: { intervalMs: config['slot.monitor.interval.ms'], budgetBytes: config['slot.wal.budget.bytes'] },
@@ -276,7 +285,9 @@ export function settingsOf(config: PostgresConfig, raw: RawConfig, task: number,
     transactionMetadata: metadata,
     conversionFailures: oneOf<'fail' | 'warn' | 'skip'>(config['event.converting.failure.handling.mode']),
     snapshot: {
-      mode: oneOf<'always' | 'initial' | 'initial_only' | 'no_data' | 'when_needed'>(config['snapshot.mode']),
+      mode: oneOf<'always' | 'initial' | 'initial_only' | 'no_data' | 'when_needed'>(
+        config['snapshot.mode'] === 'never' ? 'no_data' : config['snapshot.mode'],
+      ),
       isolation: oneOf<IsolationMode>(config['snapshot.isolation.mode']),
       overrides: overridesOf(raw),
       lock: config['snapshot.locking.mode'] === 'shared' ? { timeoutMs: config['snapshot.lock.timeout.ms'] } : null,

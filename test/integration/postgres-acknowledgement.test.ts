@@ -132,7 +132,7 @@ suite('what is confirmed, and what comes again', { skip: postgres.skip }, () => 
     assert.equal(await fixture.confirmed(), held)
   })
 
-  test('other tables: connector leaves the slot to heartbeats, connector_and_driver follows the log (statements P76, P77)', async () => {
+  test('other tables: connector leaves the slot to heartbeats, connector_and_driver follows the log (statement P76)', async () => {
     await using fixture = await open('CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE other (id int)')
     const options = { ...streaming, 'table.include.list': 'public.t', 'slot.idle.advance.interval.ms': '0' }
     const task = await fixture.task(null, options)

@@ -245,6 +245,13 @@ export const replicationOptions = {
     valid: oneOf('manual', 'connector', 'connector_and_driver'),
     doc: '`connector` confirms what committed offsets cover; `connector_and_driver` lets an idle slot follow the log too, by heartbeats (every 10 minutes unless set); `manual` confirms nothing.',
   },
+  'flush.lsn.source': {
+    type: 'BOOLEAN',
+    default: null,
+    importance: 'LOW',
+    group: slotGroup,
+    doc: 'Former name of lsn.flush.mode, which wins where both are set: true is `connector`, false `manual`.',
+  },
   'lsn.flush.timeout.ms': {
     type: 'LONG',
     default: 30_000,

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process'
 import { suite, test } from 'node:test'
 import { promisify } from 'node:util'
 import { plugin } from '../../../../connectors/postgres-cdc/index.ts'
+import { settingsOf } from '../../../../connectors/postgres-cdc/settings.ts'
 import { parseConfig } from '../../../../worker/config/config-def.ts'
 
 const minimal = {
@@ -59,6 +60,31 @@ suite('postgres-cdc manifest', () => {
       )
     })
   }
+
+  test('former names and values of options mean what they did', () => {
+    const settings = (own: Readonly<Record<string, string>>) => {
+      const raw = { ...minimal, ...own }
+      return settingsOf(parseConfig(plugin.config, raw), raw, 0, 0)
+    }
+    assert.equal(settings({}).confirms, true)
+    assert.equal(settings({ 'flush.lsn.source': 'false' }).confirms, false)
+    assert.equal(settings({ 'flush.lsn.source': 'false', 'lsn.flush.mode': 'connector' }).confirms, true)
+    assert.equal(settings({ 'snapshot.mode': 'never' }).snapshot.mode, 'no_data')
+    const seek = { 'internal.slot.seek.to.known.offset.on.start': 'true' }
+    assert.equal(settings({}).mismatch, 'fail')
+    assert.equal(settings(seek).mismatch, 'trust_offset')
+    assert.equal(settings({ ...seek, 'offset.mismatch.strategy': 'trust_slot' }).mismatch, 'trust_slot')
+  })
+
+  test('connector_and_driver has heartbeats of ten minutes unless others are set (statement P77)', () => {
+    const heartbeatMs = (own: Readonly<Record<string, string>>) => {
+      const raw = { ...minimal, 'lsn.flush.mode': 'connector_and_driver', ...own }
+      return settingsOf(parseConfig(plugin.config, raw), raw, 0, 0).heartbeatMs
+    }
+    assert.equal(heartbeatMs({}), 600_000)
+    assert.equal(heartbeatMs({ 'heartbeat.interval.ms': '7' }), 7)
+    assert.equal(heartbeatMs({ 'provide.transaction.metadata': 'true' }), 0)
+  })
 
   test('the channel kafka needs brokers', () => {
     const kafka = { ...minimal, 'signal.enabled.channels': 'source, kafka' }
