@@ -2,6 +2,7 @@ import type { ConfigProblem } from '../../worker/api/errors.ts'
 import { checkAwsCredentials } from '../common/aws-credentials.ts'
 import type { S3SinkConfig } from './config-options.ts'
 import type { FormatName } from './formats/format.ts'
+import { parseNameTemplate } from './name-template.ts'
 
 export type PartitionerName = 'Default' | 'Field' | 'TimeBased' | 'Daily' | 'Hourly' | 'Key'
 export type ExtractorName = 'Wallclock' | 'Record' | 'RecordField'
@@ -69,7 +70,7 @@ function isTimeZone(name: string): boolean {
 /** Rules between the options of the S3 sink; every problem, each under the option that the user would change. */
 export function checkS3Config(config: S3SinkConfig): readonly ConfigProblem[] {
   return [
-    ...checkNotThereYet(config),
+    ...checkTemplate(config),
     ...checkFormats(config),
     ...checkPartitioner(config),
     ...checkRotation(config),
@@ -78,12 +79,27 @@ export function checkS3Config(config: S3SinkConfig): readonly ConfigProblem[] {
   ]
 }
 
-/** A feature that is missing must not be ignored in silence: its option takes its default only. */
-function checkNotThereYet(config: S3SinkConfig): ConfigProblem[] {
+/** One object per key has no commits of files, so what belongs to those does not go with it. */
+function checkTemplate(config: S3SinkConfig): ConfigProblem[] {
+  const option = 'file.name.template'
+  const template = config[option]
+  if (template === '') {
+    if (config['behavior.on.null.values'].toLowerCase() !== 'delete') return []
+    return [{ option: 'behavior.on.null.values', message: `delete needs one object per key: set ${option}={{key}}` }]
+  }
+  try {
+    parseNameTemplate(template)
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    return [{ option, message: error.message }]
+  }
   const problems: ConfigProblem[] = []
-  const refuse = (option: string, remedy: string) =>
-    problems.push({ option, message: `is not supported yet by this version: ${remedy}` })
-  if (config['file.name.template'] !== '') refuse('file.name.template', 'leave it empty and choose a partitioner.class')
+  const refuse = (other: string) => problems.push({ option: other, message: `does not go with ${option}` })
+  if (config['notify.topic'] !== '') refuse('notify.topic')
+  if (config['store.kafka.keys']) refuse('store.kafka.keys')
+  if (config['store.kafka.headers']) refuse('store.kafka.headers')
+  if (config['commit.journal.prefix'] !== '') refuse('commit.journal.prefix')
+  if (config['s3.object.tagging'] || config['s3.object.tagging.key.value.pairs'].length > 0) refuse('s3.object.tagging')
   return problems
 }
 

@@ -8,6 +8,7 @@ import type { SchemaCompatibility } from './config-rules.ts'
 import type { CutJournal, CutLog } from './cut-journal.ts'
 import type { MemoryBudget } from './memory-budget.ts'
 import { type FileLayout, OpenFile } from './open-file.ts'
+import type { PartitionWriter } from './partition-writer.ts'
 import type { Partitioner } from './partitioner.ts'
 import { needsNewObject, projectRecord } from './schema-compatibility.ts'
 import { nextScheduledRotation, type TimeZone } from './time-pattern.ts'
@@ -64,7 +65,7 @@ type Step = 'next' | 'next-then-commit' | 'commit-first' | 'next-then-drain'
  * A retriable failure keeps everything as it is: `write` goes on after `retry.backoff.ms`, so a commit that is half
  * done neither doubles nor renames what is written (the Java connector reads the records again instead).
  */
-export class FileBuffer {
+export class FileBuffer implements PartitionWriter {
   readonly tp: TopicPartition
   readonly #services: FileBufferServices
   #queue: SinkRecord[] = []

@@ -4,6 +4,7 @@ import type { SinkRecord } from '../../worker/api/record.ts'
 import type { S3SinkConfig } from './config-options.ts'
 import { extractorOf, partitionerOf } from './config-rules.ts'
 import { type TypedValue, valueAt } from './field-access.ts'
+import { keyText, percentEncode } from './key-text.ts'
 import { TimePattern, TimeZone } from './time-pattern.ts'
 import { type TimestampExtractor, timestampExtractor } from './timestamp-extractor.ts'
 
@@ -65,20 +66,7 @@ const defaultPartitioner: Partitioner = {
 
 const keyPartitioner: Partitioner = {
   timestampOf: null,
-  encode(record) {
-    const { key } = record
-    if (key !== null && typeof key === 'object') {
-      throw new DataError('CONNECT_S3_PARTITION', 'KeyPartitioner needs keys that are text, numbers or boolean')
-    }
-    return `key=${key === null ? 'null' : percentEncode(String(key))}`
-  },
-}
-
-/** All but letters, digits, `.`, `_` and `-`, so that a key can neither leave its directory nor look like two. */
-function percentEncode(text: string): string {
-  return text.replace(/[^A-Za-z0-9._-]+/g, (run) =>
-    [...Buffer.from(run, 'utf8')].map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`).join(''),
-  )
+  encode: (record) => `key=${percentEncode(keyText(record))}`,
 }
 
 function fieldPartitioner(names: readonly string[], delimiter: string): Partitioner {

@@ -1,6 +1,7 @@
 import { Password } from '../../worker/api/config.ts'
 import { ConfigError, ConnectError } from '../../worker/api/errors.ts'
 import type { SinkTaskContext } from '../../worker/api/task.ts'
+import type { TopicPartition } from '../../worker/api/topic-partition.ts'
 import { awsKeysOf } from '../common/aws-credentials.ts'
 import type { FileRole } from '../common/metadata-message.ts'
 import type { ObjectStore, RoleToAssume, S3ClientOptions, WriteOptions } from '../common/s3-client.ts'
@@ -9,12 +10,15 @@ import { openCompression } from './compression.ts'
 import type { S3SinkConfig } from './config-options.ts'
 import { assumesRole, compatibilityOf, formatOf, isMetaField, metaFieldNames, partitionerOf } from './config-rules.ts'
 import { CutJournal } from './cut-journal.ts'
-import { type FileBufferServices, type RotationRules, skippedNullError } from './file-buffer.ts'
+import { FileBuffer, type FileBufferServices, type RotationRules, skippedNullError } from './file-buffer.ts'
 import { openFormats } from './formats/open-formats.ts'
+import { KeyLanes, KeyWriter } from './key-writer.ts'
 import { Limiter } from './limiter.ts'
 import { MemoryBudget } from './memory-budget.ts'
 import { groupFromDirectory, MetadataTopic } from './metadata-topic.ts'
+import { parseNameTemplate } from './name-template.ts'
 import type { FileLayout, OpenFile } from './open-file.ts'
+import type { PartitionWriter } from './partition-writer.ts'
 import { createPartitioner } from './partitioner.ts'
 import { TimeZone } from './time-pattern.ts'
 
@@ -124,6 +128,20 @@ export async function buildServices({
   }
 }
 
+/** Makes the writer of a topic partition: files by rotation or, with `file.name.template`, one object per key. */
+export function writerFactory(
+  config: S3SinkConfig,
+  services: FileBufferServices,
+): (tp: TopicPartition) => PartitionWriter {
+  if (config['file.name.template'] === '') return (tp) => new FileBuffer(tp, services)
+  const template = parseNameTemplate(config['file.name.template'])
+  const nullValues = config['behavior.on.null.values'].toLowerCase() === 'delete' ? 'delete' : 'ignore'
+  const { layout, clock, logger, retryBackoffMs, report, reportNull, isAssigned } = services
+  const shared = { layout, clock, logger, retryBackoffMs, report, reportNull, isAssigned }
+  const lanes = new KeyLanes()
+  return (tp) => new KeyWriter(tp, { ...shared, template, nullValues, lanes })
+}
+
 function cutJournal(config: S3SinkConfig, store: ObjectStore): CutJournal | null {
   const prefix = config['commit.journal.prefix']
   if (prefix === '') return null
@@ -190,12 +208,13 @@ async function fileLayout(config: S3SinkConfig, store: ObjectStore, budget: Memo
       compression,
       write: writeOptions(config),
       // A second name for equal cuts would break the deterministic names of the other rotations.
-      // With a journal the names of a commit are its own.
+      // With a journal the names of a commit are its own; an object per key is there to be replaced.
       onlyIfAbsent:
         config['enable.conditional.writes'] &&
         config['rotate.schedule.interval.ms'] > 0 &&
         !storesSides &&
-        config['commit.journal.prefix'] === '',
+        config['commit.journal.prefix'] === '' &&
+        config['file.name.template'] === '',
     },
   }
 }

@@ -4,15 +4,16 @@ import type { SinkTask, SinkTaskContext } from '../../worker/api/task.ts'
 import { type Offsets, type TopicPartition, TopicPartitionMap } from '../../worker/api/topic-partition.ts'
 import { type ObjectStore, openObjectStore } from '../common/s3-client.ts'
 import type { S3SinkConfig } from './config-options.ts'
-import { FileBuffer, type FileBufferServices, nullValueError } from './file-buffer.ts'
-import { buildServices, clientOptions } from './settings.ts'
+import { nullValueError } from './file-buffer.ts'
+import type { PartitionWriter } from './partition-writer.ts'
+import { buildServices, clientOptions, writerFactory } from './settings.ts'
 
 /** Everything that lives between `start` and `stop`. */
 interface Running {
   readonly config: S3SinkConfig
   readonly context: SinkTaskContext
   readonly store: ObjectStore
-  readonly services: FileBufferServices
+  readonly openWriter: (tp: TopicPartition) => PartitionWriter
 }
 
 /**
@@ -20,7 +21,7 @@ interface Running {
  * partitions paused whose buffer cannot take more, and tells how far offsets may be committed.
  */
 export class S3SinkTask implements SinkTask<S3SinkConfig> {
-  readonly #buffers = new TopicPartitionMap<FileBuffer>()
+  readonly #buffers = new TopicPartitionMap<PartitionWriter>()
   readonly #paused = new TopicPartitionMap<true>()
   readonly #openStore: typeof openObjectStore
   #running: Running | null = null
@@ -48,13 +49,13 @@ export class S3SinkTask implements SinkTask<S3SinkConfig> {
       })
     }
     const services = await buildServices({ config, context, store, activeBuffers: () => this.#activeBuffers() })
-    this.#running = { config, context, store, services }
+    this.#running = { config, context, store, openWriter: writerFactory(config, services) }
     stack.move()
   }
 
   async open(partitions: readonly TopicPartition[]): Promise<void> {
-    const { services } = this.#started()
-    for (const tp of partitions) this.#buffers.set(tp.topic, tp.partition, new FileBuffer(tp, services))
+    const { openWriter } = this.#started()
+    for (const tp of partitions) this.#buffers.set(tp.topic, tp.partition, openWriter(tp))
   }
 
   async put(records: readonly SinkRecord[], signal: AbortSignal): Promise<void> {
@@ -121,11 +122,11 @@ export class S3SinkTask implements SinkTask<S3SinkConfig> {
   }
 
   /** By the consumed position: transforms may have changed topic and partition (KIP-793). */
-  #bufferOf(record: SinkRecord): FileBuffer {
+  #bufferOf(record: SinkRecord): PartitionWriter {
     const { originalTopic: topic, originalPartition: partition } = record
     let buffer = this.#buffers.get(topic, partition)
     if (buffer === undefined) {
-      buffer = new FileBuffer({ topic, partition }, this.#started().services)
+      buffer = this.#started().openWriter({ topic, partition })
       this.#buffers.set(topic, partition, buffer)
     }
     return buffer

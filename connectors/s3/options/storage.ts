@@ -53,7 +53,7 @@ export const storageOptions = {
     default: '',
     importance: 'LOW',
     group,
-    doc: 'Names by template; not there yet.',
+    doc: 'Below `topics.dir`, without extension: `{{key}}`, alone or with `{{topic}}` and `{{partition}}`. Then there is one object per key, which holds its latest record; rotation and partitioners have no effect. Empty: files as by the other options. Addition of this sink.',
   },
   'retry.backoff.ms': {
     type: 'LONG',

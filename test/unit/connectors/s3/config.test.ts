@@ -94,6 +94,11 @@ for (const [statement, changes, options] of [
   ['', { 'format.output.meta.fields': 'offset,other' }, ['format.output.meta.fields']],
   ['', { 'notify.topic': 'files', 'notify.group.from': 'value' }, ['notify.group.from']],
   ['', { 'flush.size': '0' }, []],
+  ['', { 'file.name.template': '{{key}}' }, []],
+  ['', { 'file.name.template': '{{topic}}-{{start_offset}}' }, ['file.name.template']],
+  ['', { 'file.name.template': '{{key}}-{{topic}}' }, ['file.name.template']],
+  ['', { 'file.name.template': '{{key}}', 'notify.topic': 'files' }, ['notify.topic']],
+  ['', { 'behavior.on.null.values': 'delete' }, ['behavior.on.null.values']],
 ] as const) {
   const cited = statement === '' ? '' : ` (${statement})`
   test(`S3 config ${JSON.stringify(changes)} refuses ${options.length === 0 ? 'nothing' : options.join(', ')}${cited}`, () => {
