@@ -8,6 +8,7 @@ import type { WorkerMode } from './config/worker-config.ts'
 import type { PluginDiscovery } from './plugins/load.ts'
 import { systemClock } from './util/clock.ts'
 import { Loggers, type LogLevel } from './util/log.ts'
+import { WorkLease } from './util/work-lease.ts'
 
 /** Exit codes of Connect's commands. */
 export const exitCodes = { ok: 0, usage: 1, startup: 2, connectors: 3 } as const
@@ -191,6 +192,8 @@ class RunningWorker implements WorkerProcess {
     const pluginModules = await this.#findPlugins(later)
     const registry = await later.loadRegistry(pluginModules)
     const isThreaded = config.options['task.isolation'] === 'thread'
+    const lease = new WorkLease()
+    const taskKafka = later.createKafkaClientFactory({ clock, log: loggers.logger('kafka'), lease })
     let herder: Herder | null = null
     const worker = new later.ConnectWorker({
       config,
@@ -203,9 +206,10 @@ class RunningWorker implements WorkerProcess {
       kafka,
       registry,
       pluginModules,
+      lease,
       hosts: isThreaded
         ? later.threadHosts
-        : later.inProcessHosts({ registry, loadKafka: async () => kafka, loggers, clock, random: Math.random }),
+        : later.inProcessHosts({ registry, loadKafka: async () => taskKafka, loggers, clock, random: Math.random }),
       loggers,
       clock,
     })
@@ -217,7 +221,7 @@ class RunningWorker implements WorkerProcess {
       leaderClient: later.interWorkerClient(config),
     }
     if (config.mode === 'distributed') {
-      herder = later.createDistributedHerder(config, { ...parts, onFatal })
+      herder = later.createDistributedHerder(config, { ...parts, lease, onFatal })
     } else {
       const standalone = later.createStandaloneHerder(config, parts)
       this.#whenStarted = (connector, signal) => standalone.whenStarted(connector, signal)

@@ -1,6 +1,7 @@
 import type { Clock, Logger } from '../api/context.ts'
 import { kindOf, RetriableError, toError } from '../api/errors.ts'
 import type { GroupEvent, GroupMember } from '../kafka/types.ts'
+import type { WorkLease } from '../util/work-lease.ts'
 import type { ClusterState } from './cluster-state.ts'
 import { CommandQueue } from './command-queue.ts'
 import { ConfigChanges } from './config-changes.ts'
@@ -36,6 +37,8 @@ export interface ClusterLoopOptions {
   /** `rebalance.timeout.ms`: how long the loop may work on something before it gives up its membership. */
   readonly rebalanceTimeoutMs: number
   readonly sessionKeys: SessionKeySettings
+  /** Over when this process was held up beyond its session; absent: never. */
+  readonly lease?: WorkLease
   /** Carries out one restart request (KIP-745), on every worker. */
   restart(request: RestartRequest): Promise<void>
 }
@@ -219,8 +222,10 @@ export class ClusterLoop {
   async #ensureMembership(): Promise<boolean> {
     const { local, clock, logger, stages } = this.#options
     await this.#watchdog.settled()
-    if (this.#mustDropWork) {
+    if (this.#mustDropWork || this.#options.lease?.isOver === true) {
       await local.stopAll()
+      // What did not stop in time must not write when the membership is back.
+      this.#options.lease?.revoke()
       this.#group.dropHeld()
       this.#mustDropWork = false
       this.#needsRejoin = true

@@ -47,6 +47,7 @@ export interface DistributedHerderOptions
       | 'unsyncBackoffMs'
       | 'heartbeatIntervalMs'
       | 'rebalanceTimeoutMs'
+      | 'lease'
     > {
   readonly member: GroupMember
   readonly clock: Clock

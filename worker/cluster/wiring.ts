@@ -11,6 +11,7 @@ import {
 import type { ClientProperties, KafkaClientFactory, TopicLogFactory, TopicLogOptions } from '../kafka/types.ts'
 import type { Worker } from '../runtime/worker-types.ts'
 import type { Loggers } from '../util/log.ts'
+import type { WorkLease } from '../util/work-lease.ts'
 import { ConfigStore } from './config-store.ts'
 import { DistributedHerder, type LeaderClient } from './distributed-herder.ts'
 import { FileOffsetStore } from './file-offset-store.ts'
@@ -136,6 +137,8 @@ export interface HerderParts extends ClusterServices {
 
 export interface DistributedParts extends HerderParts {
   readonly leaderClient: LeaderClient
+  /** Ends with the session of this worker; its tasks write no longer than that. */
+  readonly lease: WorkLease
   onFatal(error: Error): void
 }
 
@@ -181,6 +184,7 @@ export function createDistributedHerder(config: DistributedConfig, parts: Distri
         heartbeatIntervalMs: options['heartbeat.interval.ms'],
         // Named after the advertised address, which this process has bound: its last owner is dead.
         soleClientId: clientId === '',
+        lease: parts.lease,
       },
     ),
     statuses: new KafkaStatusStore({
@@ -191,6 +195,7 @@ export function createDistributedHerder(config: DistributedConfig, parts: Distri
       retryBackoffMs: 300,
     }),
     leaderClient: parts.leaderClient,
+    lease: parts.lease,
     createConfigStore: (onEvent) =>
       new ConfigStore({
         createLog,

@@ -8,6 +8,7 @@
 import type { Clock, Logger } from '../api/context.ts'
 import { ConnectError, FencedError, RetriableError, toError } from '../api/errors.ts'
 import type { Offsets, TopicPartition } from '../api/topic-partition.ts'
+import { WorkLease } from '../util/work-lease.ts'
 import type { BrokerNode } from './broker-node.ts'
 import { PropertyReader, readConnectionConfig } from './client-config.ts'
 import { Cluster } from './cluster.ts'
@@ -75,6 +76,16 @@ export class KafkaGroupMember implements GroupMember {
   async join(protocols: readonly GroupProtocol[], signal?: AbortSignal): Promise<JoinedGroup> {
     this.#mustBeOpen()
     await this.#stopHeartbeats()
+    const { lease, sessionTimeoutMs, heartbeatIntervalMs } = this.#options
+    const held = setInterval(() => lease?.hold(sessionTimeoutMs), heartbeatIntervalMs)
+    try {
+      return await this.#join(protocols, signal)
+    } finally {
+      clearInterval(held)
+    }
+  }
+
+  #join(protocols: readonly GroupProtocol[], signal: AbortSignal | undefined): Promise<JoinedGroup> {
     const what = `join group ${this.#options.groupId}`
     return this.#withCoordinator(what, signal, async (node) => {
       if (this.#predecessorsRemain) {
@@ -112,11 +123,13 @@ export class KafkaGroupMember implements GroupMember {
     // No retry over another coordinator: the generation may be over, and then only a new join helps.
     try {
       const node = await this.#cluster.coordinator('group', this.#options.groupId, signal)
-      const { groupId } = this.#options
+      const { groupId, lease, sessionTimeoutMs } = this.#options
+      const sentMs = WorkLease.now()
       const call = node.call(what, (broker) =>
         broker.syncGroup({ groupId, generationId: this.#generation, memberId: this.#memberId, groupAssignment }),
       )
       const { memberAssignment } = await withAbort(call, signal, what)
+      lease?.renew(sentMs, sessionTimeoutMs)
       this.#startHeartbeats()
       return Buffer.from(memberAssignment)
     } catch (error) {
@@ -239,6 +252,14 @@ export class KafkaGroupMember implements GroupMember {
     while (!signal.aborted) {
       await this.#clock.sleep(this.#options.heartbeatIntervalMs, signal)
       if (signal.aborted) return
+      if (this.#clock.monotonicMs() - lastSuccess > this.#options.sessionTimeoutMs) {
+        // This process has been held up for longer than its session: the work may be others' by now (I7).
+        this.#generation = NO_GENERATION
+        this.#emit({ kind: 'lost', error: sessionOver(this.#options, null) })
+        return
+      }
+      const sentMs = WorkLease.now()
+      const renew = (): void => this.#options.lease?.renew(sentMs, this.#options.sessionTimeoutMs)
       if (!this.#isAlive()) {
         await this.#leave('max.poll.interval.ms is over', signal)
         this.#emit({ kind: 'lost', error: pollIntervalOver(this.#options) })
@@ -247,12 +268,14 @@ export class KafkaGroupMember implements GroupMember {
       try {
         await this.#heartbeat(lastSuccess + this.#options.sessionTimeoutMs, signal)
         lastSuccess = this.#clock.monotonicMs()
+        renew()
         this.#coordinatorFound()
       } catch (error) {
         if (signal.aborted) return
         if (brokerCodeOf(error) === BrokerCode.rebalanceInProgress) {
           // The session is alive: the coordinator waits for this member until the rebalance time-out.
           lastSuccess = this.#clock.monotonicMs()
+          renew()
           if (!told) this.#emit({ kind: 'rebalance' })
           told = true
         } else if (!(error instanceof ConnectError) || error.kind !== 'retriable') {
@@ -311,10 +334,10 @@ function pollIntervalOver(options: GroupMemberOptions): FencedError {
   )
 }
 
-function sessionOver(options: GroupMemberOptions, cause: Error): RetriableError {
+function sessionOver(options: GroupMemberOptions, cause: Error | null): RetriableError {
   return new RetriableError(
     'CONNECT_KAFKA_COORDINATOR',
     `No heartbeat to group ${options.groupId} succeeded within session.timeout.ms (${options.sessionTimeoutMs})`,
-    { cause },
+    cause === null ? {} : { cause },
   )
 }

@@ -1,6 +1,7 @@
 /** The producer's public face over accumulator, sender and transaction manager. */
 import type { Clock, Logger } from '../api/context.ts'
 import { ConnectError, RetriableError } from '../api/errors.ts'
+import type { WorkLease } from '../util/work-lease.ts'
 import { Accumulator } from './accumulator.ts'
 import { PropertyReader } from './client-config.ts'
 import { Cluster } from './cluster.ts'
@@ -25,7 +26,7 @@ export class KafkaProducer implements Producer {
   #waiters: (() => void)[] = []
   #closing: Promise<void> | null = null
 
-  constructor(properties: ClientProperties, clock: Clock, log: Logger | null) {
+  constructor(properties: ClientProperties, clock: Clock, log: Logger | null, lease: WorkLease | null = null) {
     const reader = new PropertyReader(properties)
     this.#config = readProducerConfig(reader)
     reader.logIgnored(log)
@@ -40,6 +41,7 @@ export class KafkaProducer implements Producer {
       transactions: this.#transactions,
       clock,
       log,
+      lease,
       onProgress: () => this.#tellWaiters(),
     })
   }

@@ -9,7 +9,8 @@
  * @see KIP-98, KIP-360; org.apache.kafka.clients.producer.internals.Sender
  */
 import type { Clock, Logger } from '../api/context.ts'
-import { ConnectError, RetriableError, toError } from '../api/errors.ts'
+import { ConnectError, FencedError, RetriableError, toError } from '../api/errors.ts'
+import type { WorkLease } from '../util/work-lease.ts'
 import type { Accumulator, PartitionQueue } from './accumulator.ts'
 import type { BrokerNode } from './broker-node.ts'
 import type { Cluster } from './cluster.ts'
@@ -20,9 +21,23 @@ import { PRODUCE, type ProduceAnswer, type ProducePartition, produceRequest } fr
 import { NO_PRODUCER, type ProducerState } from './record-batch-builder.ts'
 import type { TransactionManager } from './transaction-manager.ts'
 
+/** Between two looks at a lease that is over, in ms. */
+const LEASE_CHECK_MS = 20
+
 /** Batches of `batch.size` that may wait while hardly anything is under way, and the bytes that may in any case. */
 const IDLE_BATCHES = 2
 const IDLE_BYTES = 2 * 1024 * 1024
+
+function leaseInDoubt(): RetriableError {
+  return new RetriableError('CONNECT_KAFKA_GENERATION', 'The session of this worker may be over')
+}
+
+function leaseOver(): FencedError {
+  return new FencedError(
+    'CONNECT_KAFKA_GENERATION',
+    'The session of this worker is over, so its tasks may run elsewhere: nothing more is written for them from here',
+  )
+}
 
 export interface SenderParts {
   readonly cluster: Cluster
@@ -31,6 +46,8 @@ export interface SenderParts {
   readonly transactions: TransactionManager
   readonly clock: Clock
   readonly log: Logger | null
+  /** While it is over nothing is sent; null: nothing ends. */
+  readonly lease: WorkLease | null
   /** Bytes were freed, or the producer died. */
   readonly onProgress: () => void
 }
@@ -153,10 +170,23 @@ export class Sender {
       return
     }
     if (accumulator.incomplete.size === 0) return
+    if (this.#isForbidden()) return
     if (!this.#identityReady()) return
     // One batch per partition and request; go round until nothing more may go.
     while (this.#sendRound()) continue
     this.#maintainMetadata()
+  }
+
+  /**
+   * Another worker may write for these tasks by now (I7): wait until the main thread has found out. Who flushes is
+   * about to stop, and need not wait: what was not sent is given up, and its offsets are not committed.
+   */
+  #isForbidden(): boolean {
+    const { lease, clock } = this.#parts
+    if (lease === null || !lease.isOver) return false
+    if (this.#urgent > 0) this.failWaiting(leaseOver())
+    this.#wakeAt(clock.monotonicMs() + LEASE_CHECK_MS)
+    return true
   }
 
   #identityReady(): boolean {
@@ -262,6 +292,8 @@ export class Sender {
       const partitions: ProducePartition[] = []
       for (const batch of batches) partitions.push(this.#seal(batch))
       if (!leader.isReady()) await leader.connect()
+      // Once more, directly before the bytes go: connecting and compressing take time, in which the process may freeze.
+      if (this.#parts.lease?.isOver === true) throw leaseInDoubt()
       const answers = await leader.send(
         produceRequest({
           version: leader.version(PRODUCE.key, PRODUCE.name, PRODUCE.least, PRODUCE.most),

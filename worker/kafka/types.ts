@@ -7,6 +7,7 @@
  * another owner exists, `record` for one record that cannot be written, `fatal` with a remedy otherwise.
  */
 import type { Offsets, TopicPartition } from '../api/topic-partition.ts'
+import type { WorkLease } from '../util/work-lease.ts'
 
 /** Kafka client properties under their Java names (`bootstrap.servers`, `security.protocol`, `acks`, …), as text. */
 export type ClientProperties = Readonly<Record<string, string>>
@@ -209,6 +210,8 @@ export interface GroupMemberOptions {
    * removes, so that the group does not wait for `session.timeout.ms` of a process that was killed. Default false.
    */
   readonly soleClientId?: boolean
+  /** Renewed with every answer that proves the membership. */
+  readonly lease?: WorkLease
 }
 
 export interface JoinedGroup {

@@ -45,6 +45,8 @@ export interface HostInit {
   /** Module URLs of plugins beside the built-in ones. */
   readonly pluginModules: readonly string[]
   readonly logLevels: readonly (readonly [namespace: string, level: string])[]
+  /** `WorkLease.shared`; null in a worker without a group. */
+  readonly lease: SharedArrayBuffer | null
 }
 
 export interface TaskSpec {

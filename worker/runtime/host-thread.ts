@@ -3,6 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { loadRegistry } from '../plugins/load.ts'
 import { systemClock } from '../util/clock.ts'
 import { Loggers } from '../util/log.ts'
+import { WorkLease } from '../util/work-lease.ts'
 import { HostSession } from './host-session.ts'
 import type { ThreadData } from './task-host.ts'
 
@@ -11,10 +12,14 @@ const { init } = workerData as ThreadData
 
 // Top-level await: messages that come meanwhile wait in the port.
 const loggers = new Loggers()
+const lease = init.lease === null ? null : new WorkLease(init.lease)
 const session = new HostSession(parentPort, init, {
   registry: await loadRegistry(init.pluginModules),
   loadKafka: async () =>
-    (await import('../kafka/client.ts')).createKafkaClientFactory({ log: loggers.logger('kafka') }),
+    (await import('../kafka/client.ts')).createKafkaClientFactory({
+      log: loggers.logger('kafka'),
+      lease,
+    }),
   loggers,
   clock: systemClock,
   random: Math.random,

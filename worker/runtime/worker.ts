@@ -15,6 +15,7 @@ import type { MetricSnapshot } from '../metrics/snapshot.ts'
 import type { PluginRegistry } from '../plugins/registry.ts'
 import { traceOf } from '../util/error-codec.ts'
 import { type Loggers, parseLogLevel, rootNamespace } from '../util/log.ts'
+import type { WorkLease } from '../util/work-lease.ts'
 import { adminProperties, type ClientScope, transactionalId } from './client-properties.ts'
 import { ConnectorHost } from './connector-host.ts'
 import { ConnectorOffsetReader } from './connector-offsets.ts'
@@ -47,6 +48,8 @@ export interface WorkerOptions {
   readonly registry: PluginRegistry
   /** Module URLs of plugins that are not built in (`pluginModules` of `plugin.path`). */
   readonly pluginModules: readonly string[]
+  /** How long tasks may write; absent in a worker without a group. */
+  readonly lease?: WorkLease
   /** `threadHosts`, or `inProcessHosts` with `task.isolation=none`. */
   readonly hosts: HostFactory
   readonly loggers: Loggers
@@ -95,7 +98,8 @@ export class ConnectWorker implements Worker {
     })
     this.#connectorHost = new ConnectorHost({
       hosts: options.hosts,
-      init: () => this.#hostInit(),
+      // Connectors write on request of an operator only, and their host outlives a session.
+      init: () => ({ ...this.#hostInit(), lease: null }),
       handlers: this.#mainCalls(null, (params) => this.#readConnectorOffsets(params)),
       clock: options.clock,
       logger: this.#logger,
@@ -134,6 +138,7 @@ export class ConnectWorker implements Worker {
       clusterId,
       pluginModules,
       logLevels: [...this.#logLevels],
+      lease: this.#options.lease?.shared ?? null,
     }
   }
 

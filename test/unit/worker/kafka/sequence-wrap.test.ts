@@ -39,7 +39,16 @@ test('batches across the wrap are written in order, with failures on the way', a
   const onProgress = (): void => {
     if (accumulator.incomplete.size === 0) done.resolve()
   }
-  const sender = new Sender({ cluster, config, accumulator, transactions, clock: systemClock, log: null, onProgress })
+  const sender = new Sender({
+    cluster,
+    config,
+    accumulator,
+    transactions,
+    clock: systemClock,
+    log: null,
+    lease: null,
+    onProgress,
+  })
   await cluster.refresh(['t'])
   accumulator.setPartitionCount('t', 1)
   const queue = accumulator.queue('t', 0)

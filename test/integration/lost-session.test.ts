@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { probePeriodMs, stretches, writeOwnerProbe } from '../support/owner-probe.ts'
+import { requireService } from '../support/services.ts'
+import { ClusterUnderTest, eventually, type WorkerUnderTest } from '../support/worker-process.ts'
+
+const kafka = requireService('kafka')
+const { skip } = kafka
+const { brokers } = skip === false ? kafka.settings : { brokers: [] }
+const sessionMs = 6_000
+const tasks = 6
+
+/** Sources whose records tell who wrote them, on several workers. */
+class ProbedCluster {
+  readonly topic: string
+  readonly #cluster: ClusterUnderTest
+  readonly #changes: Readonly<Record<string, string>>
+
+  constructor(cluster: ClusterUnderTest, pluginPath: string) {
+    this.#cluster = cluster
+    this.#changes = { 'plugin.path': pluginPath }
+    this.topic = `t-${cluster.token}`
+  }
+
+  async start(): Promise<WorkerUnderTest> {
+    return await (await this.#cluster.start('distributed', [], this.#changes)).ready(60_000)
+  }
+
+  /** Every task was written last by one of these workers, and each of them has a share. */
+  async runOn(expected: readonly WorkerUnderTest[], withinMs: number): Promise<void> {
+    await eventually(async () => {
+      const owners = [...(await stretches(brokers, this.topic)).values()].map((list) => list.at(-1)?.pid)
+      assert.equal(owners.length, tasks)
+      assert.deepEqual(new Set(owners), new Set(expected.map(({ pid }) => pid)))
+    }, withinMs)
+  }
+
+  /** Waits until all tasks have written in this period, early enough that nothing more is on its way in it. */
+  async quiet(): Promise<void> {
+    await eventually(async () => {
+      const lists = [...(await stretches(brokers, this.topic)).values()]
+      const now = Date.now()
+      const tick = Math.floor(now / probePeriodMs)
+      assert.ok(lists.every((list) => list.at(-1)?.tick === tick))
+      assert.ok(now % probePeriodMs < 0.8 * probePeriodMs)
+    }, 30_000)
+  }
+
+  async neverTwice(): Promise<void> {
+    for (const [task, list] of await stretches(brokers, this.topic)) {
+      const epochs = list.map(({ epoch }) => epoch)
+      assert.equal(new Set(epochs).size, epochs.length, `${task} was written by ${epochs.join(', ')}`)
+    }
+  }
+}
+
+test('three workers, one frozen beyond its session, one killed: tasks move, none ever runs twice (I7; statements 61, 135)', {
+  skip,
+  timeout: 180_000,
+}, async (t) => {
+  await using cluster = await ClusterUnderTest.open(brokers, { 'session.timeout.ms': `${sessionMs}` })
+  const probed = new ProbedCluster(cluster, await writeOwnerProbe(cluster.folder))
+  const [first, frozen, killed] = await Promise.all([probed.start(), probed.start(), probed.start()])
+  for (const name of ['a', 'b']) {
+    const config = { 'connector.class': 'OwnerProbe', 'tasks.max': `${tasks / 2}`, topic: probed.topic }
+    await eventually(async () => {
+      assert.ok((await first.rest('PUT', `/connectors/${name}/config`, config)).status < 300)
+    }, 20_000)
+  }
+  await probed.runOn([first, frozen, killed], 40_000)
+
+  await probed.quiet()
+  void frozen.signal('SIGSTOP')
+  const frozenAt = performance.now()
+  await probed.runOn([first, killed], 40_000)
+  t.diagnostic(`taken over from a frozen worker after ${Math.round(performance.now() - frozenAt)} ms`)
+  await sleep(Math.max(0, frozenAt + sessionMs + 2_000 - performance.now()))
+  void frozen.signal('SIGCONT')
+  // It comes back with nothing, and gets its share again.
+  await probed.runOn([first, frozen, killed], 40_000)
+  await probed.neverTwice()
+
+  await killed.signal('SIGKILL')
+  const killedAt = performance.now()
+  await probed.runOn([first, frozen], 40_000)
+  t.diagnostic(`taken over from a killed worker after ${Math.round(performance.now() - killedAt)} ms`)
+  await probed.neverTwice()
+})
