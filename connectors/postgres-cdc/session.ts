@@ -401,6 +401,7 @@ export class Session implements AsyncDisposable {
       ...resume,
       resumable: settings.snapshot.mode !== 'initial_only',
       clock,
+      metrics: this.#options.metrics,
       readers: settings.snapshot.readers,
       openReader: () => Database.open(settings.connection, 'Debezium Snapshot'),
       skipReads: settings.skipped.has('r'),

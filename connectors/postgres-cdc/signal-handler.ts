@@ -271,6 +271,7 @@ export class SignalHandler implements StreamSignals, AsyncDisposable {
       stored: null,
       resumable: false,
       clock: this.#options.clock,
+      metrics: null,
       readers: settings.snapshot.readers,
       openReader: () => Database.open(settings.connection, 'Debezium Blocking Snapshot'),
       logger,

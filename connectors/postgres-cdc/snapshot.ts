@@ -1,5 +1,5 @@
 /** The first read of the tables: one consistent transaction, COPY per table, markers and offsets as Debezium writes them. */
-import type { Clock, Logger } from '../../worker/api/context.ts'
+import type { Clock, Logger, Metrics } from '../../worker/api/context.ts'
 import { type Headers, type SourceOffset, type SourcePartition, SourceRecord } from '../../worker/api/record.ts'
 import type { Catalog, CatalogTable } from './catalog.ts'
 import type { Database } from './connection.ts'
@@ -11,6 +11,7 @@ import type { Filters } from './filters.ts'
 import type { Lsn } from './lsn.ts'
 import { snapshotOffset } from './offsets.ts'
 import { skipTuple, TupleIndex } from './pgoutput.ts'
+import { SnapshotMeter } from './snapshot-meter.ts'
 import { beginItem, type PlannedTable, planReads, type ReadItem, type SnapshotPlan } from './snapshot-plan.ts'
 import { progressMember } from './snapshot-progress.ts'
 import { quoteIdentifier, quoteLiteral } from './sql.ts'
@@ -56,6 +57,8 @@ export interface SnapshotOptions {
   openReader(): Promise<Database>
   readonly clock: Clock
   readonly logger: Logger
+  /** Null for a snapshot that is not the initial one. */
+  readonly metrics: Metrics | null
   nowUs(): number
 }
 
@@ -94,7 +97,6 @@ interface PendingRow {
 
 /** What a scan by `ctid` relies on. */
 const scanSettings = ['SET LOCAL synchronize_seqscans = off', 'SET LOCAL max_parallel_workers_per_gather = 0']
-const logIntervalMs = 10_000
 
 const isolationSql: Readonly<Record<IsolationMode, string>> = {
   serializable: 'SERIALIZABLE, READ ONLY, DEFERRABLE',
@@ -120,9 +122,7 @@ export class Snapshot implements AsyncDisposable {
   /** Of all records but the last of a block: what was emitted before the block. */
   #offset: SourceOffset | null = null
   readonly #schemas = new Map<PlannedTable, Promise<{ schema: TableSchema; columns: string; from: string } | null>>()
-  #rows = 0
-  #startedMs = 0
-  #loggedMs = 0
+  #meter: SnapshotMeter | null = null
   readonly #readers: Reader[] = []
 
   constructor(options: SnapshotOptions) {
@@ -174,7 +174,7 @@ export class Snapshot implements AsyncDisposable {
    * life) aborts.
    */
   async *batches(signal: AbortSignal): AsyncGenerator<readonly SourceRecord[], void, void> {
-    const { catalog, filters, logger } = this.#options
+    const { catalog, filters } = this.#options
     try {
       const captured = (await catalog.tables()).filter((t) => filters.capturesTable(t.schema, t.table))
       const wanted = captured.filter(
@@ -193,24 +193,22 @@ export class Snapshot implements AsyncDisposable {
         if (this.#batch.length > 0) yield this.#takeBatch()
         // Whoever asks for the next batch is done with this one.
         if (block !== null) read.copy.release(block)
-        this.#logProgress(plan)
       }
       if (signal.aborted) return
       if (this.#ended !== null) this.#emit(this.#ended, 'last', true)
       this.#ended = null
       if (this.#batch.length > 0) yield this.#takeBatch()
-      logger.info({ rows: this.#rows }, 'All tables of the snapshot have been read')
+      this.#meter?.end()
     } finally {
       await this[Symbol.asyncDispose]()
     }
   }
 
   async #planReads(tables: readonly CatalogTable[]): Promise<SnapshotPlan> {
-    const { database, overrides, readers, stored, clock, logger } = this.#options
+    const { database, overrides, readers, stored, clock, logger, metrics } = this.#options
     const plan = await planReads({ database, tables, overridden: overrides, readers, stored })
     this.#plan = plan
-    this.#startedMs = clock.monotonicMs()
-    this.#loggedMs = this.#startedMs
+    this.#meter = new SnapshotMeter({ plan, clock, logger, metrics })
     this.#offset = this.#offsetNow(false)
     if (plan.resumed) {
       logger.info({ tables: plan.tables.length, of: tables.length }, 'The snapshot goes on with what had not been read')
@@ -288,7 +286,7 @@ export class Snapshot implements AsyncDisposable {
     const { table } = read.item
     this.#emitted = new EventTime(nowUs())
     const { tuples } = block
-    this.#rows += tuples.length
+    this.#meter?.read(tuples.length)
     for (let i = 0; i < tuples.length; i++) {
       if (!skipReads) {
         const firstOfTable = table.rows === 0 && table.fresh
@@ -325,29 +323,6 @@ export class Snapshot implements AsyncDisposable {
   #replaceEnded(row: PendingRow | null): void {
     if (this.#ended !== null) this.#emit(this.#ended, markerOf(this.#ended, true), true)
     this.#ended = row
-  }
-
-  /** Rows by the server's own estimate, so tables that were never analysed make it too low. */
-  #logProgress(plan: SnapshotPlan): void {
-    const { clock, logger } = this.#options
-    const now = clock.monotonicMs()
-    if (now - this.#loggedMs < logIntervalMs) return
-    this.#loggedMs = now
-    const seconds = (now - this.#startedMs) / 1000
-    const left = plan.tables.filter((table) => table.left > 0)
-    const rowsLeft = left.reduce((sum, { size, rows }) => sum + Math.max(0, (size.estimatedRows ?? 0) - rows), 0)
-    const rate = this.#rows / seconds
-    logger.info(
-      {
-        rows: this.#rows,
-        rowsPerSecond: Math.round(rate),
-        tables: plan.tables.length,
-        tablesLeft: left.length,
-        estimatedRowsLeft: rowsLeft,
-        estimatedSecondsLeft: rate > 0 ? Math.round(rowsLeft / rate) : null,
-      },
-      'Snapshot in progress',
-    )
   }
 
   #contextsFor(tsUs: number): ReadonlyMap<SnapshotMarker, SourceContext> {

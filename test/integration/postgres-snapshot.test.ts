@@ -143,6 +143,13 @@ suite('snapshot on a real server', { skip: postgres.skip }, () => {
         offset = records.at(-1)?.sourceOffset ?? offset
         finished = offset?.['snapshot_completed'] === true
       }
+      // What comes behind the last record ends the snapshot.
+      if (finished) {
+        await task.poll(AbortSignal.timeout(500))
+        const report = task.context.logger.lines.find(({ message }) => message === 'Snapshot progress')
+        assert.equal(report?.fields['tablesLeft'], 0)
+        assert.ok(Number(report?.fields['rows']) <= 300, 'the rows of the last start only')
+      }
       await task.stop()
     }
     assert.deepEqual(
