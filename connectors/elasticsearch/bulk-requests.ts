@@ -1,5 +1,5 @@
 import type { Logger } from '../../worker/api/context.ts'
-import { ConnectError } from '../../worker/api/errors.ts'
+import { ConnectError, toError } from '../../worker/api/errors.ts'
 import type { BulkMetrics } from './bulk-metrics.ts'
 import type { ServerConnection, ServerRequest } from './client.ts'
 import type { ElasticsearchSinkConfig } from './config-options.ts'
@@ -75,7 +75,7 @@ export class BulkRequests {
     const { config, connection, flow, logger, metrics, backoff } = this.#options
     for (let attempt = first; ; attempt++) {
       try {
-        return await connection.request(request(), flow.cut)
+        return await flow.request(() => connection.request(request(), flow.cut), isOverload)
       } catch (error) {
         if (flow.cut.aborted) throw taskClosed()
         if (classify(error) !== 'retry') throw error
@@ -89,6 +89,11 @@ export class BulkRequests {
       }
     }
   }
+}
+
+/** Anything that a repeat may mend, but a connection that was refused or lost. */
+function isOverload(error: unknown): boolean {
+  return classify(error) === 'retry' && toError(error).name !== 'ConnectionError'
 }
 
 /** A request that smaller parts may get through; 400 when one action of it fails validation. */

@@ -83,6 +83,7 @@ export class BulkWriter {
       clock,
       maxRecords: config['max.buffered.records'],
       timeoutMs: config['flush.timeout.ms'],
+      maxRequests: config['max.in.flight.requests'],
     })
     this.#requests = new BulkRequests({
       config,

@@ -9,11 +9,15 @@ export class FlowControl {
   readonly #clock: Clock
   readonly #maxRecords: number
   readonly #timeoutMs: number
+  readonly #maxRequests: number
   readonly #halt = new AbortController()
   readonly #cut = new AbortController()
   readonly #waiters = new Set<() => void>()
   #count = 0
   #inFlight = 0
+  /** Requests that may wait for an answer at one time now; a fraction is on its way to the next whole one. */
+  #allowed: number
+  #outstanding = 0
   #failure: Error | null = null
 
   constructor(options: {
@@ -22,10 +26,14 @@ export class FlowControl {
     readonly maxRecords: number
     /** `flush.timeout.ms`. */
     readonly timeoutMs: number
+    /** `max.in.flight.requests`. */
+    readonly maxRequests: number
   }) {
     this.#clock = options.clock
     this.#maxRecords = options.maxRecords
     this.#timeoutMs = options.timeoutMs
+    this.#maxRequests = options.maxRequests
+    this.#allowed = options.maxRequests
   }
 
   /** Ends waits between retries, once the writer has failed or is closed. */
@@ -69,11 +77,38 @@ export class FlowControl {
     this.wake()
   }
 
+  /**
+   * Makes a request when it may be made. A server that is busy, or slower than `read.timeout.ms`, still works off what
+   * it was sent before: more of the same would only make its queue longer, so every such failure halves the requests
+   * that may wait for an answer, and answers let them grow again by one per round.
+   * @param isOverload whether a failure says that the server has too much to do
+   * @throws the request's failure, or what ended the wait
+   */
+  async request<T>(send: () => Promise<T>, isOverload: (error: unknown) => boolean): Promise<T> {
+    while (this.#outstanding >= Math.floor(this.#allowed)) {
+      if (this.#halt.signal.aborted) throw this.#failure ?? taskClosed()
+      await new Promise<void>((resolve) => this.#waiters.add(resolve))
+    }
+    this.#outstanding++
+    try {
+      const answer = await send()
+      this.#allowed = Math.min(this.#maxRequests, this.#allowed + 1 / this.#allowed)
+      return answer
+    } catch (error) {
+      if (isOverload(error)) this.#allowed = Math.max(1, this.#allowed / 2)
+      throw error
+    } finally {
+      this.#outstanding--
+      this.wake()
+    }
+  }
+
   /** Keeps the first failure; nothing is sent any more. */
   fail(error: Error): void {
     if (this.#halt.signal.aborted && this.#failure === null) return
     this.#failure ??= error
     this.#halt.abort()
+    this.wake()
   }
 
   /** Sleeps between attempts. @throws the failure, or the closing, that ended the wait */

@@ -108,8 +108,12 @@ export class MergeWriter {
     this.#maxBytes = limit < 0 ? Number.POSITIVE_INFINITY : limit
     this.#itemRetries = itemRetries(config)
     const metrics = this.#metrics
-    const [maxRecords, timeoutMs] = [config['max.buffered.records'], config['flush.timeout.ms']]
-    this.#flow = new FlowControl({ clock, maxRecords, timeoutMs })
+    this.#flow = new FlowControl({
+      clock,
+      maxRecords: config['max.buffered.records'],
+      timeoutMs: config['flush.timeout.ms'],
+      maxRequests: config['max.in.flight.requests'],
+    })
     this.#requests = new BulkRequests({
       config,
       connection,

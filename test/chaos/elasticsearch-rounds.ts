@@ -35,7 +35,7 @@ interface Written {
 
 const keyCount = 40
 const perRound = 400
-const readTimeoutMs = 1_000
+const readTimeoutMs = 2_000
 const modes = ['insert', 'merge'] as const
 type Mode = (typeof modes)[number]
 

@@ -183,6 +183,22 @@ describe('BulkWriter', () => {
     assert.equal(subject.committable(), 0n)
   })
 
+  it('sends less at a time to a server that is too busy, and more again once it answers', async () => {
+    await using subject = new Subject({ 'batch.size': '1', 'max.in.flight.requests': '8', 'max.retries': '100' })
+    const busy: Fault = { fail: { name: 'TimeoutError' } }
+    subject.server.faults.push(...Array.from({ length: 40 }, () => busy))
+    const records = Array.from({ length: 60 }, (_, i) => put(i, `k${i}`))
+    await subject.add(...records.slice(0, 20))
+    await eventually(() => subject.server.faults.length < 20)
+    subject.server.mostInFlight = 0
+    await eventually(() => subject.server.faults.length === 0)
+    assert.equal(subject.server.mostInFlight, 1, 'one request, while every one meets a busy server')
+    await subject.add(...records.slice(20))
+    assert.equal(await subject.drain(), true)
+    assert.ok(subject.server.mostInFlight > 2, `${subject.server.mostInFlight} at a time afterwards`)
+    assert.equal(subject.server.documents.size, 60)
+  })
+
   it('fails at once when access is denied', async () => {
     await using subject = new Subject()
     subject.server.faults.push({ fail: { name: 'ResponseError', statusCode: 403, type: 'security_exception' } })
