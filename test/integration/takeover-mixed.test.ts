@@ -1,197 +1,20 @@
 import assert from 'node:assert/strict'
-import { appendFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { test } from 'node:test'
-import { requireJavaConnect, startJavaWorker } from '../support/java-connect.ts'
+import { requireJavaConnect } from '../support/java-connect.ts'
+import {
+  ask,
+  assertForwards,
+  assertNewTaskConfigs,
+  complaints,
+  lastRebalance,
+  MixedGroup,
+} from '../support/mixed-group.ts'
 import { requireService, skipUnless } from '../support/services.ts'
 import { textOf, topicRecords } from '../support/topic-records.ts'
-import { ClusterUnderTest, eventually, type WorkerUnderTest } from '../support/worker-process.ts'
+import { ClusterUnderTest } from '../support/worker-process.ts'
 
 const kafka = requireService('kafka')
 const skip = skipUnless(kafka, requireJavaConnect())
-
-/** `session.timeout.ms` of the workers is 6 s; the rest is for a busy machine. */
-const takeoverMs = 60_000
-
-interface Part {
-  readonly state: string
-  readonly worker_id: string
-  readonly trace?: string
-}
-
-interface Status {
-  readonly connector: Part
-  readonly tasks: readonly Part[]
-}
-
-interface FileSource {
-  readonly name: string
-  readonly file: string
-  readonly topic: string
-  readonly lines: string[]
-}
-
-/** Workers of both kinds in one group, with file sources that grow all the time. */
-class MixedGroup {
-  readonly cluster: ClusterUnderTest
-  readonly sources: FileSource[] = []
-
-  constructor(cluster: ClusterUnderTest) {
-    this.cluster = cluster
-  }
-
-  async startJava(): Promise<WorkerUnderTest> {
-    return await (await startJavaWorker(this.cluster)).ready(90_000)
-  }
-
-  async startSluice(): Promise<WorkerUnderTest> {
-    return await (await this.cluster.start()).ready()
-  }
-
-  /** Creates a source by way of any worker. */
-  async create(through: WorkerUnderTest): Promise<void> {
-    const name = `s${this.sources.length}`
-    const { token, folder } = this.cluster
-    const source: FileSource = { name, file: join(folder, name), topic: `${name}-${token}`, lines: [] }
-    this.sources.push(source)
-    await appendFile(source.file, '')
-    await ask(through, 'POST', '/connectors', { name, config: this.config(source) })
-  }
-
-  config(source: FileSource): Readonly<Record<string, string>> {
-    const { file, topic } = source
-    return { 'connector.class': 'FileStreamSource', 'tasks.max': '1', file, topic }
-  }
-
-  async write(): Promise<void> {
-    for (const { name, file, lines } of this.sources) {
-      const batch = Array.from({ length: 5 }, (_, i) => `${name} ${lines.length + i}`)
-      lines.push(...batch)
-      await appendFile(file, `${batch.join('\n')}\n`)
-    }
-  }
-
-  /** Every connector and task runs on one of these workers. */
-  async runOn(workers: readonly WorkerUnderTest[], timeoutMs = takeoverMs): Promise<void> {
-    const ids = workers.map((worker) => new URL(worker.url).host)
-    for (const asked of workers) {
-      await eventually(async () => {
-        for (const { name } of this.sources) {
-          const { connector, tasks } = await statusOf(asked, name)
-          assert.equal(tasks.length, 1, `${name} has its task`)
-          for (const part of [connector, ...tasks]) {
-            assert.equal(part.state, 'RUNNING', `${name}: ${JSON.stringify(part)}`)
-            assert.ok(ids.includes(part.worker_id), `${name} runs on ${part.worker_id}, not on ${ids}`)
-          }
-        }
-      }, timeoutMs)
-    }
-  }
-
-  /** Connectors and tasks per worker differ by one at most. */
-  async isSpread(over: readonly WorkerUnderTest[]): Promise<void> {
-    await eventually(async () => {
-      await this.runOn(over, 0)
-      const [any] = over
-      assert.ok(any)
-      for (const part of ['connector', 'task'] as const) {
-        const counts = new Map(over.map((worker) => [new URL(worker.url).host, 0]))
-        for (const { name } of this.sources) {
-          const status = await statusOf(any, name)
-          const owner = (part === 'connector' ? status.connector : status.tasks[0])?.worker_id ?? ''
-          counts.set(owner, (counts.get(owner) ?? 0) + 1)
-        }
-        const numbers = [...counts.values()]
-        assert.ok(Math.max(...numbers) - Math.min(...numbers) <= 1, `${part}s: ${JSON.stringify([...counts])}`)
-      }
-    }, takeoverMs)
-  }
-
-  /** Exactly-once sources: every line is in its topic once, in order, whoever was killed. */
-  async allArrived(): Promise<void> {
-    for (const { topic, lines } of this.sources) {
-      await eventually(async () => {
-        const found = (await topicRecords(kafka.settings.brokers, topic)).map(({ value }) => textOf(value))
-        assert.deepEqual(found, lines)
-      }, takeoverMs)
-    }
-  }
-
-  /** A source whose connector and task this worker runs. */
-  async ownedBy(worker: WorkerUnderTest): Promise<FileSource> {
-    for (const source of this.sources) {
-      const { connector, tasks } = await statusOf(worker, source.name)
-      const id = new URL(worker.url).host
-      if (connector.worker_id === id && tasks[0]?.worker_id === id) return source
-    }
-    throw new Error('this worker runs no connector with its task')
-  }
-}
-
-async function statusOf(worker: WorkerUnderTest, connector: string): Promise<Status> {
-  const { status, body } = await worker.rest('GET', `/connectors/${connector}/status`)
-  assert.equal(status, 200, JSON.stringify(body))
-  return body as Status
-}
-
-/** Repeats what a rebalance refuses with 409. */
-async function ask(worker: WorkerUnderTest, method: string, path: string, body?: unknown): Promise<void> {
-  await eventually(async () => {
-    const answer = await worker.rest(method, path, body)
-    assert.ok(answer.status < 300, `${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`)
-  }, takeoverMs)
-}
-
-/** Who leads, and by which protocol, as a Sluice worker logged it last. */
-function lastRebalance(sluice: WorkerUnderTest): { readonly leader: string; readonly protocolVersion: number } {
-  const line = sluice.output.split('\n').findLast((text) => text.includes('Joined group at generation')) ?? '{}'
-  return JSON.parse(line) as { leader: string; protocolVersion: number }
-}
-
-/** Requests that go to the leader or to the owner, whichever worker is asked. */
-async function assertForwards(group: MixedGroup, workers: readonly [WorkerUnderTest, WorkerUnderTest]): Promise<void> {
-  for (const [asked, other] of [workers, [workers[1], workers[0]]] as const) {
-    const { name } = await group.ownedBy(other)
-    await ask(asked, 'POST', `/connectors/${name}/restart`)
-    await group.runOn(workers)
-    await ask(asked, 'POST', `/connectors/${name}/tasks/0/restart`)
-    await group.runOn(workers)
-    await ask(asked, 'POST', `/connectors/${name}/restart?includeTasks=true`)
-    await group.runOn(workers)
-    await ask(asked, 'PUT', `/connectors/${name}/pause`)
-    await eventually(async () => assert.equal((await statusOf(other, name)).tasks[0]?.state, 'PAUSED'), takeoverMs)
-    await ask(asked, 'PUT', `/connectors/${name}/resume`)
-    await group.runOn(workers)
-  }
-}
-
-/** New task configs of a connector that the follower runs reach the leader in a signed request, and its task asks for fencing. */
-async function assertSignedRequests(
-  group: MixedGroup,
-  follower: WorkerUnderTest,
-  workers: readonly WorkerUnderTest[],
-): Promise<void> {
-  const source = await group.ownedBy(follower)
-  await group.allArrived()
-  await ask(follower, 'PUT', `/connectors/${source.name}/config`, { ...group.config(source), 'batch.size': '1999' })
-  await eventually(async () => {
-    const { body } = await follower.rest('GET', `/connectors/${source.name}/tasks`)
-    assert.equal((body as [{ config: Record<string, string> }])[0]?.config['batch.size'], '1999')
-  }, takeoverMs)
-  await group.runOn(workers)
-  await group.write()
-  await group.allArrived()
-}
-
-/**
- * What a Java worker complained of in the group protocol, the internal topics and internal requests, with the head of
- * its trace. Its tasks may complain of each other: fast restarts pre-empt one another.
- */
-function complaints(java: WorkerUnderTest): readonly string[] {
-  const lines = java.output.split('\n')
-  const about = /ERROR .*(?:WorkerCoordinator|Assignor|ConnectProtocol|BackingStore|KafkaBasedLog|Signature|RestClient)/
-  return lines.flatMap((line, at) => (about.test(line) ? [lines.slice(at, at + 6).join('\n')] : []))
-}
 
 test('Kafka Connect and Sluice share one group, whoever leads it, and take over from each other', {
   skip,
@@ -199,8 +22,10 @@ test('Kafka Connect and Sluice share one group, whoever leads it, and take over 
 }, async (t) => {
   await using cluster = await ClusterUnderTest.open(kafka.settings.brokers, {
     'exactly.once.source.support': 'enabled',
+    // Keys live for seconds, so that requests are signed with many of them, made by either kind of leader (KIP-507).
+    'inter.worker.key.ttl.ms': '3000',
   })
-  const group = new MixedGroup(cluster)
+  const group = new MixedGroup(cluster, kafka.settings.brokers)
   let isBroken = false
   const step = (name: string, body: () => Promise<void>): Promise<void> =>
     t.test(name, { skip: isBroken && 'a step before it failed' }, async () => {
@@ -218,7 +43,7 @@ test('Kafka Connect and Sluice share one group, whoever leads it, and take over 
     assert.deepEqual(lastRebalance(sluice), { ...lastRebalance(sluice), leader: java.url, protocolVersion: 2 })
     await group.allArrived()
     await assertForwards(group, [java, sluice])
-    await assertSignedRequests(group, sluice, [java, sluice])
+    await assertNewTaskConfigs(group, sluice, [java, sluice])
   })
 
   await step('a Sluice worker that is asked to stop leaves a group that Kafka Connect leads', async () => {
@@ -262,7 +87,7 @@ test('Kafka Connect and Sluice share one group, whoever leads it, and take over 
     await group.write()
     await group.isSpread([java, sluice])
     await assertForwards(group, [java, sluice])
-    await assertSignedRequests(group, java, [java, sluice])
+    await assertNewTaskConfigs(group, java, [java, sluice])
     assert.deepEqual(complaints(java), [])
   })
 
@@ -272,5 +97,44 @@ test('Kafka Connect and Sluice share one group, whoever leads it, and take over 
     await group.runOn([sluice])
     await group.allArrived()
   })
+  await step('session keys have expired and been replaced all the while', () => assertKeysRotate(cluster))
   await sluice.signal('SIGTERM')
 })
+
+/** What is common to the other protocols of the group; `sessioned` is the one above. */
+for (const { protocol, version } of [
+  { protocol: 'eager', version: 0 },
+  { protocol: 'compatible', version: 1 },
+] as const) {
+  test(`${protocol}: one group of both kinds spreads, forwards and hands over; nothing is lost or doubled (statement 145)`, {
+    skip,
+    timeout: 200_000,
+  }, async () => {
+    await using cluster = await ClusterUnderTest.open(kafka.settings.brokers, { 'connect.protocol': protocol })
+    const group = new MixedGroup(cluster, kafka.settings.brokers)
+    const java = await group.startJava()
+    const sluice = await group.startSluice()
+    for (const through of [java, sluice, java, sluice]) await group.create(through)
+    await group.write()
+    await group.isSpread([java, sluice])
+    assert.deepEqual(lastRebalance(sluice), { ...lastRebalance(sluice), leader: java.url, protocolVersion: version })
+    const { name } = await group.ownedBy(java)
+    await ask(sluice, 'POST', `/connectors/${name}/restart?includeTasks=true`)
+    await group.runOn([java, sluice])
+    await assertNewTaskConfigs(group, sluice, [java, sluice])
+    await java.signal('SIGTERM')
+    await group.write()
+    await group.runOn([sluice])
+    assert.equal(lastRebalance(sluice).leader, sluice.url)
+    await group.allArrived()
+    assert.deepEqual(complaints(java), [])
+    assert.equal(await sluice.signal('SIGTERM'), 0)
+  })
+}
+
+/** Whoever led wrote new keys when the old ones had expired. */
+async function assertKeysRotate(cluster: ClusterUnderTest): Promise<void> {
+  const records = await topicRecords(kafka.settings.brokers, `configs-${cluster.token}`)
+  const keys = records.flatMap(({ key, value }) => (textOf(key) === 'session-key' ? [textOf(value)] : []))
+  assert.ok(new Set(keys).size >= 8, `${keys.length} keys`)
+}
