@@ -35,6 +35,8 @@ interface Entry {
   restartedMs: number
   /** The stop that belongs to a restart must not forget the count. */
   isRestarting: boolean
+  /** Stopped since the restart was asked for: by the restart itself, or, when that fails, by somebody else. */
+  isStopped: boolean
   readonly waiting: AbortController
 }
 
@@ -72,7 +74,7 @@ export class TaskRestarts {
       this.#entries.delete(taskKey(id))
       return { code, reason, attempts, nextAttemptMs: null }
     }
-    const entry = { attempts, restartedMs: 0, isRestarting: false, waiting: new AbortController() }
+    const entry = { attempts, restartedMs: 0, isRestarting: false, isStopped: false, waiting: new AbortController() }
     this.#entries.set(taskKey(id), entry)
     const delayMs = restartDelayMs(options, attempts + 1, this.#options.random)
     void this.#restartAfter(id, entry, delayMs)
@@ -82,7 +84,11 @@ export class TaskRestarts {
   /** The task is stopped, by whom ever but a restart of this class: nothing is planned any more. */
   forget(id: TaskId): void {
     const entry = this.#entries.get(taskKey(id))
-    if (entry === undefined || entry.isRestarting) return
+    if (entry === undefined) return
+    if (entry.isRestarting) {
+      entry.isStopped = true
+      return
+    }
     entry.waiting.abort()
     this.#entries.delete(taskKey(id))
   }
@@ -95,6 +101,7 @@ export class TaskRestarts {
       await clock.sleep(delayMs, signal)
       if (signal.aborted) return
       entry.isRestarting = true
+      entry.isStopped = false
       try {
         logger.info({ ...id, attempt: entry.attempts + 1 }, `restarting the failed task ${taskKey(id)}`)
         entry.restartedMs = clock.monotonicMs()
@@ -103,6 +110,11 @@ export class TaskRestarts {
         return
       } catch (error) {
         entry.attempts--
+        // Revoked, or deleted, before the herder came to it: the task is no longer this worker's (I7).
+        if (entry.isStopped) {
+          if (this.#entries.get(taskKey(id)) === entry) this.#entries.delete(taskKey(id))
+          return
+        }
         logger.warn({ ...id, error: toError(error), delayMs }, 'a failed task could not be restarted; tried again')
       } finally {
         entry.isRestarting = false

@@ -51,7 +51,7 @@ class TestClock implements Clock {
   }
 }
 
-function open(restart: (restarts: TaskRestarts) => Promise<void> = async () => undefined) {
+function open() {
   const clock = new TestClock()
   let count = 0
   const restarts: TaskRestarts = new TaskRestarts({
@@ -62,7 +62,6 @@ function open(restart: (restarts: TaskRestarts) => Promise<void> = async () => u
       count++
       // As the herder does it: the old task is stopped first, which must not make the count start anew.
       restarts.forget(id)
-      await restart(restarts)
     },
   })
   return { clock, restarts, count: () => count }
@@ -141,13 +140,40 @@ test('a stop ends what was planned, and the count', async () => {
 
 test('a restart that the herder refuses, in a rebalance, is tried again and counts once', async () => {
   let refusals = 2
-  const { clock, restarts, count } = open(async () => {
-    if (refusals-- > 0) throw new Error('rebalance in progress')
+  const clock = new TestClock()
+  let calls = 0
+  const count = () => calls
+  const restarts = new TaskRestarts({
+    clock,
+    logger: new RecordingLogger(),
+    random: () => 0,
+    restart: async () => {
+      calls++
+      if (refusals-- > 0) throw new Error('rebalance in progress')
+    },
   })
   restarts.failed(id, away, config)
   for (const _ of [1, 2, 3]) await clock.pass(1000)
   assert.equal(count(), 3)
   assert.equal(restarts.failed(id, away, config)?.attempts, 1)
+})
+
+test('a task that is revoked before the herder comes to its restart is not asked for again', async () => {
+  const clock = new TestClock()
+  let count = 0
+  const restarts: TaskRestarts = new TaskRestarts({
+    clock,
+    logger: new RecordingLogger(),
+    random: () => 0,
+    restart: async () => {
+      count++
+      restarts.forget(id)
+      throw new Error('the task is not assigned to this member')
+    },
+  })
+  restarts.failed(id, away, config)
+  for (const _ of [1, 2, 3]) await clock.pass(1000)
+  assert.equal(count, 1)
 })
 
 test('in a cluster: the owner restarts the task; the status on every worker shows why and when', async () => {
