@@ -7,6 +7,7 @@ import {
   type HeaderConverterPlugin,
 } from '../api/plugin.ts'
 import { noHeaders } from '../api/record.ts'
+import { cloudEventsConverterConfig } from './cloud-events-config.ts'
 import { converterErrorCodes } from './error-codes.ts'
 import { JsonConverter, jsonConverterConfig } from './json.ts'
 import {
@@ -102,6 +103,14 @@ const registryConverters: readonly ConverterPlugin[] = [
   }),
 ]
 
+const cloudEvents = defineConverter({
+  name: 'io.debezium.converters.CloudEventsConverter',
+  aliases: [],
+  version: '3.7.0.Final',
+  config: cloudEventsConverterConfig,
+  create: async () => new (await import('./cloud-events.ts')).CloudEventsConverter(),
+})
+
 /** The converters and header converters that come with the worker. */
 export const builtinConverters: readonly (ConverterPlugin | HeaderConverterPlugin)[] = [
   ...pair({
@@ -110,6 +119,7 @@ export const builtinConverters: readonly (ConverterPlugin | HeaderConverterPlugi
     create: () => new JsonConverter(),
   }),
   ...registryConverters,
+  cloudEvents,
   ...pair({
     name: 'org.apache.kafka.connect.storage.StringConverter',
     config: stringConverterConfig,
