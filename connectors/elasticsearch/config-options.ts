@@ -52,7 +52,7 @@ export const elasticsearchOptions = defineConfig({
     importance: 'MEDIUM',
     valid: between(1, 1000),
     group: 'Connection',
-    doc: 'Most bulk requests that wait for their answers at one time.',
+    doc: 'Most bulk requests that wait for their answers at one time; fewer while the server is too busy.',
   },
   'max.buffered.records': {
     type: 'INT',
