@@ -81,9 +81,9 @@ function hash(algorithm: string, salt: string, version: 1 | 2): Mapper {
   }
 }
 
-/** Java names the algorithms `SHA-256`, `MD5`; OpenSSL `sha256`, `md5`. */
+/** Java names the algorithms `SHA-256`, `SHA-512/224`, `MD5`; OpenSSL `sha256`, `sha512-224`, `md5`. */
 function nodeAlgorithm(name: string): string {
-  return name.toLowerCase().replace(/^sha-/, 'sha')
+  return name.toLowerCase().replace(/^sha-/, 'sha').replace('/', '-')
 }
 
 /** `ObjectOutputStream.writeObject` of a string: header, type code, length, modified UTF-8. */

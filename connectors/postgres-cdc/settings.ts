@@ -285,9 +285,7 @@ export function settingsOf(config: PostgresConfig, raw: RawConfig, task: number,
     transactionMetadata: metadata,
     conversionFailures: oneOf<'fail' | 'warn' | 'skip'>(config['event.converting.failure.handling.mode']),
     snapshot: {
-      mode: oneOf<'always' | 'initial' | 'initial_only' | 'no_data' | 'when_needed'>(
-        config['snapshot.mode'] === 'never' ? 'no_data' : config['snapshot.mode'],
-      ),
+      mode: oneOf<'always' | 'initial' | 'initial_only' | 'no_data' | 'when_needed'>(config['snapshot.mode']),
       isolation: oneOf<IsolationMode>(config['snapshot.isolation.mode']),
       overrides: overridesOf(raw),
       lock: config['snapshot.locking.mode'] === 'shared' ? { timeoutMs: config['snapshot.lock.timeout.ms'] } : null,

@@ -64,6 +64,27 @@ function run(
   return emitted
 }
 
+/** Every offset of a session, with how many changes it covers; behind some transactions the stream is idle. */
+function offsetsWithIdle(stream: readonly Transaction[], idles: readonly boolean[]) {
+  const position = new StreamPosition(null, lsn(0n))
+  const offsets: (readonly [emitted: number, offset: SourceOffset])[] = []
+  let emitted = 0
+  for (const [i, { xid, end, changes }] of stream.entries()) {
+    position.begin(lsn(changes[0]?.at ?? end), xid, 0n)
+    for (const { at } of changes) {
+      position.change(lsn(at), 'INSERT')
+      emitted += 1
+      offsets.push([emitted, position.offset()])
+    }
+    position.commit(lsn(end))
+    if (idles[i] !== true) continue
+    // Anywhere up to the next commit record.
+    position.idle(lsn(stream[i + 1]?.finalLsn ?? end + 100n))
+    offsets.push([emitted, position.offset()])
+  }
+  return offsets
+}
+
 suite('resume', () => {
   test('after any record, the rest comes exactly once and in order', () => {
     fc.assert(
@@ -103,6 +124,24 @@ suite('resume', () => {
         )
       }),
       { verbose: true },
+    )
+  })
+
+  test('idle advances between transactions: whatever of them is durable and confirmed, the rest comes exactly once', () => {
+    fc.assert(
+      fc.property(transactions, fc.array(fc.boolean(), { maxLength: 6 }), fc.nat(), (stream, idles, choice) => {
+        const offsets = offsetsWithIdle(stream, idles)
+        const [emitted, offset] = offsets[choice % offsets.length] as (typeof offsets)[number]
+        const confirmed = confirmable(offset)
+        assert.ok(confirmed !== null && confirmed <= startOf(readOffset(offset) ?? assert.fail()))
+        // The server sends nothing that was confirmed, whatever it is asked for.
+        const sent = stream.filter(({ finalLsn }) => finalLsn >= confirmed)
+        assert.deepEqual(
+          run(sent, offset).map(([id]) => id),
+          stream.flatMap(({ changes }) => changes.map(({ id }) => id)).slice(emitted),
+        )
+      }),
+      { verbose: true, numRuns: 1000 },
     )
   })
 

@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { suite, test } from 'node:test'
+import { ColumnMappers, mapperProblems } from '../../../../connectors/postgres-cdc/column-mappers.ts'
+import type { PgType } from '../../../../connectors/postgres-cdc/types.ts'
+import { stringCodec } from '../../../../connectors/postgres-cdc/values/codec.ts'
+import { makeSchema, type Value } from '../../../../worker/api/data.ts'
+
+const text: PgType = {
+  oid: 25,
+  name: 'varchar',
+  kind: 'b',
+  category: 'S',
+  elementOid: 0,
+  baseOid: 0,
+  typmod: -1,
+  labels: [],
+}
+
+/** The value of `public.t.c`, of varchar(n) or varchar, under these options; `null` is the column's own null. */
+function mapped(options: Readonly<Record<string, string>>, value: string | null, length = -1) {
+  const schema = makeSchema({ type: 'STRING', optional: true })
+  const field = { column: 0, name: 'c', schema, codec: stringCodec({}, Buffer.from('<gone>')), onNull: null as Value }
+  const column = {
+    id: 'public.t.c',
+    table: 'public.t',
+    name: 'c',
+    type: text,
+    resolved: { base: text, typmod: length < 0 ? -1 : length + 4, isDomain: false },
+    expression: null,
+  }
+  const result = new ColumnMappers(options).apply(field, column)
+  const bytes = Buffer.from(value ?? '')
+  return {
+    value: value === null ? result.onNull : result.codec.read(bytes, 0, bytes.length),
+    unavailable: result.codec.unavailable,
+    parameters: Object.fromEntries(result.schema.parameters ?? []),
+  }
+}
+
+const hash = (version: string, algorithm: string) => `column.mask.hash.${version}${algorithm}.with.salt.CzQMA0cB5K`
+
+suite('column mappers', () => {
+  test('hashes of version 1 are of the Java serialisation, of version 2 of UTF-8', () => {
+    const v1 = mapped({ [hash('', 'SHA-256')]: 'public.t.c' }, 'John')
+    assert.equal(v1.value, '514de9372ecb97316d239827344dc19a97cb5147c1e3c0a0ad90193698f91d9d')
+    assert.deepEqual(v1.parameters, { masked: 'true' })
+    const v2 = mapped({ [hash('v2.', 'SHA-256')]: 'public.t.c' }, 'John')
+    assert.equal(v2.value, '2ae873f1e464d93207b3a9352de55bac613494a7a7e9494218315ecd62ebc1f4')
+  })
+
+  test("Java's names of algorithms; others are refused by the option's name", () => {
+    const java = {
+      MD5: 'md5',
+      'SHA-1': 'sha1',
+      'SHA-384': 'sha384',
+      'SHA-512': 'sha512',
+      'SHA-512/256': 'sha512-256',
+      'SHA3-256': 'sha3-256',
+    }
+    for (const [algorithm, node] of Object.entries(java)) {
+      const expected = createHash(node).update('CzQMA0cB5K').update('žluť').digest('hex')
+      assert.equal(mapped({ [hash('v2.', algorithm)]: 'public.t.c' }, 'žluť').value, expected, algorithm)
+      assert.deepEqual(mapperProblems({ [hash('', algorithm)]: 'x' }), [])
+    }
+    assert.deepEqual(
+      mapperProblems({ [hash('', 'SHA-1000')]: 'x' }).map(({ option }) => option),
+      [hash('', 'SHA-1000')],
+    )
+  })
+
+  test('a hash is cut to the length of its column, and null stays null', () => {
+    const options = { [hash('v2.', 'SHA-256')]: 'public.t.c' }
+    assert.equal(mapped(options, 'John', 10).value, '2ae873f1e4')
+    assert.equal(mapped(options, null).value, null)
+  })
+
+  test('a mask covers null and the placeholder, too; length 0 is the empty string', () => {
+    const masked = mapped({ 'column.mask.with.5.chars': 'public\\.t\\..*' }, 'secret')
+    assert.deepEqual([masked.value, masked.unavailable], ['*****', '*****'])
+    assert.equal(mapped({ 'column.mask.with.5.chars': 'public.t.c' }, null).value, '*****')
+    assert.equal(mapped({ 'column.mask.with.0.chars': 'public.t.c' }, 'secret').value, '')
+  })
+
+  test('truncation counts UTF-16 units and tells its length', () => {
+    const cut = mapped({ 'column.truncate.to.3.chars': 'public.t.c' }, 'a𝄞bc')
+    assert.deepEqual([cut.value, cut.parameters], ['a𝄞', { truncateLength: '3' }])
+    assert.equal(mapped({ 'column.truncate.to.3.chars': 'public.t.c' }, 'ab').value, 'ab')
+  })
+
+  test('of several mappers the first that names the column counts; other columns stay', () => {
+    const options = { 'column.truncate.to.2.chars': 'public.t.c', 'column.mask.with.1.chars': 'public.t.c' }
+    assert.equal(mapped(options, 'abc').value, 'ab')
+    assert.deepEqual(mapped({ 'column.mask.with.1.chars': 'public.t.other' }, 'abc').parameters, {})
+  })
+})
