@@ -1,5 +1,5 @@
 /**
- * `npm run bench <cdc|latency|sink|elasticsearch|start|hot-path|transforms> [-- --records N --runs N --peers sluice,java --profile FOLDER]`
+ * `npm run bench <cdc|latency|sink|elasticsearch|start|hot-path|transforms|s3> [-- --records N --runs N --peers sluice,java --profile FOLDER]`
  *
  * With `--profile` our worker writes a CPU profile of each thread into the folder when it stops; its figures do not count.
  *
@@ -19,6 +19,7 @@ import { benchLatency } from './latency.ts'
 import { type Measurement, printMeasurements } from './measure.ts'
 import { type PeerName, profileInto, startPeer } from './peers.ts'
 import { usageOf } from './process-usage.ts'
+import { benchS3, s3Variants } from './s3.ts'
 import { benchSink, fillTopic } from './sink.ts'
 import { benchTransforms } from './transforms.ts'
 
@@ -58,7 +59,7 @@ const variants: readonly (readonly [variant: string, peer: PeerName])[] = values
         ],
   )
 if (values.profile !== undefined) profileInto(values.profile)
-const reference = values.peers.includes('java') ? 'java' : 'sluice A'
+const reference = values.peers.includes('java') && positionals[0] !== 's3' ? 'java' : 'sluice A'
 
 console.log(`${cpus().length} × ${cpus()[0]?.model}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Node ${process.version}`)
 const all: Record<string, Measurement[]> = {}
@@ -102,6 +103,14 @@ switch (positionals[0]) {
     }
     break
   }
+  case 's3': {
+    const topic = await fillTopic(services, records, Number(values.bytes))
+    for (let run = 0; run < Number(values.runs); run++) {
+      for (const [variant, sink] of s3Variants)
+        record('s3', await benchS3({ services, variant, topic, records, port, sink }))
+    }
+    break
+  }
   case 'elasticsearch': {
     const topic = await fillTopic(services, records, Number(values.bytes))
     const measurements: ElasticsearchMeasurement[] = []
@@ -128,7 +137,7 @@ switch (positionals[0]) {
     break
   default:
     console.error(
-      'usage: npm run bench <cdc|latency|sink|elasticsearch|start|hot-path|transforms> [-- --records N --runs N --peers sluice,java]',
+      'usage: npm run bench <cdc|latency|sink|elasticsearch|start|hot-path|transforms|s3> [-- --records N --runs N --peers sluice,java]',
     )
     process.exitCode = 2
 }

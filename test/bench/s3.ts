@@ -7,15 +7,20 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3'
 import { groupLag } from '../../compose/pipelines/support/kafka-topics.ts'
-import { type Services, servicesFrom } from '../../compose/pipelines/support/pipeline.ts'
-import { stackEnvironment } from '../../compose/pipelines/support/session.ts'
+import type { Services } from '../../compose/pipelines/support/pipeline.ts'
 import { requireService } from '../support/services.ts'
 import { type Measurement, measure } from './measure.ts'
 import { startPeer } from './peers.ts'
-import { fillTopic } from './sink.ts'
 
 /** Options of the sink that the measurement is about; the rest is as in the sink bench. */
 type SinkOptions = Readonly<Record<string, string>>
+
+/** What is measured: plain objects twice, so that a difference of nothing shows, and compressed ones. */
+export const s3Variants: readonly (readonly [variant: string, sink: SinkOptions])[] = [
+  ['sluice A', {}],
+  ["sluice A'", {}],
+  ['gzip', { 's3.compression.type': 'gzip' }],
+]
 
 /**
  * Kafka → S3 as JSON lines (P7): one task, four partitions, 50,000 records per object. Counted by committed consumer
@@ -88,23 +93,5 @@ async function openBucket(name: string, client: S3Client) {
       await client.send(new DeleteBucketCommand({ Bucket: name }))
       client.destroy()
     },
-  }
-}
-
-/** `node test/bench/s3.ts [records] [bytes]`, with the variables of the stack. */
-if (import.meta.main) {
-  const [records = 200_000, bytes = 1000] = process.argv.slice(2).map(Number)
-  const services = servicesFrom(await stackEnvironment())
-  const topic = await fillTopic(services, records, bytes)
-  for (const [variant, sink] of [
-    ['plain', {}],
-    ['gzip', { 's3.compression.type': 'gzip' }],
-  ] as const) {
-    const { seconds, cpuSeconds, peakRssBytes } = await benchS3({ services, variant, topic, records, port: 8293, sink })
-    const perCpu = (records / cpuSeconds / 1000).toFixed(0)
-    const peakMb = (peakRssBytes / 1048576).toFixed(0)
-    console.log(
-      `${variant}: ${records} in ${seconds.toFixed(1)} s, ${perCpu}k records per CPU second, peak ${peakMb} MB`,
-    )
   }
 }
