@@ -75,14 +75,15 @@ export class StreamPhase implements AsyncDisposable {
   readonly #fed: Segment[] = []
   #xmin: number | null = null
   #xminReadMs = Number.NEGATIVE_INFINITY
-  #advancedMs: number
+  /** Since when there was neither a record nor an offset without one. */
+  #idleSinceMs: number
   /** Where the last offset without a record stood. */
   #advancedTo: Lsn
 
   constructor(options: StreamPhaseOptions) {
     const { settings, stored, start } = options
     this.#options = options
-    this.#advancedMs = options.clock.monotonicMs()
+    this.#idleSinceMs = options.clock.monotonicMs()
     this.#advancedTo = start
     this.#position = new StreamPosition(stored, start)
     this.#rest = options.rest
@@ -133,7 +134,10 @@ export class StreamPhase implements AsyncDisposable {
       if (this.#decoder.hasMore) {
         const records = await this.#decode()
         if (heartbeat.dueInMs <= 0) return [...records, ...(await this.#beat())]
-        if (records.length > 0) return records
+        if (records.length > 0) {
+          this.#idleSinceMs = this.#options.clock.monotonicMs()
+          return records
+        }
         if (signal.aborted) return []
         continue
       }
@@ -258,9 +262,9 @@ export class StreamPhase implements AsyncDisposable {
   #advanceIdle(): boolean {
     const { settings, clock, stream, systemId } = this.#options
     const { idleAdvanceMs } = settings
-    if (!settings.confirms || idleAdvanceMs === 0 || clock.monotonicMs() - this.#advancedMs < idleAdvanceMs)
+    if (!settings.confirms || idleAdvanceMs === 0 || clock.monotonicMs() - this.#idleSinceMs < idleAdvanceMs)
       return false
-    this.#advancedMs = clock.monotonicMs()
+    this.#idleSinceMs = clock.monotonicMs()
     // Not only the end of the log: commits that left no record move the position, too.
     const reached = maxLsn(stream.walEnd, this.#position.lsn)
     if (!this.#isIdle || reached <= this.#advancedTo) return false
