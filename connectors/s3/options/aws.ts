@@ -29,7 +29,7 @@ export const awsOptions = {
   },
   's3.buffer.total.bytes': {
     type: 'LONG',
-    default: 268_435_456,
+    default: 134_217_728,
     importance: 'MEDIUM',
     group,
     valid: atLeast(16_777_216),
