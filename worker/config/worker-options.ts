@@ -232,7 +232,7 @@ const rest = {
     type: 'LIST',
     default: [],
     importance: 'LOW',
-    doc: 'REST extensions; here `BasicAuthSecurityRestExtension` (credentials from `java.security.auth.login.config`).',
+    doc: 'REST extensions, in order: `BasicAuthSecurityRestExtension` (credentials from `java.security.auth.login.config`), and those that modules of plugin.path export as `restExtensions`.',
   },
   'java.security.auth.login.config': {
     type: 'STRING',

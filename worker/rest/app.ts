@@ -8,6 +8,7 @@ import type { HeaderRule } from '../config/listeners.ts'
 import type { MetricRegistry } from '../metrics/registry.ts'
 import { type Credentials, isExempt, refusalText } from './basic-auth.ts'
 import { errorAnswer, errorBody, httpMessages } from './errors.ts'
+import type { Extensions } from './extensions.ts'
 import { forward } from './forward.ts'
 import { type CorsOptions, corsHeaders, ruleHeaders } from './headers.ts'
 import type { InterWorkerClient } from './inter-worker-client.ts'
@@ -30,6 +31,8 @@ export interface AppOptions {
   readonly headerRules: readonly HeaderRule[]
   /** Null: everybody may call. */
   readonly credentials: Credentials | null
+  /** Absent on listeners that extensions do not belong to. */
+  readonly extensions?: Extensions
   readonly requestTimeoutMs: number
   readonly clock: Clock
   readonly logger: Logger
@@ -87,7 +90,8 @@ export async function createApp(options: AppOptions): Promise<RestApp> {
   return { app, handler: served.handler }
 }
 
-function addHooks(app: FastifyInstance, { cors, headerRules, credentials, clock, logger, metrics }: AppOptions): void {
+function addHooks(app: FastifyInstance, options: AppOptions): void {
+  const { cors, headerRules, credentials, extensions, clock, logger, metrics } = options
   app.addHook('onRequest', async (request, reply) => {
     for (const [name, values] of ruleHeaders(headerRules, clock.now()))
       void reply.header(name, values.length === 1 ? values[0] : values)
@@ -97,6 +101,11 @@ function addHooks(app: FastifyInstance, { cors, headerRules, credentials, clock,
     const path = pathOf(request.originalUrl)
     if (credentials !== null && !isExempt(request.method, path) && !credentials.allows(request.headers.authorization)) {
       return reply.code(401).header('content-type', 'text/plain').send(refusalText)
+    }
+    if (extensions !== undefined && !isExempt(request.method, path)) {
+      const { method, query, headers } = { ...toRestRequest(request), method: request.method }
+      const answer = await extensions.filter({ method, path, query, headers })
+      if (answer !== null) return send(reply.headers(answer.headers ?? {}), answer)
     }
     if (path.includes('//')) return send(reply, plainError(400, 'The path has an empty segment'))
     return undefined
@@ -166,6 +175,7 @@ function toRestRequest(request: FastifyRequest): RestRequest {
   return {
     params: request.params as Readonly<Record<string, string>>,
     query: new URLSearchParams(url.slice(pathOf(url).length + 1)),
+    path: pathOf(url),
     body: request.body instanceof Uint8Array ? request.body : new Uint8Array(),
     headers: Object.fromEntries(headers),
   }

@@ -11,6 +11,8 @@ export interface RestRequest {
   /** Path parameters, decoded. */
   readonly params: Readonly<Record<string, string>>
   readonly query: URLSearchParams
+  /** Without query. */
+  readonly path: string
   /** As sent; signatures are made over these bytes. */
   readonly body: Uint8Array
   readonly headers: Readonly<Record<string, string | undefined>>

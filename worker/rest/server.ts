@@ -7,13 +7,14 @@ import { createServer as createHttpsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import type { Clock, Logger } from '../api/context.ts'
-import { ConfigError } from '../api/errors.ts'
+import { toError } from '../api/errors.ts'
 import type { Herder } from '../cluster/herder.ts'
 import { type AdvertisedUrl, advertisedUrl, type Listener, parseHeaderRules } from '../config/listeners.ts'
 import { adminListeners, restListeners, tlsOptions, type WorkerConfig } from '../config/worker-config.ts'
 import { MetricRegistry } from '../metrics/registry.ts'
 import { type AppOptions, createApp, type RestApp } from './app.ts'
 import { basicAuthExtension, type Credentials, jaasPathOf, loadCredentials } from './basic-auth.ts'
+import { type Extensions, loadExtensions } from './extensions.ts'
 import { corsOptions } from './headers.ts'
 import { interWorkerClient } from './inter-worker-client.ts'
 import { connectorRoutes } from './routes/connectors.ts'
@@ -73,10 +74,15 @@ export async function createRestServer(options: RestServerOptions): Promise<Rest
   }
   const admin = adminListeners(config)
   const healthRoute = { path: '/health', serve: (h: Herder | null) => health(h, options.healthTimeoutMs ?? 10_000) }
+  const extensions = await loadExtensions(
+    worker['rest.extension.classes'].filter((name) => !isBasicAuth(name)),
+    config,
+  )
   const main = await createApp({
     ...shared,
     credentials: await credentialsOf(options),
-    routes: [...mainRoutes(config, metrics), ...(admin === null ? loggerRoutes : [])],
+    extensions,
+    routes: [...mainRoutes(config, metrics), ...extensions.routes, ...(admin === null ? loggerRoutes : [])],
     early: [healthRoute, { path: '/ui', anyType: true, serve: async () => statusPage }],
   })
   // Extensions belong to the main listeners only (spec 4.13).
@@ -88,8 +94,12 @@ export async function createRestServer(options: RestServerOptions): Promise<Rest
     config,
     main,
     admin: adminApp,
+    extensions,
     register: (registered) => {
       herder = registered
+      extensions.register(registered).catch((error: unknown) => {
+        logger.error({ error: toError(error) }, 'a REST extension could not be registered')
+      })
     },
   })
 }
@@ -111,13 +121,14 @@ function mainRoutes(config: WorkerConfig, metrics: MetricRegistry): AppOptions['
   ]
 }
 
+function isBasicAuth(name: string): boolean {
+  return name === basicAuthExtension || name === 'BasicAuthSecurityRestExtension'
+}
+
 async function credentialsOf({ config, kafkaOpts }: RestServerOptions): Promise<Credentials | null> {
   let credentials: Credentials | null = null
   for (const name of config.options['rest.extension.classes']) {
-    if (name !== basicAuthExtension && name !== 'BasicAuthSecurityRestExtension') {
-      const message = `REST extension ${name} is not available; there is ${basicAuthExtension}`
-      throw new ConfigError([{ option: 'rest.extension.classes', message }])
-    }
+    if (!isBasicAuth(name)) continue
     credentials = await loadCredentials(jaasPathOf(config.options['java.security.auth.login.config'], kafkaOpts))
   }
   return credentials
@@ -127,6 +138,7 @@ interface ListeningOptions {
   readonly config: WorkerConfig
   readonly main: RestApp
   readonly admin: RestApp | null
+  readonly extensions: Extensions
   readonly register: (herder: Herder) => void
 }
 
@@ -193,10 +205,11 @@ class ListeningServer implements RestServer {
   }
 
   async #close(): Promise<void> {
-    const { main, admin } = this.#options
+    const { main, admin, extensions } = this.#options
     const results = await Promise.allSettled([
       ...this.#servers.map(closeServer),
       main.app.close(),
+      extensions.close(),
       ...(admin === null ? [] : [admin.app.close()]),
     ])
     const errors = results.flatMap((r) => (r.status === 'rejected' ? [r.reason as unknown] : []))

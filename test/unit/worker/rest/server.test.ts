@@ -236,6 +236,54 @@ test('basic auth: bad credentials 401, internal endpoints exempt, /health guarde
   assert.equal((await server.app.inject({ method: 'PUT', url: '/connectors/c/fence' })).statusCode, 204)
 })
 
+test('an extension of plugin.path filters, adds routes, and asks about connectors from the start (statement 17)', async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), 'extension-'))
+  t.after(() => rm(dir, { recursive: true }))
+  await writeFile(
+    join(dir, 'gate.mjs'),
+    `let cluster = null
+     let seen = null
+     let token = ''
+     export const restExtensions = [{
+       name: 'com.example.Gate', version: '1',
+       configure: async (config) => { token = config['gate.token'] },
+       filter: async ({ path, headers }) =>
+         path === '/health' || headers['x-token'] === token ? null : { status: 403, body: { no: path }, headers: { 'x-by': 'gate' } },
+       register: async (given) => { cluster = given; seen = await given.connectors() },
+       routes: [{ method: 'GET', path: '/gate/:connector', handle: async ({ query, path }) => ({
+         status: 200,
+         body: { seen, verbose: query.get('v'), health: await cluster.connectorHealth('c'), config: await cluster.connectorConfig('c'), path },
+       }) }],
+     }]`,
+  )
+  const state = { state: 'RUNNING', worker_id: 'w:1', version: null, trace: null } as const
+  const server = await openServer(t, {
+    raw: { 'rest.extension.classes': 'Gate', 'plugin.path': dir, 'gate.token': 's3cret' },
+    herder: {
+      connectors: async () => ['c'],
+      connectorConfig: async () => ({ name: 'c' }),
+      connectorStatus: async () => ({ name: 'c', type: 'source', connector: state, tasks: [{ id: 0, ...state }] }),
+      fenceZombieSourceTasks: async () => {},
+    },
+  })
+  const refused = await server.app.inject('/connectors?x=1')
+  assert.equal(refused.statusCode, 403)
+  assert.equal(refused.headers['x-by'], 'gate')
+  assert.deepEqual(refused.json(), { no: '/connectors' })
+  const headers = { 'x-token': 's3cret' }
+  assert.deepEqual((await server.app.inject({ url: '/connectors', headers })).json(), ['c'])
+  const part = { state: 'RUNNING', workerId: 'w:1', trace: null }
+  assert.deepEqual((await server.app.inject({ url: '/gate/c?v=1', headers })).json(), {
+    seen: ['c'],
+    verbose: '1',
+    health: { name: 'c', type: 'source', connector: part, tasks: [{ id: 0, ...part }] },
+    config: { name: 'c' },
+    path: '/gate/c',
+  })
+  // Between workers requests are signed instead.
+  assert.equal((await server.app.inject({ method: 'PUT', url: '/connectors/c/fence' })).statusCode, 204)
+})
+
 test('an extension that is not here stops the start', async () => {
   const config = workerConfig({ 'rest.extension.classes': 'com.example.Ext' })
   await assert.rejects(createRestServer({ config, logger, clock: systemClock }), /com\.example\.Ext is not available/u)
