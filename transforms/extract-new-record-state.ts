@@ -1,19 +1,11 @@
 import { type ConfigOf, defineConfig, oneOfIgnoringCase } from '../worker/api/config.ts'
-import {
-  copySchema,
-  type Field,
-  makeSchema,
-  type Schema,
-  Schemas,
-  type Struct,
-  type Value,
-} from '../worker/api/data.ts'
+import { copySchema, type Field, makeSchema, type Schema, Schemas, type Value } from '../worker/api/data.ts'
 import { DataError } from '../worker/api/errors.ts'
 import { defineTransformation } from '../worker/api/plugin.ts'
 import type { ConnectRecord, Header } from '../worker/api/record.ts'
 import type { Transformation } from '../worker/api/transform.ts'
 import { isStruct } from '../worker/api/values.ts'
-import { debeziumVersion, isEnvelope, rawMember as member } from './change-event.ts'
+import { debeziumVersion, EventReader, isEnvelope, isTombstone, rawMember as member } from './change-event.ts'
 import { fieldValue, requireStruct, SchemaCache, StructCopier, setMember, structLike } from './record-part.ts'
 
 const config = defineConfig({
@@ -147,13 +139,12 @@ class ExtractNewRecordState implements Transformation<Options> {
   apply<R extends ConnectRecord>(record: R): R | null {
     const { valueSchema } = record
     // A delete event came before this tombstone and became what the mode says.
-    if (record.value === null) return this.#mode === 'rewrite-with-tombstone' ? this.#passTombstone(record) : null
+    if (isTombstone(record)) return this.#mode === 'rewrite-with-tombstone' ? this.#passTombstone(record) : null
     if (!isEnvelope(valueSchema)) return record
-    const envelope = requireStruct(record.value, purpose)
-    if (envelope['op'] === 't') return null
-    return envelope['op'] === 'd'
-      ? this.#delete(record, valueSchema, envelope)
-      : this.#row(record, valueSchema, envelope, 'after')
+    const envelope = new EventReader(record, purpose)
+    const op = envelope.get('op')
+    if (op === 't') return null
+    return op === 'd' ? this.#delete(record, valueSchema, envelope) : this.#row(record, valueSchema, envelope, 'after')
   }
 
   #passTombstone<R extends ConnectRecord>(record: R): R {
@@ -162,7 +153,7 @@ class ExtractNewRecordState implements Transformation<Options> {
     return record.with({ headers: [...record.headers, { key: op.name, schema: Schemas.string, value: 'd' }] })
   }
 
-  #delete<R extends ConnectRecord>(record: R, schema: Schema, envelope: Struct): R | null {
+  #delete<R extends ConnectRecord>(record: R, schema: Schema, envelope: EventReader): R | null {
     if (this.#mode === 'drop') return null
     if (this.#mode.startsWith('rewrite')) return this.#row(record, schema, envelope, 'before')
     const keepsSchema = this.#mode === 'tombstone'
@@ -176,8 +167,8 @@ class ExtractNewRecordState implements Transformation<Options> {
     return this.#dropFields(record, deleted)
   }
 
-  #row<R extends ConnectRecord>(record: R, schema: Schema, envelope: Struct, side: 'before' | 'after'): R {
-    const row = member(envelope, side)
+  #row<R extends ConnectRecord>(record: R, schema: Schema, envelope: EventReader, side: 'before' | 'after'): R {
+    const row = envelope.get(side)
     const headers = this.#withHeaders(record, schema, envelope)
     const routed = this.#route(schema, envelope, side)
     if (row === null) {
@@ -198,8 +189,8 @@ class ExtractNewRecordState implements Transformation<Options> {
   }
 
   /** A null or empty field leaves the topic. @throws DataError for a field that is not there, or no text */
-  #route(schema: Schema, envelope: Struct, side: 'before' | 'after'): { readonly topic?: string } {
-    const row = member(envelope, side)
+  #route(schema: Schema, envelope: EventReader, side: 'before' | 'after'): { readonly topic?: string } {
+    const row = envelope.get(side)
     if (this.#routeBy === '' || !isStruct(row)) return {}
     const field = schema.fieldsByName.get(side)?.schema.fieldsByName.get(this.#routeBy)
     if (field?.schema.type !== 'STRING') {
@@ -213,7 +204,7 @@ class ExtractNewRecordState implements Transformation<Options> {
     return typeof topic === 'string' && /[^\0-\x20]/.test(topic) ? { topic } : {}
   }
 
-  #withHeaders(record: ConnectRecord, schema: Schema, envelope: Struct): readonly Header[] {
+  #withHeaders(record: ConnectRecord, schema: Schema, envelope: EventReader): readonly Header[] {
     if (this.#headers.length === 0) return record.headers
     const headers = [...record.headers]
     for (const reference of this.#headers) {
@@ -287,9 +278,9 @@ class ExtractNewRecordState implements Transformation<Options> {
   }
 }
 
-function referenced(envelope: Struct, { struct, field }: Reference): Value {
-  if (struct === null) return member(envelope, field)
-  const holder = member(envelope, struct)
+function referenced(envelope: EventReader, { struct, field }: Reference): Value {
+  if (struct === null) return envelope.get(field)
+  const holder = envelope.get(struct)
   return isStruct(holder) ? member(holder, field) : null
 }
 

@@ -5,6 +5,7 @@ import {
   type Schema,
   type Struct,
   StructView,
+  type Value,
   type ValueWriter,
   valueEquals,
   writeRepeated,
@@ -349,6 +350,18 @@ export class EnvelopeView extends StructView {
 
   materialize(): Struct {
     return materializeView(this)
+  }
+
+  /** A row alone, for who takes the event apart: the rest of it costs more than the row. */
+  override member(name: string): Value | undefined {
+    if (name === 'op') return this.#operation
+    if (name !== 'before' && name !== 'after') return undefined
+    const isAfter = name === 'after'
+    const tuple = isAfter ? this.#after : this.#before
+    if (tuple < 0) return null
+    const { failures } = this.#source.context.constants
+    const oldTuple = isAfter ? this.#lender : -1
+    return new RowView(this.#plan, { bytes: this.#bytes, tuple, oldTuple, failures }).materialize()
   }
 
   get rows(): EventRows {

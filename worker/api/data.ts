@@ -249,6 +249,11 @@ export abstract class StructView {
   /** Writes every field, in schema order, to `out`; the two lanes give the same bytes. */
   abstract writeTo(out: ValueWriter): void
   abstract materialize(): Struct
+
+  /** One field by itself; undefined when the view cannot give it without the others (`materialize` can). */
+  member(_name: string): Value | undefined {
+    return undefined
+  }
 }
 
 /**

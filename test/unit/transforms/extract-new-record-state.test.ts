@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { makeSchema, type Schema, Schemas, type Value } from '../../../worker/api/data.ts'
-import type { SinkRecord } from '../../../worker/api/record.ts'
+import { makeSchema, type Schema, Schemas, type Struct, StructView, type Value } from '../../../worker/api/data.ts'
+import { type SinkRecord, SourceRecord } from '../../../worker/api/record.ts'
 import { record, shape, struct, transform } from './support.ts'
 
 const row = struct(
@@ -185,4 +185,50 @@ describe('MaybeTombstone', () => {
     assert.equal((await maybe({ field: 'name' })).apply(typed), typed, 'a default is no value')
     await assert.rejects(() => maybe({ field: 'a', condition: 'equals' }), /needs an operand/)
   })
+
+  it('makes of a view what it makes of the struct, and asks a view only for what it needs', async () => {
+    for (const options of [{}, { 'add.fields': 'op,table', 'delete.tombstone.handling.mode': 'rewrite' }]) {
+      const smt = await unwrap(options as Record<string, string>)
+      for (const event of [update, removal]) {
+        const view = new CountingView(event.valueSchema as Schema, event.value as Struct)
+        const source = new SourceRecord({
+          sourcePartition: {},
+          sourceOffset: {},
+          topic: event.topic,
+          valueSchema: event.valueSchema,
+          value: view,
+        })
+        const [seen, expected] = [smt.apply(source), smt.apply(event)]
+        assert.deepEqual(seen?.value, expected?.value)
+        assert.equal(seen?.valueSchema, expected?.valueSchema)
+        assert.equal(view.materialized, 'add.fields' in options ? 1 : 0)
+      }
+    }
+  })
 })
+
+/** Gives rows and operation by themselves, as the Postgres source's do. */
+class CountingView extends StructView {
+  readonly schema: Schema
+  materialized = 0
+  readonly #struct: Struct
+
+  constructor(schema: Schema, struct: Struct) {
+    super()
+    this.schema = schema
+    this.#struct = struct
+  }
+
+  writeTo(): void {
+    assert.fail('a transform does not write')
+  }
+
+  materialize(): Struct {
+    this.materialized++
+    return this.#struct
+  }
+
+  override member(name: string): Value | undefined {
+    return ['before', 'after', 'op'].includes(name) ? (this.#struct[name] ?? null) : undefined
+  }
+}
