@@ -8,7 +8,7 @@ import { PrivatePostgres } from '../support/private-postgres.ts'
 import { projectRoot } from '../support/project-root.ts'
 import type { Random } from '../support/random.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'
-import { type Change, ChaosSource, prefilledRows, type Table, tables } from './postgres-source.ts'
+import { type Change, ChaosSource, type Table, tables } from './postgres-source.ts'
 
 /** `crash` and `restart` are of the server, `cut` and `hole` of the network, `kill` of workers. */
 export type PostgresDisaster = 'kill' | 'crash' | 'restart' | 'cut' | 'hole'
@@ -40,6 +40,8 @@ interface Event {
 
 /** Rounds that one connector lives through, from its snapshot on. */
 const roundsPerLife = 4
+/** Rows of each table before the first change: a snapshot of a few seconds; one transaction per poll takes its time. */
+const prefilled = { exactlyOnce: 6000, atLeastOnce: 60_000 } as const
 const disasters = ['kill', 'crash', 'cut', 'kill', 'restart', 'hole'] as const
 
 /**
@@ -69,14 +71,15 @@ export async function postgresRounds(options: {
       folder: join(projectRoot, '.stack/chaos'),
       env: {},
       properties: {
-        'offset.flush.interval.ms': '300',
+        'offset.flush.interval.ms': '100',
         'exactly.once.source.support': exactlyOnce ? 'enabled' : 'disabled',
         'value.converter.schemas.enable': 'false',
         'key.converter.schemas.enable': 'false',
       },
     })
     await workers.startAll()
-    const source = await ChaosSource.create(server, `chaos_${instance}_${life}`, random)
+    const rows = exactlyOnce ? prefilled.exactlyOnce : prefilled.atLeastOnce
+    const source = await ChaosSource.create({ server, name: `chaos_${instance}_${life}`, random }, rows)
     const subject = new Subject({ brokers, server, proxy, workers, random, source, exactlyOnce })
     try {
       await subject.start()
@@ -132,8 +135,13 @@ class Subject {
       },
     })
     await this.#connect.request('PUT', `/connectors/${this.#name}/config`, this.#config())
-    // From here on every change is in the stream; the tables are being read.
-    await waitFor('the slot', 60_000, async () => await this.#parts.source.confirmed(), 10)
+    // From the first offset on every change is in the stream: before, a new start reads the tables as they are then.
+    await waitFor('the first offset', 60_000, async () => await this.#offset(), 20)
+  }
+
+  async #offset(): Promise<unknown> {
+    const answer = await this.#connect.request('GET', `/connectors/${this.#name}/offsets`)
+    return (answer as { readonly offsets: readonly unknown[] }).offsets[0] ?? null
   }
 
   async stop(): Promise<void> {
@@ -179,7 +187,7 @@ class Subject {
     let over = false
     const writing = source.write(() => over)
     await sleep(random.integer(0, isFirst ? 900 : 1500))
-    const inSnapshot = isFirst && this.#events.filter(({ op }) => op === 'r').length < prefilledRows
+    const inSnapshot = isFirst && !this.#events.some(({ endsSnapshot }) => endsSnapshot)
     const differences: string[] = []
     await this.#disaster(disaster, differences)
     const healedAt = Date.now()

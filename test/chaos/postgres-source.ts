@@ -16,12 +16,9 @@ export interface Change {
 }
 
 const keys = 400
-const prefilled = 6000
-/** Of all tables, before the first change. */
-export const prefilledRows = prefilled * tables.length
 
 /** Triggers note each change in the order of its transaction; the history itself is not captured. */
-const setup = `
+const setup = (prefilled: number) => `
 CREATE SEQUENCE versions;
 CREATE TABLE history (seq bigserial PRIMARY KEY, tab text, key int, op text, v bigint);
 CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -57,13 +54,17 @@ export class ChaosSource {
     this.#random = random
   }
 
-  static async create(server: PrivatePostgres, name: string, random: Random): Promise<ChaosSource> {
+  /** @param prefilled rows of each table before the first change */
+  static async create(
+    { server, name, random }: { readonly server: PrivatePostgres; readonly name: string; readonly random: Random },
+    prefilled: number,
+  ): Promise<ChaosSource> {
     const admin = new pg.Client({ connectionString: server.url })
     await admin.connect()
     await admin.query(`CREATE DATABASE ${name}`)
     await admin.end()
     const source = new ChaosSource(server, name, random)
-    await source.query(setup)
+    await source.query(setup(prefilled))
     return source
   }
 
