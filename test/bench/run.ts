@@ -1,5 +1,5 @@
 /**
- * `npm run bench <cdc|latency|sink|elasticsearch|start|hot-path|transforms|s3> [-- --records N --runs N --peers sluice,java --profile FOLDER]`
+ * `npm run bench <cdc|latency|sink|elasticsearch|start|hot-path|transforms|converters|s3> [-- --records N --runs N --peers sluice,java --profile FOLDER]`
  *
  * With `--profile` our worker writes a CPU profile of each thread into the folder when it stops; its figures do not count.
  *
@@ -13,6 +13,7 @@ import { servicesFrom } from '../../compose/pipelines/support/pipeline.ts'
 import { stackEnvironment } from '../../compose/pipelines/support/session.ts'
 import { projectRoot } from '../support/project-root.ts'
 import { benchCdc } from './cdc.ts'
+import { benchConverters } from './converters.ts'
 import { benchElasticsearch, type ElasticsearchMeasurement, printShares } from './elasticsearch.ts'
 import { benchHotPath } from './hot-path.ts'
 import { benchLatency } from './latency.ts'
@@ -43,6 +44,10 @@ const rowsPerTransaction = Number(values['rows-per-transaction'])
 if (positionals[0] === 'transforms') {
   // Alone in its process, and without servers.
   await benchTransforms(values.peers.includes('java'))
+  process.exit()
+}
+if (positionals[0] === 'converters') {
+  await benchConverters()
   process.exit()
 }
 const services = servicesFrom(await stackEnvironment())
@@ -137,7 +142,7 @@ switch (positionals[0]) {
     break
   default:
     console.error(
-      'usage: npm run bench <cdc|latency|sink|elasticsearch|start|hot-path|transforms|s3> [-- --records N --runs N --peers sluice,java]',
+      'usage: npm run bench <cdc|latency|sink|elasticsearch|start|hot-path|transforms|converters|s3> [-- --records N --runs N --peers sluice,java]',
     )
     process.exitCode = 2
 }

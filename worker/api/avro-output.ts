@@ -39,12 +39,20 @@ export class AvroOutput {
   long(value: bigint): void {
     if (BigInt.asIntN(52, value) === value) return this.integer(Number(value))
     const out = this.#target
-    let rest = BigInt.asUintN(64, (value << 1n) ^ (value >> 63n))
-    while (rest > 127n) {
-      out.byte(Number(rest & 127n) | 128)
-      rest >>= 7n
+    const zigzag = BigInt.asUintN(64, (value << 1n) ^ (value >> 63n))
+    // Two halves of 32 bits: steps on a bigint cost a multiple.
+    let low = Number(zigzag & 0xffff_ffffn)
+    let high = Number(zigzag >> 32n)
+    while (high > 0) {
+      out.byte((low & 127) | 128)
+      low = ((low >>> 7) | (high << 25)) >>> 0
+      high >>>= 7
     }
-    out.byte(Number(rest))
+    while (low > 127) {
+      out.byte((low & 127) | 128)
+      low >>>= 7
+    }
+    out.byte(low)
   }
 
   float(value: number): void {
