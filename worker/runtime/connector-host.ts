@@ -11,6 +11,7 @@ import { traceOf } from '../util/error-codec.ts'
 import { hostGone } from './host-channel.ts'
 import type { Handlers, HostCalls, HostEvent, HostInit, MainCalls } from './host-protocol.ts'
 import { deadline, orAborted } from './run-state.ts'
+import { threadEndCodes } from './task-failure.ts'
 import { type Host, type HostFactory, youngMegabytes } from './task-host.ts'
 import type { ReportedState, TargetState } from './worker-types.ts'
 
@@ -216,7 +217,7 @@ export class ConnectorHost {
 
 /** A thread that ended by itself says why; one that was given up did not answer. */
 function hostFailure(connector: string, method: string, cause: Error): ConnectError {
-  if (cause instanceof ConnectError && cause.code.startsWith('CONNECT_HOST_')) return cause
+  if (cause instanceof ConnectError && threadEndCodes.has(cause.code)) return cause
   const message = `Connector ${connector} blocked its thread in ${method}; correct it and restart it`
   return new ConnectError('fatal', 'CONNECT_CONNECTOR_BLOCKED', message, { cause })
 }

@@ -24,15 +24,20 @@ const transientSystemErrors: ReadonlySet<string> = new Set([
   'EAI_AGAIN',
 ])
 
+/** Codes of a thread that ended by itself: they name the cause. */
+export const threadEndCodes: ReadonlySet<string> = new Set([
+  'CONNECT_HOST_EXITED',
+  'CONNECT_HOST_MEMORY',
+  'CONNECT_HOST_UNCAUGHT',
+])
+
 /**
  * Codes that say by themselves that a new start may help: the thread is gone, with whatever state it was in, or the
  * transaction is, and a new one goes on at the last committed offset.
  */
 const transientCodes: ReadonlySet<string> = new Set([
+  ...threadEndCodes,
   'CONNECT_HOST_GONE',
-  'CONNECT_HOST_EXITED',
-  'CONNECT_HOST_MEMORY',
-  'CONNECT_HOST_UNCAUGHT',
   'CONNECT_TASK_BLOCKED',
   'CONNECT_TRANSACTION_EXPIRED',
 ])
