@@ -163,3 +163,20 @@ test('broken plugins cost the worker nothing; hybrid_fail refuses undeclared one
   assert.equal(await refusing.exitCode(), 2)
   assert.match(refusing.output, /CONNECT_PLUGIN_UNDECLARED|No package\.json declares the plugins of .*fine\.mjs/)
 })
+
+test('while internal topics cannot be made, /health is 503 and says what the worker is at (statement 15)', {
+  skip,
+  timeout: 60_000,
+}, async () => {
+  await using cluster = await ClusterUnderTest.open(kafka.settings.brokers)
+  // More replicas than there are brokers: tried again, since more brokers may come.
+  const worker = await cluster.start('distributed', [], { 'config.storage.replication.factor': '9' })
+  await eventually(async () => {
+    const { status, body } = await worker.rest('GET', '/health')
+    assert.equal(status, 503)
+    const { status: text, message } = body as { status: string; message: string }
+    assert.equal(text, 'starting')
+    assert.match(message, /initializing and reading to the end of internal topics/)
+  }, 20_000)
+  await worker.signal('SIGTERM')
+})

@@ -22,8 +22,6 @@ test('Kafka Connect and Sluice share one group, whoever leads it, and take over 
 }, async (t) => {
   await using cluster = await ClusterUnderTest.open(kafka.settings.brokers, {
     'exactly.once.source.support': 'enabled',
-    // Keys live for seconds, so that requests are signed with many of them, made by either kind of leader (KIP-507).
-    'inter.worker.key.ttl.ms': '3000',
   })
   const group = new MixedGroup(cluster, kafka.settings.brokers)
   let isBroken = false
@@ -97,20 +95,23 @@ test('Kafka Connect and Sluice share one group, whoever leads it, and take over 
     await group.runOn([sluice])
     await group.allArrived()
   })
-  await step('session keys have expired and been replaced all the while', () => assertKeysRotate(cluster))
   await sluice.signal('SIGTERM')
 })
 
-/** What is common to the other protocols of the group; `sessioned` is the one above. */
+/** The same under each protocol, in short; keys of `sessioned` live for seconds here (KIP-507). */
 for (const { protocol, version } of [
   { protocol: 'eager', version: 0 },
   { protocol: 'compatible', version: 1 },
+  { protocol: 'sessioned', version: 2 },
 ] as const) {
   test(`${protocol}: one group of both kinds spreads, forwards and hands over; nothing is lost or doubled (statement 145)`, {
     skip,
     timeout: 200_000,
   }, async () => {
-    await using cluster = await ClusterUnderTest.open(kafka.settings.brokers, { 'connect.protocol': protocol })
+    await using cluster = await ClusterUnderTest.open(kafka.settings.brokers, {
+      'connect.protocol': protocol,
+      'inter.worker.key.ttl.ms': '2000',
+    })
     const group = new MixedGroup(cluster, kafka.settings.brokers)
     const java = await group.startJava()
     const sluice = await group.startSluice()
@@ -128,6 +129,7 @@ for (const { protocol, version } of [
     assert.equal(lastRebalance(sluice).leader, sluice.url)
     await group.allArrived()
     assert.deepEqual(complaints(java), [])
+    if (protocol === 'sessioned') await assertKeysRotate(cluster)
     assert.equal(await sluice.signal('SIGTERM'), 0)
   })
 }
@@ -136,5 +138,5 @@ for (const { protocol, version } of [
 async function assertKeysRotate(cluster: ClusterUnderTest): Promise<void> {
   const records = await topicRecords(kafka.settings.brokers, `configs-${cluster.token}`)
   const keys = records.flatMap(({ key, value }) => (textOf(key) === 'session-key' ? [textOf(value)] : []))
-  assert.ok(new Set(keys).size >= 8, `${keys.length} keys`)
+  assert.ok(new Set(keys).size >= 3, `${keys.length} keys`)
 }

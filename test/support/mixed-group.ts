@@ -114,13 +114,18 @@ export class MixedGroup {
     }
   }
 
-  /** A source whose connector this worker runs; its task may be anywhere. */
+  /** A source whose connector this worker runs, with its task where there is such a one. */
   async ownedBy(worker: WorkerUnderTest): Promise<FileSource> {
     const id = new URL(worker.url).host
+    let partly: FileSource | null = null
     for (const source of this.sources) {
-      if ((await statusOf(worker, source.name)).connector.worker_id === id) return source
+      const { connector, tasks } = await statusOf(worker, source.name)
+      if (connector.worker_id !== id) continue
+      if (tasks[0]?.worker_id === id) return source
+      partly = source
     }
-    throw new Error('this worker runs no connector')
+    if (partly === null) throw new Error('this worker runs no connector')
+    return partly
   }
 }
 
