@@ -31,7 +31,7 @@ export const registryOptions = {
     default: false,
     importance: 'LOW',
     group: 'Registry',
-    doc: 'Whether data is written under the latest schema of the subject; only with auto.register.schemas=false.',
+    doc: 'Whether data is written under the latest schema of the subject; without effect unless auto.register.schemas=false.',
   },
   'latest.compatibility.strict': {
     type: 'BOOLEAN',

@@ -1,7 +1,7 @@
 import { GrowingByteWriter } from '../../api/byte-writer.ts'
 import type { ByteWriter, Converter, ConverterRole, SchemaAndValue } from '../../api/converter.ts'
 import { type Schema, StructView, type Value } from '../../api/data.ts'
-import { ConfigError, DataError, toError } from '../../api/errors.ts'
+import { DataError, toError } from '../../api/errors.ts'
 import type { Headers } from '../../api/record.ts'
 import { BoundedMap } from './bounded-map.ts'
 import { type RegisteredSchema, RegistryClient } from './client.ts'
@@ -46,10 +46,6 @@ export class RegistryConverter<C extends RegistryConfig> implements Converter<C>
   }
 
   configure(config: C, role: ConverterRole): void {
-    if (config['use.latest.version'] && config['auto.register.schemas']) {
-      const message = 'needs auto.register.schemas=false: a schema is either registered or taken from the subject'
-      throw new ConfigError([{ option: 'use.latest.version', message }])
-    }
     this.#role = role === 'key' ? 'key' : 'value'
     const option = `${this.#role}.subject.name.strategy` as const
     this.#strategy = subjectStrategy(option, config[option])
@@ -148,7 +144,8 @@ export class RegistryConverter<C extends RegistryConfig> implements Converter<C>
       const target = await client.byId(config['use.schema.id'], subject, signal)
       return checked(target, encoding, config['id.compatibility.strict'], 'use.schema.id')
     }
-    if (config['use.latest.version']) {
+    // As with Confluent's converters, auto.register.schemas comes first where both are set.
+    if (config['use.latest.version'] && !config['auto.register.schemas']) {
       const target = await client.version(subject, 'latest', signal)
       return checked(target, encoding, config['latest.compatibility.strict'], 'use.latest.version')
     }
