@@ -65,8 +65,11 @@ describe('Avro converter', () => {
         if (holdsLong(schema)) return
         const { text, bytes } = encode(schema, value)
         const type = avsc.Type.forSchema(JSON.parse(text) as avsc.Schema)
-        assert.deepEqual(type.toBuffer(type.fromBuffer(bytes)), bytes, text)
+        const again = type.toBuffer(type.fromBuffer(bytes))
         const read = decode(text, bytes)
+        // Its maps are plain objects, in which a key such as "0" comes first.
+        assert.equal(again.length, bytes.length, text)
+        assert.ok(again.equals(bytes) || valueEquals(decode(text, again).value, read.value), text)
         assert.ok(valueEquals(read.value, present(schema, value)), `seed ${seed}: ${text}`)
         assert.ok(schemaEquals(read.schema, schema), `seed ${seed}: ${text}`)
         if (schema.type !== 'STRUCT' || value === null) return
