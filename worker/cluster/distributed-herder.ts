@@ -21,6 +21,7 @@ import { HerderBase, type HerderBaseOptions } from './herder-base.ts'
 import { LocalWork } from './local-work.ts'
 import { describePlan, planRestart } from './restart-plan.ts'
 import { type SessionKeySettings, type SignedHeaders, signRequest, verifyRequest } from './session-keys.ts'
+import { SourcePreflight } from './source-preflight.ts'
 import { applyLogLevel, configOf, mergeConfig, offsetsNeedStop, requireValid, statusOf } from './views.ts'
 import { taskKey, WorkSet } from './work-set.ts'
 import { ZombieFencing } from './zombie-fencing.ts'
@@ -76,6 +77,7 @@ export class DistributedHerder extends HerderBase implements Herder {
   readonly #local: LocalWork
   readonly #loop: ClusterLoop
   readonly #fencing: ZombieFencing
+  readonly #preflight: SourcePreflight
   readonly #starting = new AbortController()
   #running: Promise<void> | null = null
   #stopped: Promise<void> | null = null
@@ -89,7 +91,7 @@ export class DistributedHerder extends HerderBase implements Herder {
       ...options,
       generation: () => this.#loop.membership?.generation ?? 0,
       state: () => this.state(),
-      preflight: (id, config) => this.#preflight(id, config),
+      preflight: (id, config) => this.#preflightOf(id, config),
       publishTaskConfigs: (connector, configs) => this.#publishTaskConfigs(connector, configs),
       restartTask: (id) => this.restartTask(id),
     })
@@ -103,6 +105,13 @@ export class DistributedHerder extends HerderBase implements Herder {
       configs: this.#configs,
       worker: options.worker,
       submit: (work) => this.#loop.commands.submit(work),
+    })
+    this.#preflight = new SourcePreflight({
+      clock: options.clock,
+      fence: (connector) => this.#askForFencing(connector),
+      readConfigs: () => this.#configs.readToEnd(AbortSignal.timeout(readConfigsTimeoutMs)),
+      taskGeneration: (connector) => this.state().taskGeneration(connector),
+      runsTask: (id) => this.#local.runsTask(id),
     })
   }
 
@@ -450,33 +459,14 @@ export class DistributedHerder extends HerderBase implements Herder {
     await this.#fencing.fence(connector)
   }
 
-  #preflight(id: TaskId, config: RawConfig): TaskPreflight | null {
+  #preflightOf(id: TaskId, config: RawConfig): TaskPreflight | null {
     if (!this.#options.exactlyOnce || this.worker.connectorType(config) !== 'source') return null
-    const generation = this.state().taskGeneration(id.connector)
-    return {
-      fence: async () => {
-        if (this.#loop.isLeader) return await this.#fencing.fence(id.connector)
-        const { leaderClient } = this.#options
-        await leaderClient.fenceZombies(this.#knownLeaderUrl(), id.connector, (body) => this.#sign(body))
-      },
-      verify: async () => {
-        await this.#configs.readToEnd(AbortSignal.timeout(readConfigsTimeoutMs))
-        if (this.state().taskGeneration(id.connector) !== generation) {
-          throw new ConnectError(
-            'fenced',
-            'CONNECT_TASK_GENERATION',
-            `Cannot start source task ${taskKey(id)} with exactly-once support as the connector has already generated a new set of task configs`,
-          )
-        }
-        if (!this.#local.runsTask(id)) {
-          throw new ConnectError(
-            'fenced',
-            'CONNECT_TASK_REVOKED',
-            `Cannot start source task ${taskKey(id)} as it has already been revoked from this worker`,
-          )
-        }
-      },
-    }
+    return this.#preflight.of(id)
+  }
+
+  async #askForFencing(connector: string): Promise<void> {
+    if (this.#loop.isLeader) return await this.#fencing.fence(connector)
+    await this.#options.leaderClient.fenceZombies(this.#knownLeaderUrl(), connector, (body) => this.#sign(body))
   }
 
   // ---- loggers -----------------------------------------------------------------------------------------------------------

@@ -368,7 +368,9 @@ function* lifeOf(name: string, config: Config): Generator<LiveRequest> {
 }
 
 function* loggers(): Generator<LiveRequest> {
-  for (const scope of ['', '?scope=worker', '?scope=cluster', '?scope=CLUSTER', '?scope=x']) {
+  for (const [i, scope] of ['', '?scope=worker', '?scope=cluster', '?scope=CLUSTER', '?scope=x'].entries()) {
+    // Levels of the cluster take effect some time later, so no other request may be about the same logger.
+    const logger = `no.such.logger.${i}`
     for (const body of [
       '{"level":"debug"}',
       '{"level":" INFO "}',
@@ -381,7 +383,7 @@ function* loggers(): Generator<LiveRequest> {
       '{"level":"x"}',
       '{"level":"INFO","more":1}',
     ]) {
-      yield { method: 'PUT', path: `/admin/loggers/no.such.logger${scope}`, body }
+      yield { method: 'PUT', path: `/admin/loggers/${logger}${scope}`, body }
     }
   }
 }
