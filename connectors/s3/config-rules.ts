@@ -72,6 +72,7 @@ export function checkS3Config(config: S3SinkConfig): readonly ConfigProblem[] {
   return [
     ...checkTemplate(config),
     ...checkFormats(config),
+    ...checkTombstoneRows(config),
     ...checkPartitioner(config),
     ...checkRotation(config),
     ...checkAws(config),
@@ -135,6 +136,26 @@ function checkFormats(config: S3SinkConfig): ConfigProblem[] {
     const message = 'Cannot write null values without storing keys: set store.kafka.keys=true'
     problems.push({ option: 'behavior.on.null.values', message }, { option: 'store.kafka.keys', message })
   }
+  return problems
+}
+
+/** Rows for tombstones: what tells them apart must be in the row, and nothing may look into the value. */
+function checkTombstoneRows(config: S3SinkConfig): ConfigProblem[] {
+  const option = 'behavior.on.null.values'
+  if (config[option].toLowerCase() !== 'row') return []
+  const problems: ConfigProblem[] = []
+  const refuse = (other: string, message: string) =>
+    problems.push({ option, message: `row: ${message}` }, { option: other, message: `${option}=row: ${message}` })
+  if (!config['format.output.meta.fields'].includes('op')) {
+    refuse('format.output.meta.fields', 'op must be among the added fields, or deletes look like rows')
+  }
+  if (formatOf(config['format.class']) !== 'json') refuse('format.class', 'needs JsonFormat, whose rows may differ')
+  if (config['schema.compatibility'].toUpperCase() !== 'NONE') refuse('schema.compatibility', 'needs NONE')
+  const partitioner = partitionerOf(config['partitioner.class'])
+  const isByTime = partitioner === 'TimeBased' || partitioner === 'Daily' || partitioner === 'Hourly'
+  const readsValue =
+    partitioner === 'Field' || (isByTime && extractorOf(config['timestamp.extractor']) === 'RecordField')
+  if (readsValue) refuse('partitioner.class', 'needs a partitioner that does not look into the value')
   return problems
 }
 

@@ -36,7 +36,7 @@ export interface FileBufferServices {
   readonly budget: MemoryBudget
   readonly clock: Clock
   readonly logger: Logger
-  readonly nullValues: 'ignore' | 'write'
+  readonly nullValues: 'ignore' | 'write' | 'row'
   readonly retryBackoffMs: number
   /** Keys from that of the file on that belong to other objects. @throws ConnectError CONNECT_S3_NAMES_TAKEN */
   takenNames(file: OpenFile): Promise<readonly string[]>
@@ -226,17 +226,19 @@ export class FileBuffer implements PartitionWriter {
 
   /** Appends one record, or says that a commit must come first. @throws DataError */
   #append(record: SinkRecord, now: number): Step {
-    const { partitioner, rotation, compatibility, layout, budget } = this.#services
-    const isTombstone = record.value === null
+    const { partitioner, rotation, compatibility, layout, budget, nullValues } = this.#services
+    const isTombstone = record.value === null && nullValues === 'write'
     const timestamp = partitioner.timestampOf?.(record, now) ?? null
     this.#baseTimestamp ??= timestamp
     const directory = isTombstone ? layout.tombstoneDirectory : partitioner.encode(record, now)
+    // A tombstone that is written as a row has no schema of a value to compare with those of its neighbours.
+    const isRowOfKey = record.value === null && nullValues === 'row'
     const known = this.#schemas.get(directory)
-    if (known === undefined) this.#schemas.set(directory, record.valueSchema)
+    if (known === undefined && !isRowOfKey) this.#schemas.set(directory, record.valueSchema)
     const current = known === undefined ? record.valueSchema : known
     if (this.#isOtherCommit(record.offset)) return 'commit-first'
     if (this.#repeatedCut === null && this.#isTimeUp(directory, timestamp, now, isTombstone)) return 'commit-first'
-    if (needsNewObject(compatibility, record.valueSchema, current)) {
+    if (!isRowOfKey && needsNewObject(compatibility, record.valueSchema, current)) {
       this.#schemas.set(directory, record.valueSchema)
       if (this.#count > 0) return 'commit-first'
     }

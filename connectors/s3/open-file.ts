@@ -190,15 +190,26 @@ export class OpenFile {
       for (const object of this.objects.slice(0, written)) object.undo()
       throw error
     }
-    this.#columns?.add(record.valueSchema, record.value)
-    if (this.#isTombstone) this.#hash?.add(record.keySchema, record.key)
-    else this.#hash?.add(record.valueSchema, record.value)
+    this.#describe(record)
     this.lastOffset = record.offset
     this.recordCount++
     const { timestamp } = record
     if (timestamp === null) return
     if (this.minTimestamp === null || timestamp < this.minTimestamp) this.minTimestamp = timestamp
     if (this.maxTimestamp === null || timestamp > this.maxTimestamp) this.maxTimestamp = timestamp
+  }
+
+  /** Takes note of what the metadata message tells of the rows. */
+  #describe(record: SinkRecord): void {
+    if (this.#columns === null && this.#hash === null) return
+    if (this.#isTombstone) {
+      this.#hash?.add(record.keySchema, record.key)
+      return
+    }
+    const { schema, value } = this.#layout.values.view.read(record)
+    // A row that deletes has the fields of the key alone, which are not what the table's columns are made from.
+    if (record.value !== null) this.#columns?.add(schema, value)
+    this.#hash?.add(schema, value)
   }
 
   /** Gives the memory of a file back that never held a record. */

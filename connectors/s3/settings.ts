@@ -109,7 +109,7 @@ export async function buildServices({
     budget,
     clock,
     logger,
-    nullValues: config['behavior.on.null.values'].toLowerCase() === 'write' ? 'write' : 'ignore',
+    nullValues: nullValues(config),
     retryBackoffMs: config['retry.backoff.ms'],
     takenNames: (file) => scanTakenNames(file, store, config),
     activeBuffers,
@@ -286,4 +286,10 @@ function groupOf(config: S3SinkConfig): (file: OpenFile) => string | null {
   // With a schema prefix, the first directory is not one of the partitioner's.
   const field = name ?? (partitioner === 'Key' ? 'key' : (config['partition.field.name'][0] ?? null))
   return (file) => groupFromDirectory(file.directory, delimiter, field)
+}
+
+/** `fail` never gets so far. */
+function nullValues(config: S3SinkConfig): 'ignore' | 'write' | 'row' {
+  const behavior = config['behavior.on.null.values'].toLowerCase()
+  return behavior === 'write' || behavior === 'row' ? behavior : 'ignore'
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, describe, test } from 'node:test'
-import { Decimal, decimalSchema, LogicalName, makeSchema, type Schema } from '../../worker/api/data.ts'
+import { Decimal, decimalSchema, LogicalName, makeSchema, type Schema, Schemas } from '../../worker/api/data.ts'
 import { SinkRecord } from '../../worker/api/record.ts'
 import { SinkHarness } from '../conformance/s3/sink-harness.ts'
 import { WarehouseTest } from '../support/redshift-sink.ts'
@@ -128,6 +128,65 @@ describe('S3 sink → COPY, by format', { skip }, () => {
       `SELECT day::VARCHAR, at::VARCHAR, sum::VARCHAR FROM ${warehouse.schema}.${table}`,
     )
     assert.deepEqual(loaded, ['2024-02-29', '2024-05-06 07:08:09.01', '123.45'])
+  })
+
+  test('statement R31: rows and tombstones of a keyed topic come out as the fold of the topic', async () => {
+    const key = makeSchema({ type: 'STRUCT', name: 'key', fields: [{ name: 'id', schema: Schemas.int64 }] })
+    const value = makeSchema({
+      type: 'STRUCT',
+      name: 'value',
+      fields: [
+        { name: 'id', schema: Schemas.int64 },
+        { name: 'name', schema: Schemas.optionalString },
+      ],
+    })
+    const changes: readonly (readonly [bigint, string | null])[] = [
+      [1n, 'a'],
+      [2n, 'b'],
+      [1n, null],
+      [3n, 'c'],
+      [2n, 'd'],
+      [3n, null],
+      [1n, 'e'],
+      [4n, null],
+    ]
+    const config = {
+      topics: table,
+      's3.bucket.name': warehouse.bucket,
+      'topics.dir': `rows-${table}`,
+      'format.class': 'io.confluent.connect.s3.format.json.JsonFormat',
+      'flush.size': '3',
+      'rotate.schedule.interval.ms': '1000',
+      timezone: 'UTC',
+      'behavior.on.null.values': 'row',
+      'format.output.meta.fields': 'offset,partition,op',
+      'notify.topic': 'files',
+      'notify.include.schema': 'true',
+    }
+    const sink = await SinkHarness.start({ store: warehouse.store, config })
+    await sink.assign({ topic: table, partition: 0 })
+    sink.append(
+      changes.map(([id, name], i) => {
+        const value_ = name === null ? null : { id, name }
+        const schemas = { keySchema: key, valueSchema: name === null ? null : value }
+        return new SinkRecord({ topic: table, partition: 0, offset: BigInt(i), key: { id }, value: value_, ...schemas })
+      }),
+    )
+    await sink.settle(3000)
+    assert.deepEqual(sink.reported, [])
+    assert.equal(sink.messages.length, 3)
+    const upsert = { 'insert.mode': 'upsert', 'pk.fields': 'id', 'delete.enabled': 'true' }
+    await using task = await warehouse.startTask(upsert)
+    for (const message of sink.messages) {
+      await task.deliver(message)
+      await task.settle()
+    }
+    assert.deepEqual(task.reports, [])
+    const rows = await warehouse.query(`SELECT id::VARCHAR, name FROM ${warehouse.schema}.${table} ORDER BY id`)
+    assert.deepEqual(rows, [
+      ['1', 'e'],
+      ['2', 'd'],
+    ])
   })
 
   test('statement R13: REGION and MAXERROR of the configuration do not reach a COPY of Parquet', async () => {

@@ -10,7 +10,7 @@ import { JsonFormat } from './json.ts'
 import { JsonEncoder } from './json-encoder.ts'
 import { metaColumns } from './meta-fields.ts'
 import { ParquetFormat } from './parquet.ts'
-import { enveloped, headersView, keyView, valueView } from './record-views.ts'
+import { enveloped, headersView, keyView, rowView, valueView } from './record-views.ts'
 
 /** Formats of everything that a task stores; null: not stored. */
 export interface RoleFormats {
@@ -23,8 +23,9 @@ type FormatOption = 'format.class' | 'keys.format.class' | 'headers.format.class
 
 /** Loads what the configured formats need. @throws ConfigError when a package is missing */
 export async function openFormats(config: S3SinkConfig): Promise<RoleFormats> {
+  const asRows = config['behavior.on.null.values'].toLowerCase() === 'row'
   return {
-    values: { format: await openFormat(config, 'format.class'), view: valueView },
+    values: { format: await openFormat(config, 'format.class'), view: asRows ? rowView : valueView },
     keys: config['store.kafka.keys'] ? await openKeys(config) : null,
     headers: config['store.kafka.headers'] ? await openHeaders(config) : null,
   }

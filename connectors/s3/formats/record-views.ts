@@ -2,6 +2,7 @@ import { makeSchema, type Schema, Schemas, type Value } from '../../../worker/ap
 import { DataError } from '../../../worker/api/errors.ts'
 import { headerText } from '../../../worker/api/header-text.ts'
 import type { SinkRecord } from '../../../worker/api/record.ts'
+import { isStruct } from '../../../worker/api/values.ts'
 
 /** The part of a record that goes to the objects of one role. */
 export interface RecordView {
@@ -11,6 +12,18 @@ export interface RecordView {
 
 export const valueView: RecordView = {
   read: ({ valueSchema, value }) => ({ schema: valueSchema, value }),
+}
+
+/** The value, or for a tombstone the fields of the key: a row that says what was deleted. */
+export const rowView: RecordView = {
+  read: (record) => {
+    const { keySchema, key, value } = record
+    if (value !== null) return { schema: record.valueSchema, value }
+    if (isStruct(key) || key instanceof Map) return { schema: keySchema, value: key }
+    const { originalTopic: topic, originalPartition: partition, offset } = record
+    const message = `The tombstone ${topic}-${partition}@${offset} has no key of fields, so it makes no row`
+    throw new DataError('CONNECT_S3_KEY_MISSING', message)
+  },
 }
 
 export const keyView: RecordView = {

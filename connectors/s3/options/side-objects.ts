@@ -9,8 +9,8 @@ export const sideObjectOptions = {
     default: 'fail',
     importance: 'LOW',
     group,
-    valid: oneOfIgnoringCase('fail', 'ignore', 'write', 'delete'),
-    doc: 'Records without a value: stop the task, skip them, or write their keys to the tombstone directory; `delete`, an addition of this sink, removes the object of the key (`file.name.template`).',
+    valid: oneOfIgnoringCase('fail', 'ignore', 'write', 'row', 'delete'),
+    doc: 'Records without a value: stop the task, skip them, or write their keys to the tombstone directory. Additions of this sink: `row` writes a row with the fields of the key and `__op` = `d` among the others (`format.output.meta.fields` with `op`), for loads that merge; `delete` removes the object of the key (`file.name.template`).',
   },
   'report.null.values.to.dlq': {
     type: 'BOOLEAN',

@@ -38,6 +38,18 @@ const role = 's3.credentials.provider.sts.role'
 const assumeRole = { 's3.credentials.provider.class': 'io.confluent.connect.s3.auth.AwsAssumeRoleCredentialsProvider' }
 
 for (const [statement, changes, options] of [
+  ['', { 'behavior.on.null.values': 'row', 'format.output.meta.fields': 'op' }, []],
+  ['', { 'behavior.on.null.values': 'row' }, ['behavior.on.null.values', 'format.output.meta.fields']],
+  [
+    '',
+    {
+      'behavior.on.null.values': 'row',
+      'format.output.meta.fields': 'op',
+      'partitioner.class': partitioner('Field'),
+      'partition.field.name': 'a',
+    },
+    ['behavior.on.null.values', 'partitioner.class'],
+  ],
   ['', {}, []],
   ['S2', { 'flush.size': null }, ['flush.size']],
   ['S2', { 's3.bucket.name': null }, ['s3.bucket.name']],
