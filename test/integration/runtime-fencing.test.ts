@@ -105,6 +105,8 @@ test('statement 121: a leader whose producer was fenced refuses one request, the
   const worker = await (await cluster.start()).ready()
   // A producer that has not written yet has nothing to lose.
   assert.equal((await worker.rest('PUT', '/connectors/before/config', probe(cluster, 1, 5))).status, 201)
+  // Its task is the last thing that the leader writes for it; a write after the fencing would take the refusal.
+  await eventually(async () => assert.deepEqual(await taskStates(worker, 'before'), ['RUNNING']), 20_000)
   await using usurper = transactionalProducer(`connect-cluster-group-${cluster.token}`)
   await usurper.initTransactions()
   const config = probe(cluster, 1, 5)

@@ -182,6 +182,8 @@ export class FakeElasticsearch implements ServerConnection {
   readonly held: (() => void)[] = []
   hold = false
   mostInFlight = 0
+  /** Requests under way, with itself, at each request that met a fault. */
+  readonly inFlightAtFaults: number[] = []
   #inFlight = 0
 
   async request(request: ServerRequest, signal?: AbortSignal): Promise<unknown> {
@@ -196,6 +198,7 @@ export class FakeElasticsearch implements ServerConnection {
     this.mostInFlight = Math.max(this.mostInFlight, this.#inFlight)
     try {
       const fault = this.faults.shift() ?? null
+      if (fault !== null) this.inFlightAtFaults.push(this.#inFlight)
       if (this.hold) {
         await new Promise<void>((resolve) => {
           this.held.push(resolve)
