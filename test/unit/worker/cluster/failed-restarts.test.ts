@@ -57,7 +57,7 @@ const taskRestarts: ReadonlyMap<string, readonly [restart: Restart, starts: read
 async function openCluster(protocol: 'eager' | 'compatible' | 'sessioned', exactlyOnce: boolean) {
   await using stack = new AsyncDisposableStack()
   const cluster = stack.use(new FakeCluster())
-  for (let i = 0; i < 3; i++) await cluster.add({ protocol, exactlyOnce })
+  for (let i = 0; i < 2; i++) await cluster.add({ protocol, exactlyOnce })
   stack.move()
   return cluster
 }
@@ -66,7 +66,7 @@ async function openCluster(protocol: 'eager' | 'compatible' | 'sessioned', exact
 async function request(cluster: FakeCluster, restart: Restart): Promise<void> {
   await eventually(async () => {
     await cluster.forwarded(restart)
-  }, 5_000)
+  }, 3_000)
 }
 
 for (const protocol of ['eager', 'compatible', 'sessioned'] as const) {
@@ -77,7 +77,7 @@ for (const protocol of ['eager', 'compatible', 'sessioned'] as const) {
       test(`statements 72, 76: ${title}: a failed connector restarts in each way that names it`, async () => {
         await using cluster = await openCluster(protocol, exactlyOnce)
         await put(cluster, { type, 'tasks.max': '4' })
-        await eventually(() => assert.equal(cluster.work().length, 5))
+        await eventually(() => assert.equal(cluster.work().length, 5), 3_000)
         for (const [name, restart] of connectorRestarts) {
           const repair = breakConnectors(cluster.nodes)
           await request(cluster, (herder) => herder.restartConnector('c').catch(ignoreFault))
@@ -106,7 +106,7 @@ for (const protocol of ['eager', 'compatible', 'sessioned'] as const) {
       test(`statements 74, 76: ${title}: a failed task restarts, and what else was asked for`, async () => {
         await using cluster = await openCluster(protocol, exactlyOnce)
         await put(cluster, { type, 'tasks.max': '4' })
-        await eventually(() => assert.equal(cluster.work().length, 5))
+        await eventually(() => assert.equal(cluster.work().length, 5), 3_000)
         for (const [name, [restart, expected]] of taskRestarts) {
           const owner = cluster.nodes.find(({ worker }) => worker.runningTasks.has('c-1')) ?? assert.fail()
           owner.worker.listener.onTaskState({ connector: 'c', task: 1 }, 'FAILED', 'trace', '1')
