@@ -3,7 +3,9 @@ import assert from 'node:assert/strict'
 import { appendFile, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'node:test'
+import { createKafkaClientFactory } from '../../worker/kafka/client.ts'
 import { requireService } from '../support/services.ts'
+import { textOf, topicRecords } from '../support/topic-records.ts'
 import { ClusterUnderTest, eventually, type WorkerUnderTest } from '../support/worker-process.ts'
 
 const kafka = requireService('kafka')
@@ -410,6 +412,106 @@ test('statements 77, 78, 79 and 80: active topics', options, async () => {
   await active(other, [topic])
   await scene.call('DELETE', `/connectors/${name}`)
   await active(other, [])
+})
+
+test('statement 81: without tracking of topics its paths are refused, and nothing is written', options, async () => {
+  await using scene = await Scene.open({ 'topic.tracking.enable': 'false' })
+  const [name, topic, copy] = [scene.name('src'), scene.name('t'), scene.name('snk')]
+  const [input, out] = [scene.file('in'), scene.file('out')]
+  await writeFile(input, 'one\n')
+  await scene.call('PUT', `/connectors/${name}/config`, { 'connector.class': 'FileStreamSource', file: input, topic })
+  const sink = { 'connector.class': 'FileStreamSink', file: out, topics: topic }
+  await scene.call('PUT', `/connectors/${copy}/config`, sink)
+  await scene.contains(out, 'one\n')
+  for (const connector of [name, copy]) {
+    assert.match(await scene.refuses(403, 'GET', `/connectors/${connector}/topics`), /Topic tracking is disabled/)
+    assert.match(await scene.refuses(403, 'PUT', `/connectors/${connector}/topics/reset`), /Topic tracking is disabled/)
+  }
+  // A worker that stops has written all that it was to write.
+  assert.equal(await scene.worker.signal('SIGTERM'), 0)
+  const written = await topicRecords(kafka.settings.brokers, `statuses-${scene.cluster.token}`)
+  const keys = written.map(({ key }) => textOf(key) ?? '')
+  assert.ok(keys.includes(`status-task-${name}-0`), keys.join())
+  assert.deepEqual(
+    keys.filter((key) => key.startsWith('status-topic-')),
+    [],
+  )
+})
+
+test(
+  'statement 102: offsets of a sink that something still reads for: 500 that says so, later 200',
+  options,
+  async () => {
+    await using scene = await Scene.open()
+    const [topic, sink, out] = [scene.name('t'), scene.name('snk'), scene.file('out')]
+    await writeFile(scene.file('in'), 'one\n')
+    const source: Config = { 'connector.class': 'FileStreamSource', file: scene.file('in'), topic }
+    await scene.call('PUT', `/connectors/${scene.name('src')}/config`, source)
+    const config: Config = { 'connector.class': 'FileStreamSink', file: out, topics: topic }
+    await scene.call('PUT', `/connectors/${sink}/config`, config)
+    await scene.contains(out, 'one\n')
+    await scene.call('PUT', `/connectors/${sink}/stop`)
+    await scene.reaches(sink, 'STOPPED')
+    const path = `/connectors/${sink}/offsets`
+    const body = { offsets: [{ partition: { kafka_topic: topic, kafka_partition: 0 }, offset: { kafka_offset: 0 } }] }
+    // To the broker a task that its worker has lost is a member of the sink's group, as this consumer is.
+    {
+      await using lost = createKafkaClientFactory().consumer({
+        'bootstrap.servers': kafka.settings.brokers.join(','),
+        'group.id': `connect-${sink}`,
+      })
+      let hasJoined = false
+      const onAssigned = async (): Promise<void> => {
+        hasJoined = true
+      }
+      lost.subscribe(
+        { kind: 'topics', topics: [topic] },
+        { onAssigned, onRevoked: async () => {}, onLost: async () => {} },
+      )
+      while (!hasJoined) await lost.poll(100, AbortSignal.timeout(waitMs))
+      for (const [method, given] of [
+        ['PATCH', body],
+        ['DELETE', undefined],
+      ] as const) {
+        const text = await scene.refuses(500, method, path, given)
+        assert.match(text, /tasks haven't stopped completely yet/)
+        assert.match(text, /zombie sink tasks/)
+      }
+    }
+    await eventually(() => scene.call('PATCH', path, body), waitMs)
+    await scene.call('DELETE', path)
+  },
+)
+
+test('statement 104: bad bodies for the offsets of a source are refused, and change nothing', options, async () => {
+  await using scene = await Scene.open()
+  const [name, topic] = [scene.name('src'), scene.name('t')]
+  const path = `/connectors/${name}/offsets`
+  await writeFile(scene.file('in'), 'one\n')
+  const config: Config = { 'connector.class': 'FileStreamSource', file: scene.file('in'), topic }
+  await scene.call('PUT', `/connectors/${name}/config`, config)
+  type Offsets = { offsets: unknown[] }
+  await eventually(async () => assert.equal(((await scene.call('GET', path)) as Offsets).offsets.length, 1), waitMs)
+  await scene.call('PUT', `/connectors/${name}/stop`)
+  await scene.reaches(name, 'STOPPED')
+  const before = await scene.call('GET', path)
+  // Connect answers these with 500, out of its JSON parser.
+  for (const [body, expected] of [
+    [[], /must be a JSON object/],
+    [{ key: [] }, /Unrecognized field "key"/],
+    [{ offsets: {} }, /"offsets" must be an array/],
+    [{ offsets: [123] }, /"offsets\[0\]" must be an object/],
+    [{ offsets: [{ partition: {}, offset: {}, more: 1 }] }, /Unrecognized field "more"/],
+  ] as const) {
+    assert.match(await scene.refuses(400, 'PATCH', path, body), expected)
+  }
+  const malformed = await fetch(new URL(path, scene.worker.url), {
+    method: 'PATCH',
+    headers: { 'content-type': 'application/json' },
+    body: '{"offsets":[',
+  })
+  assert.ok(malformed.status === 400 || malformed.status === 500, `${malformed.status}`)
+  assert.deepEqual(await scene.call('GET', path), before)
 })
 
 test('statements 148 and 149: log levels', options, async () => {

@@ -1,6 +1,6 @@
 /** Offsets over REST (KIP-875): reading, altering and resetting those of one connector. */
 import type { RawConfig } from '../api/connector.ts'
-import { kindOf, RequestError } from '../api/errors.ts'
+import { RequestError } from '../api/errors.ts'
 import { type TopicPartition, TopicPartitionMap } from '../api/topic-partition.ts'
 import { encodeOffsetKey, encodeOffsetValue } from '../cluster/offset-format.ts'
 import type { OffsetRecord } from '../cluster/offset-writer.ts'
@@ -146,18 +146,18 @@ export class OffsetCommands {
     return message(changes === null, external)
   }
 
+  /** Connect answers 500 for a group that still has members, whatever the client says of it (statement 102). */
   #groupFailure(connector: string, verb: 'alter' | 'reset', error: unknown): RequestError {
-    if (kindOf(error) !== 'request') {
+    if (!(error instanceof RequestError) || error.code !== 'CONNECT_KAFKA_GROUP_ACTIVE') {
       return internal(`Failed to ${verb} consumer group offsets for connector ${connector}`, error)
     }
-    return internal(
+    const text =
       `Failed to ${verb} consumer group offsets for connector ${connector} either because its tasks haven't stopped ` +
-        'completely yet or the connector was resumed before the request to ' +
-        `${verb} its offsets could be successfully completed. If the connector is in a stopped state, this operation ` +
-        "can be safely retried. If it doesn't eventually succeed, the Connect cluster may need to be restarted to get " +
-        'rid of the zombie sink tasks.',
-      error,
-    )
+      'completely yet or the connector was resumed before the request to ' +
+      `${verb} its offsets could be successfully completed. If the connector is in a stopped state, this operation ` +
+      "can be safely retried. If it doesn't eventually succeed, the Connect cluster may need to be restarted to get " +
+      'rid of the zombie sink tasks.'
+    return new RequestError(500, 'CONNECT_OFFSETS_FAILED', text, { cause: error })
   }
 
   #admin(connector: string, scope: ClientScope) {
