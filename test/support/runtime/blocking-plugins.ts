@@ -1,6 +1,6 @@
 /**
  * Plugins that hang on request, loaded into host threads as a module of `plugin.path`. `block.in` names the method,
- * `block.how` whether it spins (the thread is gone) or awaits for ever (only the call is).
+ * `block.how` whether it spins (the thread is gone), awaits for ever (only the call is) or throws.
  */
 import { type ConfigOf, defineConfig } from '../../../worker/api/config.ts'
 import type { RawConfig, SinkConnector, SourceConnector } from '../../../worker/api/connector.ts'
@@ -10,13 +10,14 @@ import type { SinkTask, SourceTask } from '../../../worker/api/task.ts'
 
 const config = defineConfig({
   'block.in': { type: 'STRING', default: '', importance: 'LOW', doc: 'Method that hangs.' },
-  'block.how': { type: 'STRING', default: 'await', importance: 'LOW', doc: '`await` or `spin`.' },
+  'block.how': { type: 'STRING', default: 'await', importance: 'LOW', doc: '`await`, `spin` or `throw`.' },
   topic: { type: 'STRING', default: 'unused', importance: 'LOW', doc: 'Topic of the source.' },
 })
 type Config = ConfigOf<typeof config>
 
 async function maybeBlock(options: Config, method: string): Promise<void> {
   if (options['block.in'] !== method) return
+  if (options['block.how'] === 'throw') throw new Error(`thrown in ${method}`)
   if (options['block.how'] === 'spin') {
     const until = performance.now() + 120_000
     while (performance.now() < until) Math.sqrt(2)

@@ -18,7 +18,7 @@ async function open(): Promise<WorkerHarness> {
   })
 }
 
-const source = (method: string, how: 'await' | 'spin'): RawConfig => ({
+const source = (method: string, how: 'await' | 'spin' | 'throw'): RawConfig => ({
   name: 'blocked',
   'connector.class': 'test.BlockingSourceConnector',
   'block.in': method,
@@ -82,6 +82,17 @@ for (const method of ['connector.start', 'connector.taskConfigs']) {
     await othersWork(harness, 'another')
   })
 }
+
+test('statement 42: a connector that throws while it stops is stopped all the same, and starts again', async () => {
+  await using harness = await open()
+  const { worker } = harness
+  await worker.startConnector('blocked', source('connector.stop', 'throw'), 'STARTED')
+  await worker.transitionConnector('blocked', 'STOPPED')
+  await eventually(() => assert.equal(harness.state('blocked')?.state, 'STOPPED'), 5_000)
+  assert.equal(harness.state('blocked')?.trace, null)
+  await worker.transitionConnector('blocked', 'STARTED')
+  await eventually(() => assert.equal(harness.state('blocked')?.state, 'RUNNING'), 5_000)
+})
 
 const sink = (method: string, how: 'await' | 'spin'): RawConfig => ({
   ...source(method, how),
