@@ -241,3 +241,32 @@ test('exit codes: 1 for wrong usage, 2 for a worker that cannot start', { skip, 
   assert.equal(await unusable.exitCode(), 2)
   assert.match(unusable.output, /session\.timeout\.ms/)
 })
+
+test('statement 75: a worker that owns nothing of a connector takes requests to restart it', {
+  skip,
+  timeout: 60_000,
+}, async () => {
+  await using cluster = await ClusterUnderTest.open(kafka.settings.brokers)
+  const workers = await Promise.all([cluster.start(), cluster.start(), cluster.start()])
+  await Promise.all(workers.map((worker) => worker.ready()))
+  const first = workers[0]
+  await eventually(async () => {
+    const config = source(join(cluster.folder, 'in'), `t-${cluster.token}`)
+    assert.ok((await first.rest('PUT', '/connectors/a/config', config)).status < 300)
+  }, 10_000)
+  await eventually(() => assertRuns(first, 'a', 1, workers), 15_000)
+  const { connector, tasks } = await statusOf(first, 'a')
+  const owners = [connector, ...tasks].map((part) => part.worker_id)
+  const idle = workers.find((worker) => !owners.includes(workerId(worker))) ?? assert.fail(owners.join())
+  const restart = async (path: string, status: number): Promise<void> =>
+    eventually(async () => assert.equal((await idle.rest('POST', path)).status, status), 10_000)
+  await restart('/connectors/a/restart', 204)
+  await restart('/connectors/a/tasks/0/restart', 204)
+  await restart('/connectors/a/restart?includeTasks=true&onlyFailed=false', 202)
+  // The owners say that they did it, not the one that was asked.
+  await eventually(() => {
+    const did = workers.filter((worker) => worker.output.includes('restarting the connector and tasks [a-0]'))
+    assert.ok(did.length > 0 && !did.includes(idle), did.map(workerId).join())
+  }, 10_000)
+  await eventually(() => assertRuns(idle, 'a', 1, workers), 15_000)
+})
