@@ -57,7 +57,7 @@ const taskRestarts: ReadonlyMap<string, readonly [restart: Restart, starts: read
 async function openCluster(protocol: 'eager' | 'compatible' | 'sessioned', exactlyOnce: boolean) {
   await using stack = new AsyncDisposableStack()
   const cluster = stack.use(new FakeCluster())
-  for (let i = 0; i < 2; i++) await cluster.add({ protocol, exactlyOnce })
+  for (let i = 0; i < 3; i++) await cluster.add({ protocol, exactlyOnce })
   stack.move()
   return cluster
 }

@@ -99,9 +99,20 @@ export class FakeGroup {
     this.#joined.set(member.id, { protocols, answer })
     signal?.addEventListener('abort', () => answer.reject(signal.reason), { once: true })
     this.#failSyncs()
-    for (const other of this.members.values()) if (!this.#joined.has(other.id)) other.tell({ kind: 'rebalance' })
+    this.#announceRebalance()
     setImmediate(() => this.#complete())
     return await answer.promise
+  }
+
+  /** As a heartbeat tells it: not to who joins before the answer is there, and not when the rebalance is over by then. */
+  #announceRebalance(): void {
+    const { generation } = this
+    for (const other of this.members.values()) {
+      if (this.#joined.has(other.id)) continue
+      setImmediate(() => {
+        if (this.generation === generation && !this.#joined.has(other.id)) other.tell({ kind: 'rebalance' })
+      })
+    }
   }
 
   #failSyncs(): void {
@@ -154,7 +165,7 @@ export class FakeGroup {
     this.#joined.delete(member.id)
     member.id = ''
     if (this.#leader !== '' && !this.members.has(this.#leader)) this.#failSyncs()
-    for (const other of this.members.values()) if (!this.#joined.has(other.id)) other.tell({ kind: 'rebalance' })
+    this.#announceRebalance()
     setImmediate(() => this.#complete())
   }
 }
@@ -170,9 +181,7 @@ export class FakeMember implements GroupMember {
   }
 
   tell(event: GroupEvent): void {
-    setImmediate(() => {
-      for (const listener of this.#listeners) listener(event)
-    })
+    for (const listener of this.#listeners) listener(event)
   }
 
   join(protocols: readonly GroupProtocol[], signal?: AbortSignal): Promise<JoinedGroup> {
