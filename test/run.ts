@@ -16,7 +16,7 @@ import { serviceVariables, type TestService } from './support/services.ts'
 
 const root = resolve(import.meta.dirname, '..')
 /** A file that takes longer hangs. */
-const fileTimeoutMs = 6 * 60_000
+const fileTimeoutMs = 10 * 60_000
 /** Test files at a time; each is a process and most wait for servers. */
 const concurrency = 2
 

@@ -122,8 +122,10 @@ export const kafka: Service = {
     const formatted = join(dataFolder(settings), 'logs', 'meta.properties')
     if (!existsSync(formatted)) {
       mkdirSync(dataFolder(settings), { recursive: true })
-      const clusterId = randomBytes(16).toString('base64url')
-      await exec(java, ['-cp', classPath, 'kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', files.properties])
+      const id = randomBytes(16).toString('base64url')
+      // In one argument with its name: one id in 64 begins with a hyphen and would be taken for an option.
+      const options = [`--cluster-id=${id}`, `--config=${files.properties}`]
+      await exec(java, ['-cp', classPath, 'kafka.tools.StorageTool', 'format', ...options])
     }
     return startProcess(settings, {
       service: 'kafka',
