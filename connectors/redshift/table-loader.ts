@@ -25,14 +25,6 @@ export class TableLoader {
     })
   }
 
-  get waiting(): number {
-    return this.#queue.length
-  }
-
-  get isRunning(): boolean {
-    return this.#isRunning
-  }
-
   /** Monotonic ms at which the oldest set arrived. */
   get oldest(): number {
     return this.#queue[0]?.arrivedAt ?? Number.POSITIVE_INFINITY
