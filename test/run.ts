@@ -11,6 +11,7 @@ import { down, environment, up, withFreePorts } from '../compose/stack/lifecycle
 import { step } from '../compose/stack/progress.ts'
 import { defaultServices, type ServiceName } from '../compose/stack/settings.ts'
 import { loadSettings, runningServices } from '../compose/stack/state.ts'
+import { endProcessesWith } from './support/left-behind.ts'
 import type { ServiceUse } from './support/service-use.ts'
 import { serviceVariables, type TestService } from './support/services.ts'
 
@@ -129,6 +130,8 @@ async function runTests(files: readonly string[], useFolder: string, signal: Abo
     }
   }
   await pipeline(Readable.from(withoutTotals()), new spec(), process.stdout, { end: false })
+  for (const { pid, command } of endProcessesWith('SLUICE_SERVICE_USE', useFolder))
+    step('test', `ended what a test left running: ${pid} ${command}`)
   for (const line of [...counts.lines(useFolder), ...closing]) process.stdout.write(`ℹ ${line}\n`)
   return failures === 0 && !signal.aborted
 }
