@@ -1,17 +1,12 @@
 import { GrowingByteWriter } from '../../worker/api/byte-writer.ts'
-import type { Clock, Logger, Metrics } from '../../worker/api/context.ts'
+import type { Clock } from '../../worker/api/context.ts'
 import { toError } from '../../worker/api/errors.ts'
 import type { SinkRecord } from '../../worker/api/record.ts'
-import { type BulkMetrics, bulkMetrics } from './bulk-metrics.ts'
-import { BulkRequests } from './bulk-requests.ts'
-import type { ServerConnection } from './client.ts'
 import type { ElasticsearchSinkConfig } from './config-options.ts'
+import { Delivery, type WriterOptions } from './delivery.ts'
 import type { Action } from './documents.ts'
 import { type BulkItem, classifyItem } from './errors.ts'
-import { FlowControl } from './flow-control.ts'
 import type { OffsetSlot } from './offset-tracker.ts'
-import { Refusals } from './refusals.ts'
-import { Backoff, exhausted } from './retry.ts'
 
 /** A record on its way: done when its slot is. */
 interface PendingAction {
@@ -28,19 +23,6 @@ interface Batch {
   readonly body: GrowingByteWriter
 }
 
-export interface BulkWriterOptions {
-  readonly config: ElasticsearchSinkConfig
-  readonly connection: ServerConnection
-  readonly clock: Clock
-  readonly logger: Logger
-  readonly metrics: Metrics
-  /** Reports a refused record to the dead letter queue. */
-  report(record: SinkRecord, error: Error): Promise<void>
-  /** Creates an index that has gone. */
-  recreate(resource: string): Promise<void>
-  readonly backoff?: Backoff
-}
-
 /**
  * Sends actions in bulk requests, several at a time.
  *
@@ -50,15 +32,9 @@ export interface BulkWriterOptions {
  * to be superseded; otherwise the writer fails, and its record's offset is never committed (I1).
  */
 export class BulkWriter {
-  readonly #options: BulkWriterOptions
   readonly #config: ElasticsearchSinkConfig
-  readonly #backoff: Backoff
-  readonly #maxBytes: number
-  readonly #itemRetries: number
-  readonly #metrics: BulkMetrics
-  readonly #flow: FlowControl
-  readonly #requests: BulkRequests
-  readonly #refusals: Refusals
+  readonly #clock: Clock
+  readonly #delivery: Delivery
   /** Keys with an action under way, and the actions that wait for it, with their bytes. */
   readonly #busy = new Map<string, { readonly pending: PendingAction; readonly bytes: Uint8Array }[]>()
   readonly #ready: Batch[] = []
@@ -69,36 +45,15 @@ export class BulkWriter {
   #linger: AbortController | null = null
   #draining = false
 
-  constructor(options: BulkWriterOptions) {
-    const { config, clock, logger, connection, report } = options
-    this.#options = options
-    this.#config = config
-    this.#backoff = options.backoff ?? new Backoff(config)
-    const limit = config['bulk.size.bytes']
-    this.#maxBytes = limit < 0 ? Number.POSITIVE_INFINITY : limit
-    this.#itemRetries = itemRetries(config)
-    this.#metrics = bulkMetrics(options.metrics)
-    const metrics = this.#metrics
-    this.#flow = new FlowControl({
-      clock,
-      maxRecords: config['max.buffered.records'],
-      timeoutMs: config['flush.timeout.ms'],
-      maxRequests: config['max.in.flight.requests'],
-    })
-    this.#requests = new BulkRequests({
-      config,
-      connection,
-      logger,
-      metrics,
-      backoff: this.#backoff,
-      flow: this.#flow,
-    })
-    this.#refusals = new Refusals({ config, logger, metrics, report })
+  constructor(options: WriterOptions) {
+    this.#config = options.config
+    this.#clock = options.clock
+    this.#delivery = new Delivery(options)
   }
 
   /** @throws the first failure, once there is one: nothing more is sent after it */
   throwIfFailed(): void {
-    this.#flow.throwIfFailed()
+    this.#delivery.flow.throwIfFailed()
   }
 
   /**
@@ -107,7 +62,7 @@ export class BulkWriter {
    * @throws the writer's failure
    */
   tryAdd(pending: PendingAction, bytes: Uint8Array): boolean {
-    if (!this.#flow.take()) return false
+    if (!this.#delivery.flow.take()) return false
     const { orderKey } = pending.action
     if (orderKey !== null) {
       const waiting = this.#busy.get(orderKey)
@@ -129,7 +84,7 @@ export class BulkWriter {
   async add(pending: PendingAction, bytes: Uint8Array, signal: AbortSignal): Promise<boolean> {
     if (this.tryAdd(pending, bytes)) return true
     this.flush()
-    return (await this.#flow.room(signal)) && this.tryAdd(pending, bytes)
+    return (await this.#delivery.flow.room(signal)) && this.tryAdd(pending, bytes)
   }
 
   /** Sends what is buffered as soon as a request may be made, without waiting for `linger.ms`. */
@@ -146,7 +101,7 @@ export class BulkWriter {
     this.#draining = true
     try {
       this.flush()
-      return await this.#flow.drained(timeoutMs)
+      return await this.#delivery.flow.drained(timeoutMs)
     } finally {
       this.#draining = false
     }
@@ -155,17 +110,17 @@ export class BulkWriter {
   /** Ends everything that is under way; what was not acknowledged is not done. */
   async close(): Promise<void> {
     this.#linger?.abort()
-    await this.#flow.close()
+    await this.#delivery.flow.close()
   }
 
   #append(pending: PendingAction, bytes: Uint8Array): void {
-    if (this.#open !== null && this.#open.body.length + bytes.length > this.#maxBytes) this.#seal()
+    if (this.#open !== null && this.#open.body.length + bytes.length > this.#delivery.maxBytes) this.#seal()
     this.#open ??= { actions: [], ends: [], body: this.#spareBodies.pop() ?? new GrowingByteWriter() }
     const batch = this.#open
     batch.body.bytes(bytes)
     batch.actions.push(pending)
     batch.ends.push(batch.body.length)
-    if (batch.actions.length >= this.#config['batch.size'] || batch.body.length >= this.#maxBytes) this.#seal()
+    if (batch.actions.length >= this.#config['batch.size'] || batch.body.length >= this.#delivery.maxBytes) this.#seal()
     else if (this.#draining) this.flush()
     else if (this.#linger === null) this.#startLinger()
   }
@@ -173,7 +128,7 @@ export class BulkWriter {
   #startLinger(): void {
     const linger = new AbortController()
     this.#linger = linger
-    void this.#options.clock.sleep(this.#config['linger.ms'], linger.signal).then(() => {
+    void this.#clock.sleep(this.#config['linger.ms'], linger.signal).then(() => {
       if (!linger.signal.aborted) this.flush()
     })
   }
@@ -189,26 +144,24 @@ export class BulkWriter {
   }
 
   #pump(): void {
-    while (!this.#flow.halted.aborted && this.#flow.inFlight < this.#config['max.in.flight.requests']) {
+    while (this.#delivery.mayStart) {
       // A batch whose time has come stays open while all requests are taken: it only grows meanwhile.
       if (this.#ready.length === 0 && this.#due) this.#seal()
       const batch = this.#ready.shift()
       if (batch === undefined) return
-      this.#flow.requestStarts()
+      this.#delivery.started()
       void this.#send(batch)
     }
   }
 
   async #send(batch: Batch): Promise<void> {
-    this.#metrics.inFlight.set(this.#flow.inFlight)
     try {
       await this.#deliver(batch)
     } catch (error) {
-      this.#flow.fail(toError(error))
+      this.#delivery.flow.fail(toError(error))
     } finally {
       this.#recycle(batch.body)
-      this.#flow.requestEnds()
-      this.#metrics.inFlight.set(this.#flow.inFlight)
+      this.#delivery.ended()
       this.#pump()
     }
   }
@@ -226,12 +179,9 @@ export class BulkWriter {
     for (let attempt = 1; ; attempt++) {
       const failed = await this.#attempt(remaining, attempt)
       if (failed.length === 0) return
-      if (attempt > this.#itemRetries) {
-        throw exhausted('index records', new Error('the cluster is too busy'), attempt)
-      }
-      this.#metrics.retries.add(failed.length)
-      this.#options.logger.warn({ attempt, records: failed.length }, 'Elasticsearch was too busy for some records')
-      await this.#flow.pause(this.#backoff.waitMs(attempt))
+      this.#delivery.tooBusy(attempt, failed.length)
+      this.#delivery.metrics.retries.add(failed.length)
+      await this.#delivery.flow.pause(this.#delivery.backoff.waitMs(attempt))
       remaining = subset(remaining, failed)
     }
   }
@@ -239,12 +189,12 @@ export class BulkWriter {
   /** One request. @returns indices of the actions to send again */
   async #attempt(batch: Batch, attempt: number): Promise<readonly number[]> {
     const { actions, body } = batch
-    const outcome = await this.#requests.bulk(body.view(0, body.length), actions.length, attempt)
+    const outcome = await this.#delivery.requests.bulk(body.view(0, body.length), actions.length, attempt)
     if (outcome.kind === 'answered') return await this.#settle(batch, outcome)
     // In halves, in order; a single action that is too large is a malformed document.
     const [single, second] = actions
     if (single !== undefined && second === undefined) {
-      await this.#refusals.malformed(single, outcome.error)
+      await this.#delivery.refusals.malformed(single, outcome.error)
       this.#finish(single)
       return []
     }
@@ -277,29 +227,21 @@ export class BulkWriter {
       } else refused.push([pending, item])
     }
     for (const [pending, item] of refused) {
-      await this.#refusals.refuse(pending, classifyItem(item), item.error)
+      await this.#delivery.refusals.refuse(pending, classifyItem(item), item.error)
       this.#finish(pending)
     }
-    for (const resource of missing) await this.#options.recreate(resource)
+    await this.#delivery.recreate(missing)
     return retry
   }
 
   #finish(pending: PendingAction): void {
-    pending.slot.done = true
-    this.#flow.finish()
-    this.#metrics.done.add(1)
+    this.#delivery.finish(pending.slot)
     const { orderKey } = pending.action
     if (orderKey === null) return
     const next = this.#busy.get(orderKey)?.shift()
     if (next === undefined) this.#busy.delete(orderKey)
     else this.#append(next.pending, next.bytes)
   }
-}
-
-/** Repeats of single items, by `bulk.item.retries`. */
-export function itemRetries(config: ElasticsearchSinkConfig): number {
-  const own = config['bulk.item.retries']
-  return own < 0 ? config['max.retries'] : own
 }
 
 /** Whether a conflict says that the effect is there, or a later one. */

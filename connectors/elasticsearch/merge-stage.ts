@@ -1,7 +1,7 @@
 import { DataError } from '../../worker/api/errors.ts'
 import type { SinkRecord } from '../../worker/api/record.ts'
-import type { BulkWriterOptions } from './bulk-writer.ts'
 import { parseTopicFields } from './config-validators.ts'
+import type { WriterOptions } from './delivery.ts'
 import { checkedId } from './document-id.ts'
 import type { DocumentWriter } from './documents.ts'
 import type { MergeOperation } from './merge-document.ts'
@@ -19,7 +19,7 @@ export class MergeStage {
   readonly #idFields: ReadonlyMap<string, readonly string[]>
 
   /** @param reports whether refused records are reported, and so kept until they are done */
-  constructor(options: BulkWriterOptions, documents: DocumentWriter, reports: boolean) {
+  constructor(options: WriterOptions, documents: DocumentWriter, reports: boolean) {
     this.#reports = reports
     this.#rules = new MergeRules(options.config)
     this.#documents = documents

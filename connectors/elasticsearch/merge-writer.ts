@@ -1,19 +1,17 @@
 import { GrowingByteWriter } from '../../worker/api/byte-writer.ts'
+import type { Clock } from '../../worker/api/context.ts'
 import type { Struct, Value } from '../../worker/api/data.ts'
 import { ConnectError, toError } from '../../worker/api/errors.ts'
 import { quoteJson, stringifyJson } from '../../worker/api/json.ts'
 import type { SinkRecord } from '../../worker/api/record.ts'
 import { isStruct } from '../../worker/api/values.ts'
-import { type BulkMetrics, bulkMetrics } from './bulk-metrics.ts'
-import { type BulkOutcome, BulkRequests } from './bulk-requests.ts'
-import { type BulkWriterOptions, itemRetries } from './bulk-writer.ts'
+import type { BulkOutcome } from './bulk-requests.ts'
+import type { ElasticsearchSinkConfig } from './config-options.ts'
+import { Delivery, type WriterOptions } from './delivery.ts'
 import { classifyItem, classifyItemRead, type ItemError } from './errors.ts'
-import { FlowControl } from './flow-control.ts'
 import { type MergeOperation, mergeInto } from './merge-document.ts'
 import type { MergeRules } from './merge-rules.ts'
 import type { OffsetSlot } from './offset-tracker.ts'
-import { Refusals } from './refusals.ts'
-import { Backoff, exhausted } from './retry.ts'
 
 /** A record on its way into a document that others share. */
 export interface PendingMerge {
@@ -79,16 +77,10 @@ const readQuery =
  * merged in the order of arrival, and a request that must be repeated keeps later ones waiting (E72).
  */
 export class MergeWriter {
-  readonly #options: BulkWriterOptions
+  readonly #config: ElasticsearchSinkConfig
+  readonly #clock: Clock
   readonly #rules: MergeRules
-  readonly #backoff: Backoff
-  readonly #metrics: BulkMetrics
-  readonly #flow: FlowControl
-  readonly #requests: BulkRequests
-  readonly #refusals: Refusals
-  readonly #batchSize: number
-  readonly #maxBytes: number
-  readonly #itemRetries: number
+  readonly #delivery: Delivery
   /** Documents with records that wait or are under way. */
   readonly #targets = new Map<string, Target>()
   /** Those of them that no request is under way for, in the order of their first record. */
@@ -97,42 +89,21 @@ export class MergeWriter {
   #draining = false
   #linger: AbortController | null = null
 
-  constructor(options: BulkWriterOptions, rules: MergeRules) {
-    const { config, clock, logger, connection, report } = options
-    this.#options = options
+  constructor(options: WriterOptions, rules: MergeRules) {
+    this.#config = options.config
+    this.#clock = options.clock
     this.#rules = rules
-    this.#backoff = options.backoff ?? new Backoff(config)
-    this.#metrics = bulkMetrics(options.metrics)
-    this.#batchSize = config['batch.size']
-    const limit = config['bulk.size.bytes']
-    this.#maxBytes = limit < 0 ? Number.POSITIVE_INFINITY : limit
-    this.#itemRetries = itemRetries(config)
-    const metrics = this.#metrics
-    this.#flow = new FlowControl({
-      clock,
-      maxRecords: config['max.buffered.records'],
-      timeoutMs: config['flush.timeout.ms'],
-      maxRequests: config['max.in.flight.requests'],
-    })
-    this.#requests = new BulkRequests({
-      config,
-      connection,
-      logger,
-      metrics,
-      backoff: this.#backoff,
-      flow: this.#flow,
-    })
-    this.#refusals = new Refusals({ config, logger, metrics, report })
+    this.#delivery = new Delivery(options)
   }
 
   /** @throws the first failure, once there is one */
   throwIfFailed(): void {
-    this.#flow.throwIfFailed()
+    this.#delivery.flow.throwIfFailed()
   }
 
   /** Takes one record, unless the buffer is full. @returns false when it is @throws the writer's failure */
   tryAdd(pending: PendingMerge): boolean {
-    if (!this.#flow.take()) return false
+    if (!this.#delivery.flow.take()) return false
     const { resource, id, routing } = pending
     const key = `${resource}\n${id}`
     let target = this.#targets.get(key)
@@ -142,7 +113,7 @@ export class MergeWriter {
       this.#queue.push(target)
     }
     target.waiting.push(pending)
-    if (this.#queue.length >= this.#batchSize || this.#draining) this.flush()
+    if (this.#queue.length >= this.#config['batch.size'] || this.#draining) this.flush()
     else if (this.#linger === null && this.#queue.length > 0) this.#startLinger()
     return true
   }
@@ -151,7 +122,7 @@ export class MergeWriter {
   async add(pending: PendingMerge, signal: AbortSignal): Promise<boolean> {
     if (this.tryAdd(pending)) return true
     this.flush()
-    return (await this.#flow.room(signal)) && this.tryAdd(pending)
+    return (await this.#delivery.flow.room(signal)) && this.tryAdd(pending)
   }
 
   flush(): void {
@@ -164,7 +135,7 @@ export class MergeWriter {
     this.#draining = true
     try {
       this.flush()
-      return await this.#flow.drained(timeoutMs)
+      return await this.#delivery.flow.drained(timeoutMs)
     } finally {
       this.#draining = false
     }
@@ -172,41 +143,39 @@ export class MergeWriter {
 
   async close(): Promise<void> {
     this.#linger?.abort()
-    await this.#flow.close()
+    await this.#delivery.flow.close()
   }
 
   #startLinger(): void {
     const linger = new AbortController()
     this.#linger = linger
-    void this.#options.clock.sleep(this.#options.config['linger.ms'], linger.signal).then(() => {
+    void this.#clock.sleep(this.#config['linger.ms'], linger.signal).then(() => {
       this.#linger = null
       if (!linger.signal.aborted) this.flush()
     })
   }
 
   #pump(): void {
-    const limit = this.#options.config['max.in.flight.requests']
     while (this.#due && this.#queue.length > 0) {
       // While all requests are taken, documents only gather more records.
-      if (this.#flow.halted.aborted || this.#flow.inFlight >= limit) return
-      const targets = this.#queue.splice(0, this.#batchSize)
+      if (!this.#delivery.mayStart) return
+      const targets = this.#queue.splice(0, this.#config['batch.size'])
       const batch = targets.map((target) => {
         const records = target.waiting
         target.waiting = []
         return { target, records }
       })
-      this.#flow.requestStarts()
+      this.#delivery.started()
       void this.#send(batch)
     }
     if (this.#queue.length === 0) this.#due = false
   }
 
   async #send(batch: readonly Work[]): Promise<void> {
-    this.#metrics.inFlight.set(this.#flow.inFlight)
     try {
       await this.#deliver(batch)
     } catch (error) {
-      this.#flow.fail(toError(error))
+      this.#delivery.flow.fail(toError(error))
     } finally {
       let waited = false
       for (const { target } of batch) {
@@ -216,8 +185,7 @@ export class MergeWriter {
           waited = true
         }
       }
-      this.#flow.requestEnds()
-      this.#metrics.inFlight.set(this.#flow.inFlight)
+      this.#delivery.ended()
       // What came meanwhile has waited for a request already.
       if (waited) this.flush()
       else this.#pump()
@@ -233,16 +201,13 @@ export class MergeWriter {
       remaining = [...again.busy, ...again.conflicts]
       if (remaining.length === 0) return
       const records = remaining.reduce((sum, work) => sum + work.records.length, 0)
-      this.#metrics.retries.add(records)
+      this.#delivery.metrics.retries.add(records)
       // A conflict says that another writer got on, so it ends by itself: only a busy server uses up the retries.
       if (again.busy.length > 0) {
-        if (attempt > this.#itemRetries) {
-          throw exhausted('index records', new Error('the cluster is too busy'), attempt)
-        }
-        this.#options.logger.warn({ attempt, records }, 'Elasticsearch was too busy for some records')
+        this.#delivery.tooBusy(attempt, records)
         attempt++
       }
-      await this.#flow.pause(this.#backoff.waitMs(Math.min(round, 6)))
+      await this.#delivery.flow.pause(this.#delivery.backoff.waitMs(Math.min(round, 6)))
     }
   }
 
@@ -258,7 +223,7 @@ export class MergeWriter {
         if (write !== null) writes.push(write)
       }
     }
-    for (const chunk of inChunks(writes, this.#maxBytes)) await this.#write(chunk, attempt, again)
+    for (const chunk of inChunks(writes, this.#delivery.maxBytes)) await this.#write(chunk, attempt, again)
     return again
   }
 
@@ -268,7 +233,7 @@ export class MergeWriter {
       const route = routing === null ? '' : `,"routing":${quoteJson(routing)}`
       return `{"_index":${quoteJson(resource)},"_id":${quoteJson(id)}${route}}`
     })
-    const answer = await this.#requests.read(
+    const answer = await this.#delivery.requests.read(
       'read documents to merge into',
       { method: 'POST', path: '/_mget', query: readQuery, json: `{"docs":[${docs.join(',')}]}` },
       batch.length,
@@ -294,14 +259,14 @@ export class MergeWriter {
         left.push(pending)
         continue
       }
-      if (failure === undefined) await this.#refusals.refuse(pending, 'conflict', passedByFence)
-      else await this.#refusals.malformed(pending, { type: 'merge_exception', reason: failure.message })
-      this.#finish(pending)
+      if (failure === undefined) await this.#delivery.refusals.refuse(pending, 'conflict', passedByFence)
+      else await this.#delivery.refusals.malformed(pending, { type: 'merge_exception', reason: failure.message })
+      this.#delivery.finish(pending.slot)
     }
     // What came and went within the batch leaves nothing to delete: a delete without a condition could meet a document
     // that another task has made since.
     if (!merged.changed || (merged.document === null && sequence === null)) {
-      for (const pending of left) this.#finish(pending)
+      for (const pending of left) this.#delivery.finish(pending.slot)
       return null
     }
     const { target } = work
@@ -316,7 +281,7 @@ export class MergeWriter {
 
   async #write(chunk: readonly Write[], attempt: number, again: Again): Promise<void> {
     const body = chunk.length === 1 ? (chunk[0]?.bytes ?? new Uint8Array()) : Buffer.concat(chunk.map((w) => w.bytes))
-    const outcome = await this.#requests.bulk(body, chunk.length, attempt)
+    const outcome = await this.#delivery.requests.bulk(body, chunk.length, attempt)
     if (outcome.kind === 'answered') return await this.#settle(chunk, outcome, again)
     if (chunk.length === 1) return await this.#refused(chunk[0] as Write, outcome.error)
     const middle = chunk.length >> 1
@@ -332,7 +297,7 @@ export class MergeWriter {
       const { work } = write
       const item = outcome.items[i]
       const verdict = item === undefined ? 'done' : classifyItem(item)
-      if (verdict === 'done') for (const pending of work.records) this.#finish(pending)
+      if (verdict === 'done') for (const pending of work.records) this.#delivery.finish(pending.slot)
       else if (verdict === 'conflict') again.conflicts.push(work)
       else if (verdict === 'retry') again.busy.push(work)
       else if (verdict === 'missing-index') {
@@ -342,31 +307,25 @@ export class MergeWriter {
       else {
         refused.push(async () => {
           for (const pending of work.records) {
-            await this.#refusals.refuse(pending, verdict, item?.error)
-            this.#finish(pending)
+            await this.#delivery.refusals.refuse(pending, verdict, item?.error)
+            this.#delivery.finish(pending.slot)
           }
         })
       }
     }
     for (const refuse of refused) await refuse()
-    for (const resource of missing) await this.#options.recreate(resource)
+    await this.#delivery.recreate(missing)
   }
 
   /** A document that the server does not take: the record at fault is found by merging one after the other. */
   async #refused({ work }: Write, error: ItemError | undefined): Promise<void> {
     const [single, second] = work.records
     if (single !== undefined && second === undefined) {
-      await this.#refusals.malformed(single, error)
-      this.#finish(single)
+      await this.#delivery.refusals.malformed(single, error)
+      this.#delivery.finish(single.slot)
       return
     }
     for (const pending of work.records) await this.#deliver([{ target: work.target, records: [pending] }])
-  }
-
-  #finish(pending: PendingMerge): void {
-    pending.slot.done = true
-    this.#flow.finish()
-    this.#metrics.done.add(1)
   }
 }
 

@@ -3,10 +3,11 @@ import { ConnectError, DataError, kindOf, toError } from '../../worker/api/error
 import type { SinkRecord } from '../../worker/api/record.ts'
 import type { SinkTask, SinkTaskContext } from '../../worker/api/task.ts'
 import type { Offsets, TopicPartition } from '../../worker/api/topic-partition.ts'
-import { BulkWriter, type BulkWriterOptions } from './bulk-writer.ts'
+import { BulkWriter } from './bulk-writer.ts'
 import { openConnection, type ServerConnection } from './client.ts'
 import type { ElasticsearchSinkConfig } from './config-options.ts'
 import { merges, usesDataStreams } from './config-rules.ts'
+import type { WriterOptions } from './delivery.ts'
 import { type Action, DocumentWriter } from './documents.ts'
 import { MergeStage } from './merge-stage.ts'
 import { type OffsetSlot, OffsetTracker } from './offset-tracker.ts'
@@ -270,7 +271,7 @@ interface Step {
 
 function openStage(
   { documents, reports }: { readonly documents: DocumentWriter; readonly reports: boolean },
-  options: BulkWriterOptions,
+  options: WriterOptions,
 ): Stage {
   if (!merges(options.config)) return { kind: 'write', writer: new BulkWriter(options) }
   const merge = new MergeStage(options, documents, reports)

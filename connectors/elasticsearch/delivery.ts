@@ -1,0 +1,95 @@
+import type { Clock, Logger, Metrics } from '../../worker/api/context.ts'
+import type { SinkRecord } from '../../worker/api/record.ts'
+import { type BulkMetrics, bulkMetrics } from './bulk-metrics.ts'
+import { BulkRequests } from './bulk-requests.ts'
+import type { ServerConnection } from './client.ts'
+import type { ElasticsearchSinkConfig } from './config-options.ts'
+import { FlowControl } from './flow-control.ts'
+import type { OffsetSlot } from './offset-tracker.ts'
+import { Refusals } from './refusals.ts'
+import { Backoff, exhausted } from './retry.ts'
+
+/** What a writer is given. */
+export interface WriterOptions {
+  readonly config: ElasticsearchSinkConfig
+  readonly connection: ServerConnection
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly metrics: Metrics
+  /** Reports a refused record to the dead letter queue. */
+  report(record: SinkRecord, error: Error): Promise<void>
+  /** Creates an index that has gone. */
+  recreate(resource: string): Promise<void>
+  readonly backoff?: Backoff
+}
+
+/**
+ * What the writer of documents and the writer that merges have in common, made of the same options: how much may be
+ * taken and sent, the requests, what becomes of refused records, and when a record is done. One per writer.
+ */
+export class Delivery {
+  readonly metrics: BulkMetrics
+  readonly flow: FlowControl
+  readonly requests: BulkRequests
+  readonly refusals: Refusals
+  readonly backoff: Backoff
+  /** `bulk.size.bytes`, infinite when it is turned off. */
+  readonly maxBytes: number
+  readonly #options: WriterOptions
+  readonly #itemRetries: number
+
+  constructor(options: WriterOptions) {
+    const { config, clock, logger, connection, report } = options
+    this.#options = options
+    this.metrics = bulkMetrics(options.metrics)
+    this.backoff = options.backoff ?? new Backoff(config)
+    this.flow = new FlowControl({
+      clock,
+      maxRecords: config['max.buffered.records'],
+      timeoutMs: config['flush.timeout.ms'],
+      maxRequests: config['max.in.flight.requests'],
+    })
+    const { metrics, backoff, flow } = this
+    this.requests = new BulkRequests({ config, connection, logger, metrics, backoff, flow })
+    this.refusals = new Refusals({ config, logger, metrics, report })
+    const limit = config['bulk.size.bytes']
+    this.maxBytes = limit < 0 ? Number.POSITIVE_INFINITY : limit
+    const own = config['bulk.item.retries']
+    this.#itemRetries = own < 0 ? config['max.retries'] : own
+  }
+
+  /** Whether another batch may be sent now. */
+  get mayStart(): boolean {
+    return !this.flow.halted.aborted && this.flow.inFlight < this.#options.config['max.in.flight.requests']
+  }
+
+  started(): void {
+    this.flow.requestStarts()
+    this.metrics.inFlight.set(this.flow.inFlight)
+  }
+
+  ended(): void {
+    this.flow.requestEnds()
+    this.metrics.inFlight.set(this.flow.inFlight)
+  }
+
+  /** The record's effect is durable, it was reported, or it is known to be superseded: its offset may be committed (I1). */
+  finish(slot: OffsetSlot): void {
+    slot.done = true
+    this.flow.finish()
+    this.metrics.done.add(1)
+  }
+
+  /** Notes records that the server was too busy for. @throws ConnectError after the last repeat */
+  tooBusy(attempt: number, records: number): void {
+    if (attempt > this.#itemRetries) {
+      throw exhausted('index records', new Error('the cluster is too busy'), attempt)
+    }
+    this.#options.logger.warn({ attempt, records }, 'Elasticsearch was too busy for some records')
+  }
+
+  /** Creates indices that have gone. @throws ConnectError */
+  async recreate(resources: Iterable<string>): Promise<void> {
+    for (const resource of resources) await this.#options.recreate(resource)
+  }
+}
