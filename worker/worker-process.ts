@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import type { Clock, Logger } from './api/context.ts'
 import { ConnectError, toError } from './api/errors.ts'
 import type { Herder } from './cluster/herder.ts'
+import type { StandaloneHerder } from './cluster/standalone-herder.ts'
 import type { ConnectorFile } from './config/config-files.ts'
 import type { WorkerMode } from './config/worker-config.ts'
 import type { PluginDiscovery } from './plugins/load.ts'
@@ -32,6 +33,8 @@ export interface WorkerProcessOptions {
   readonly logLevel: LogLevel
   /** Value of the environment variable `KAFKA_OPTS`, where Java looks for the JAAS file. */
   readonly kafkaOpts?: string | undefined
+  /** As in `RestServerOptions`. */
+  readonly healthTimeoutMs?: number
   /** The worker cannot go on; it has to be stopped and the process to end with code 1. */
   onFatal(error: Error): void
 }
@@ -69,12 +72,13 @@ export async function openWorker(options: WorkerProcessOptions): Promise<WorkerP
     ])
     const loaded = await loadWorkerConfig(options.workerFile, options.mode)
     const { config } = loaded
-    const { kafkaOpts } = options
+    const { kafkaOpts, healthTimeoutMs } = options
     const rest = await createRestServer({
       config,
       logger: loggers.logger('rest'),
       clock,
       ...(kafkaOpts === undefined ? {} : { kafkaOpts }),
+      ...(healthTimeoutMs === undefined ? {} : { healthTimeoutMs }),
     })
     const advertised = await rest.listen()
     logger.info({ url: advertised.url, mode: options.mode }, 'REST server is listening')
@@ -116,8 +120,8 @@ class RunningWorker implements WorkerProcess {
   readonly started: Promise<void>
   readonly stopTimeoutMs: number
   #herder: Herder | null = null
-  /** A standalone worker ends when a connector of its command line does not start; a cluster lives on. */
-  #whenStarted = async (_connector: string, _signal: AbortSignal): Promise<void> => undefined
+  /** A standalone worker waits for the connectors of its command line, and ends when one does not start. */
+  #standalone: StandaloneHerder | null = null
   #stopped: Promise<void> | null = null
 
   constructor(options: RunningWorkerOptions) {
@@ -169,6 +173,7 @@ class RunningWorker implements WorkerProcess {
       if (this.#stopping.signal.aborted) return
       throw new StartFailure(exitCodes.connectors, error)
     }
+    this.#standalone?.markReady()
   }
 
   async #readFiles(later: Later): Promise<readonly ConnectorFile[]> {
@@ -223,9 +228,8 @@ class RunningWorker implements WorkerProcess {
     if (config.mode === 'distributed') {
       herder = later.createDistributedHerder(config, { ...parts, lease, onFatal })
     } else {
-      const standalone = later.createStandaloneHerder(config, parts)
-      this.#whenStarted = (connector, signal) => standalone.whenStarted(connector, signal)
-      herder = standalone
+      this.#standalone = later.createStandaloneHerder(config, parts)
+      herder = this.#standalone
     }
     return herder
   }
@@ -272,7 +276,7 @@ class RunningWorker implements WorkerProcess {
     }
     for (const file of files) {
       const applied = await later.applyConnectorFile(file, { herder, logger, clock, signal, forward })
-      if (applied !== 'unchanged') await this.#whenStarted(file.name, signal)
+      if (applied !== 'unchanged') await this.#standalone?.whenStarted(file.name, signal)
     }
   }
 }

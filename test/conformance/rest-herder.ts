@@ -92,6 +92,7 @@ export function fakeHerder(plugins: PluginRegistry, worker: WorkerConfig, port: 
     },
     health: () => ({ status: 'healthy', message: '' }),
     ping: async () => {},
+    stage: () => 'The worker is currently awaiting startup',
     connectors: async () => [...entries.keys()],
     connectorInfo: async (name) => info(name),
     connectorConfig: async (name) => entryOf(name).config,

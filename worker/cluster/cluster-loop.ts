@@ -190,7 +190,7 @@ export class ClusterLoop {
     const waitMs = due.length === 0 ? 2 ** 31 - 1 : Math.max(0, Math.min(...due) - clock.now())
     const sleep = new AbortController()
     this.#sleep = sleep
-    await stages.during('polling the group coordinator until interrupted', () => clock.sleep(waitMs, sleep.signal))
+    await stages.waiting('polling the group coordinator until interrupted', () => clock.sleep(waitMs, sleep.signal))
     this.#sleep = null
     this.#retryAtMs = null
     const rejoinAt = this.#membership?.rejoinAtMs

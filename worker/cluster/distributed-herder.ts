@@ -211,7 +211,7 @@ export class DistributedHerder extends HerderBase implements Herder {
     options: { readonly replace: boolean; readonly initialState: TargetState | null },
   ): Promise<{ readonly created: boolean; readonly info: ConnectorInfo }> {
     // Validation may take long and runs beside the loop; the leader validates again what is forwarded to it.
-    requireValid(await this.worker.validate(config))
+    requireValid(await this.validate(config))
     return await this.#loop.commands.submit(async () => {
       this.#requireLeader('Only the leader can set connector configs.')
       const exists = this.state().hasConnector(connector)
@@ -422,7 +422,9 @@ export class DistributedHerder extends HerderBase implements Herder {
       await this.#fencing.fence(connector)
       await this.#loop.commands.submit(() => this.#stoppedConnector(connector))
     }
-    return await this.worker.alterOffsets(connector, config, offsets)
+    return await this.stages.beside(`modifying offsets for connector ${connector}`, () =>
+      this.worker.alterOffsets(connector, config, offsets),
+    )
   }
 
   async #stoppedConnector(connector: string): Promise<RawConfig> {

@@ -83,6 +83,10 @@ export abstract class HerderBase {
     }
   }
 
+  stage(): string {
+    return this.stages.summary()
+  }
+
   async connectors(): Promise<readonly string[]> {
     return this.state().connectors()
   }
@@ -129,7 +133,9 @@ export abstract class HerderBase {
   }
 
   async validate(config: RawConfig): Promise<ConfigInfos> {
-    return await this.worker.validate(config)
+    return await this.stages.beside('performing multi-property validation for the connector', () =>
+      this.worker.validate(config),
+    )
   }
 
   loggers(): ReadonlyMap<string, LoggerLevel> {

@@ -87,6 +87,8 @@ export interface Herder {
   health(): { readonly status: HealthStatus; readonly message: string }
   /** Rejects with the stage text when the herder's loop does not answer within `timeoutMs`. */
   ping(timeoutMs: number): Promise<void>
+  /** Connect's sentence about what the worker is doing, or did last. */
+  stage(): string
 
   connectors(): Promise<readonly string[]>
   connectorInfo(connector: string): Promise<ConnectorInfo>

@@ -71,6 +71,8 @@ export class LocalWork implements WorkerListener {
   readonly #tasks = new Map<string, TaskId>()
   readonly #reconfigurations = new Map<string, AbortController>()
   readonly #background = new Set<Promise<void>>()
+  /** Calls of `taskConfigs` that have not come back. */
+  readonly #generations = new Set<{ readonly connector: string; readonly done: Promise<void> }>()
   readonly #restarts: TaskRestarts
 
   constructor(options: LocalWorkOptions) {
@@ -119,7 +121,9 @@ export class LocalWork implements WorkerListener {
       this.onConnectorState(connector, 'FAILED', `ConfigError: ${message}`, null)
       throw new ConfigError([{ option: unset, message }])
     }
-    await this.#options.worker.startConnector(connector, config, target)
+    await this.#options.stages.beside('starting the connector', () =>
+      this.#options.worker.startConnector(connector, config, target),
+    )
     // Tasks are made only for connectors that are to run: one that is created paused has none until it is resumed.
     if (target === 'STARTED') this.reconfigure(connector)
   }
@@ -247,13 +251,13 @@ export class LocalWork implements WorkerListener {
   }
 
   async #reconfigureUntilDone(connector: string, signal: AbortSignal): Promise<void> {
-    const { worker, clock, logger } = this.#options
+    const { clock, logger } = this.#options
     const startedMs = clock.monotonicMs()
     for (let delayMs = firstRetryMs; !signal.aborted; delayMs = Math.min(delayMs * 2, longestRetryMs)) {
       const config = this.#options.state().connectorConfig(connector)
       if (config === null || !this.#connectors.has(connector)) return
       try {
-        const configs = await worker.taskConfigs(connector, config)
+        const configs = await this.#generateTaskConfigs(connector, config)
         if (signal.aborted) return
         if (taskConfigsDiffer(this.#options.state(), connector, configs)) {
           await this.#options.publishTaskConfigs(connector, configs)
@@ -279,6 +283,26 @@ export class LocalWork implements WorkerListener {
     }
   }
 
+  async #generateTaskConfigs(connector: string, config: RawConfig): Promise<readonly RawConfig[]> {
+    const { worker, stages } = this.#options
+    const generating = stages.beside(`generating task configs for connector ${connector}`, () =>
+      worker.taskConfigs(connector, config),
+    )
+    const entry = { connector, done: generating.then(ignore, ignore) }
+    this.#generations.add(entry)
+    try {
+      return await generating
+    } finally {
+      this.#generations.delete(entry)
+    }
+  }
+
+  /** Resolves when the connectors that run here and have been asked for their task configs have answered. */
+  async taskConfigsGenerated(): Promise<void> {
+    const waiting = [...this.#generations].filter(({ connector }) => this.#connectors.has(connector))
+    await Promise.all(waiting.map(({ done }) => done))
+  }
+
   #cancelReconfiguration(connector: string): void {
     this.#reconfigurations.get(connector)?.abort()
     this.#reconfigurations.delete(connector)
@@ -300,6 +324,8 @@ export class LocalWork implements WorkerListener {
     this.#background.add(watched)
   }
 }
+
+function ignore(): void {}
 
 /** Written only if no later owner has reported (2.6). */
 function isSafe(state: ReportedState): boolean {

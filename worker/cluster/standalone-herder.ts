@@ -28,6 +28,7 @@ export class StandaloneHerder extends HerderBase implements Herder {
   readonly #local: LocalWork
   readonly #stopping = new AbortController()
   readonly #commands = new CommandQueue(() => this.#wake())
+  readonly #ready = Promise.withResolvers<void>()
   #draining: Promise<void> | null = null
   #stopped: Promise<void> | null = null
   protected isReady = false
@@ -53,7 +54,12 @@ export class StandaloneHerder extends HerderBase implements Herder {
       await this.statuses.start()
     })
     this.#options.logger.info({}, 'Herder started')
+  }
+
+  /** The connectors of the command line run, or there are none: from now on `/health` is 200 (statement 147). */
+  markReady(): void {
     this.isReady = true
+    this.#ready.resolve()
   }
 
   stop(): Promise<void> {
@@ -79,8 +85,11 @@ export class StandaloneHerder extends HerderBase implements Herder {
     return this.#configs.snapshot()
   }
 
+  /** As in Connect, a connector that does not give its task configs makes a worker of this mode unhealthy. */
   protected async throughLoop(): Promise<void> {
+    await this.#ready.promise
     await this.#commands.submit(() => undefined)
+    await this.#local.taskConfigsGenerated()
   }
 
   #wake(): void {
@@ -102,7 +111,7 @@ export class StandaloneHerder extends HerderBase implements Herder {
     config: RawConfig,
     options: { readonly replace: boolean; readonly initialState: TargetState | null },
   ): Promise<{ readonly created: boolean; readonly info: ConnectorInfo }> {
-    requireValid(await this.worker.validate(config))
+    requireValid(await this.validate(config))
     return await this.#commands.submit(async () => {
       const exists = this.state().hasConnector(connector)
       if (exists && !options.replace) throw new AlreadyExistsError(`Connector ${connector} already exists`)
@@ -225,7 +234,9 @@ export class StandaloneHerder extends HerderBase implements Herder {
       if (!isStopped) throw offsetsNeedStop(connector)
       return known
     })
-    return await this.worker.alterOffsets(connector, config, offsets)
+    return await this.stages.beside(`modifying offsets for connector ${connector}`, () =>
+      this.worker.alterOffsets(connector, config, offsets),
+    )
   }
 
   async setLoggerLevel(namespace: string, level: string, scope: 'worker' | 'cluster'): Promise<readonly string[]> {

@@ -200,17 +200,7 @@ async function withDeadline<T>(work: Promise<T>, herder: Herder, { clock, reques
   } finally {
     timer.abort()
   }
-  const stage = await stageOf(herder)
-  throw new RequestError(500, 'CONNECT_REQUEST_TIMEOUT', `Request timed out. ${stage}`)
-}
-
-async function stageOf(herder: Herder): Promise<string> {
-  try {
-    await herder.ping(1000)
-    return 'The worker answers again; the request may have been carried out meanwhile'
-  } catch (error) {
-    return toError(error).message
-  }
+  throw new RequestError(500, 'CONNECT_REQUEST_TIMEOUT', `Request timed out. ${herder.stage()}`)
 }
 
 function send(reply: FastifyReply, answer: Answer): FastifyReply {

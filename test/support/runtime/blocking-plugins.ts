@@ -1,7 +1,9 @@
 /**
  * Plugins that hang on request, loaded into host threads as a module of `plugin.path`. `block.in` names the method,
- * `block.how` whether it spins (the thread is gone), awaits for ever (only the call is) or throws.
+ * `block.how` whether it spins (the thread is gone), awaits for ever (only the call is), awaits a file or throws.
  */
+import { existsSync } from 'node:fs'
+import { appendFile } from 'node:fs/promises'
 import { type ConfigOf, defineConfig } from '../../../worker/api/config.ts'
 import type { RawConfig, SinkConnector, SourceConnector } from '../../../worker/api/connector.ts'
 import { defineSinkConnector, defineSourceConnector } from '../../../worker/api/plugin.ts'
@@ -10,17 +12,24 @@ import type { SinkTask, SourceTask } from '../../../worker/api/task.ts'
 
 const config = defineConfig({
   'block.in': { type: 'STRING', default: '', importance: 'LOW', doc: 'Method that hangs.' },
-  'block.how': { type: 'STRING', default: 'await', importance: 'LOW', doc: '`await`, `spin` or `throw`.' },
+  'block.how': { type: 'STRING', default: 'await', importance: 'LOW', doc: '`await`, `spin`, `file` or `throw`.' },
+  'block.file': { type: 'STRING', default: '', importance: 'LOW', doc: 'With `file`: it goes on once this is there.' },
+  'block.log': { type: 'STRING', default: '', importance: 'LOW', doc: 'File to which calls that hang are written.' },
   topic: { type: 'STRING', default: 'unused', importance: 'LOW', doc: 'Topic of the source.' },
 })
 type Config = ConfigOf<typeof config>
 
 async function maybeBlock(options: Config, method: string): Promise<void> {
   if (options['block.in'] !== method) return
+  if (options['block.log'] !== '') await appendFile(options['block.log'], `${method}\n`)
   if (options['block.how'] === 'throw') throw new Error(`thrown in ${method}`)
   if (options['block.how'] === 'spin') {
     const until = performance.now() + 120_000
     while (performance.now() < until) Math.sqrt(2)
+  }
+  if (options['block.how'] === 'file') {
+    while (!existsSync(options['block.file'])) await new Promise((resolve) => setTimeout(resolve, 20))
+    return
   }
   await new Promise(() => undefined)
 }

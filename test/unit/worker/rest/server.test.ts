@@ -66,9 +66,7 @@ test('health follows the loop of the herder and names its stage', async (t) => {
 test('a command that takes too long is 500 and names the stage (statement 14)', async (t) => {
   const herder: Partial<Herder> = {
     connectors: () => Promise.withResolvers<never>().promise,
-    ping: async () => {
-      throw new Error('The worker is currently flushing updates to the status topic, which began at T')
-    },
+    stage: () => 'The worker is currently flushing updates to the status topic, which began at T',
   }
   const clock: Clock = { ...systemClock, sleep: async () => {} }
   const server = await openServer(t, { herder, clock })
