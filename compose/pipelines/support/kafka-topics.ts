@@ -6,7 +6,11 @@ export function kafkaFor(brokers: string, clientId: string): Kafka {
   return new Kafka({ brokers: brokers.split(','), clientId, logLevel: logLevel.NOTHING, retry: { retries: 20 } })
 }
 
-/** Deletes and creates topics; also waits until every partition has a leader. */
+// Both ends are compared in full, and events may carry time stamps of the past: by the default the broker deletes
+// segments whose newest record is older than a week, within minutes and before a sink has read them.
+const keepsAll = [{ name: 'retention.ms', value: '-1' }]
+
+/** Deletes and creates topics, which keep what is written; also waits until every partition has a leader. */
 export async function recreateTopics(brokers: string, topics: Readonly<Record<string, number>>): Promise<void> {
   const admin = kafkaFor(brokers, 'pipelines').admin()
   await admin.connect()
@@ -22,7 +26,9 @@ export async function recreateTopics(brokers: string, topics: Readonly<Record<st
     }
     await admin.createTopics({
       waitForLeaders: true,
-      topics: Object.entries(topics).map(([topic, numPartitions]) => ({ topic, numPartitions, replicationFactor: 1 })),
+      topics: Object.entries(topics).map(([topic, numPartitions]) => {
+        return { topic, numPartitions, replicationFactor: 1, configEntries: keepsAll }
+      }),
     })
   } finally {
     await admin.disconnect()
