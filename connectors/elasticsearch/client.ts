@@ -1,13 +1,9 @@
-import { readFile } from 'node:fs/promises'
 import type { ConnectionOptions } from 'node:tls'
 import { Client, HttpConnection, Serializer, Transport } from '@elastic/elasticsearch'
-import type { Password } from '../../worker/api/config.ts'
-import { ConfigError } from '../../worker/api/errors.ts'
 import { parseJson } from '../../worker/api/json.ts'
+import { clientTls, sslText } from '../../worker/api/tls/ssl-options.ts'
 import { awsKeysOf, sdkCredentials } from '../common/aws-credentials.ts'
 import type { ElasticsearchSinkConfig } from './config-options.ts'
-import { isJavaKeyStore, readJavaKeyStore } from './java-key-store.ts'
-import { pkcs12Certificates } from './pkcs12-trust.ts'
 import { type SignedRequest, type SigningKeys, signedHeaders } from './sigv4.ts'
 
 /** One request; the body, if any, is sent as it is. */
@@ -133,7 +129,7 @@ async function clientOptions(config: ElasticsearchSinkConfig): Promise<ClientOpt
   const connectMs = config['connection.timeout.ms']
   const connections = Math.max(10, 2 * config['max.in.flight.requests'])
   const keepAliveMs = idleMs < 0 ? longestTimerMs : Math.max(1, idleMs)
-  const tls = config['elastic.security.protocol'].toUpperCase() === 'SSL' ? await tlsOptions(config) : null
+  const tls = config['elastic.security.protocol'].toUpperCase() === 'SSL' ? tlsOptions(config) : null
   const proxy = proxyUrl(config)
   const common: ClientOptions = {
     nodes: config['connection.url'].map((url) => url.replace(/\/+$/, '')),
@@ -182,85 +178,6 @@ function proxyUrl(config: ElasticsearchSinkConfig): string | null {
   return url.href
 }
 
-async function tlsOptions(config: ElasticsearchSinkConfig): Promise<ConnectionOptions> {
-  const trust = await store(config, 'truststore')
-  const key = await store(config, 'keystore')
-  const passphrase = secret(config['elastic.https.ssl.key.password']) ?? key.passphrase
-  const ca = secret(config['elastic.https.ssl.truststore.certificates']) ?? trust.certificates
-  const cert = secret(config['elastic.https.ssl.keystore.certificate.chain']) ?? key.chain
-  const keyText = secret(config['elastic.https.ssl.keystore.key']) ?? key.privateKey
-  const ciphers = config['elastic.https.ssl.cipher.suites']
-  const versions = config['elastic.https.ssl.enabled.protocols']
-  return {
-    ...(ca !== null && { ca }),
-    ...(cert !== null && { cert }),
-    ...(keyText !== null && { key: keyText }),
-    ...(key.pfx !== null && { pfx: key.pfx }),
-    ...(passphrase !== null && { passphrase }),
-    ...(ciphers !== null && ciphers.length > 0 && { ciphers: ciphers.join(':') }),
-    minVersion: versions.includes('TLSv1.2') ? 'TLSv1.2' : 'TLSv1.3',
-    ...(config['elastic.https.ssl.endpoint.identification.algorithm'] === '' && {
-      checkServerIdentity: () => undefined,
-    }),
-  }
-}
-
-/** What a file says, in the forms that Node's TLS takes. */
-interface Store {
-  readonly certificates: string | null
-  readonly chain: string | null
-  readonly privateKey: string | null
-  readonly pfx: Buffer | null
-  readonly passphrase: string | null
-}
-
-const noStore: Store = { certificates: null, chain: null, privateKey: null, pfx: null, passphrase: null }
-
-async function store(config: ElasticsearchSinkConfig, kind: 'truststore' | 'keystore'): Promise<Store> {
-  const location = config[`elastic.https.ssl.${kind}.location`]
-  if (location === null || location === '') return noStore
-  const type = config[`elastic.https.ssl.${kind}.type`].toUpperCase()
-  const passphrase = secret(config[`elastic.https.ssl.${kind}.password`])
-  const file = await readFile(location)
-  switch (type) {
-    case 'PEM': {
-      const pem = file.toString('utf8')
-      return { ...noStore, certificates: pem, chain: pem, privateKey: pem, passphrase }
-    }
-    case 'PKCS12':
-      return pkcs12Store(file, config, kind)
-    case 'JKS':
-      // Java reads PKCS12 under this name, too, and newer tools write it by default.
-      return isJavaKeyStore(file) ? javaStore(file, config, kind) : pkcs12Store(file, config, kind)
-    default:
-      throw new ConfigError([
-        { option: `elastic.https.ssl.${kind}.type`, message: `${type} cannot be read: use PEM, PKCS12 or JKS` },
-      ])
-  }
-}
-
-function pkcs12Store(file: Buffer, config: ElasticsearchSinkConfig, kind: 'truststore' | 'keystore'): Store {
-  const passphrase = secret(config[`elastic.https.ssl.${kind}.password`])
-  if (kind === 'keystore') return { ...noStore, pfx: file, passphrase }
-  const certificates = pkcs12Certificates(file, passphrase, 'elastic.https.ssl.truststore.location')
-  return { ...noStore, certificates: certificates.join('') }
-}
-
-function javaStore(file: Buffer, config: ElasticsearchSinkConfig, kind: 'truststore' | 'keystore'): Store {
-  const { certificates, key } = readJavaKeyStore(file, {
-    password: secret(config[`elastic.https.ssl.${kind}.password`]),
-    keyPassword: secret(config['elastic.https.ssl.key.password']),
-    option: `elastic.https.ssl.${kind}.location`,
-  })
-  // The key is no longer protected: a passphrase would be asked of nobody.
-  return {
-    ...noStore,
-    certificates: certificates.join(''),
-    chain: key?.chain ?? null,
-    privateKey: key?.privateKey ?? null,
-  }
-}
-
-function secret(password: Password | null): string | null {
-  return password?.reveal() ?? null
+function tlsOptions(config: ElasticsearchSinkConfig): ConnectionOptions {
+  return clientTls({ prefix: 'elastic.https.ssl.', get: (option) => sslText(config[`elastic.https.ssl.${option}`]) })
 }

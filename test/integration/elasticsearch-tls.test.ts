@@ -10,12 +10,11 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { TLSSocket } from 'node:tls'
 import { fileURLToPath } from 'node:url'
-import { readJavaKeyStore } from '../../connectors/elasticsearch/java-key-store.ts'
 import { validateConnection } from '../../connectors/elasticsearch/validate.ts'
+import { readJavaKeyStore } from '../../worker/api/tls/java-key-store.ts'
 import { elasticsearchConfig, type RawOptions } from '../unit/connectors/elasticsearch/support.ts'
 
-const store = (name: string) =>
-  fileURLToPath(new URL(`../unit/connectors/elasticsearch/stores/${name}`, import.meta.url))
+const store = (name: string) => fileURLToPath(new URL(`../unit/worker/api/tls/stores/${name}`, import.meta.url))
 const { key, certificates } = readJavaKeyStore(readFileSync(store('key.jks')), {
   password: 'store-pass',
   keyPassword: 'key-pass',

@@ -2,8 +2,9 @@
  * Java client properties → what our clients need. Options keep Java's names, units and defaults (Kafka 4.3); what this
  * client has no use for is logged at debug and ignored, so that an existing worker file can be taken as it is.
  */
-import { readFileSync } from 'node:fs'
 import type { Logger } from '../api/context.ts'
+import { ConfigError } from '../api/errors.ts'
+import { type ClientTls, clientTls, type SslOption } from '../api/tls/ssl-options.ts'
 import { kafkaError } from './errors.ts'
 import type { ClientProperties } from './types.ts'
 
@@ -13,21 +14,11 @@ export interface SaslConfig {
   readonly password: string
 }
 
-/** Options of Node's `tls.connect`. */
-export interface TlsConfig {
-  readonly ca?: string
-  readonly cert?: string
-  readonly key?: string
-  readonly passphrase?: string
-  readonly rejectUnauthorized: boolean
-  readonly checkServerIdentity?: () => undefined
-}
-
 /** Options that every client has. */
 export interface ConnectionConfig {
   readonly bootstrapServers: readonly string[]
   readonly clientId: string
-  readonly tls: TlsConfig | null
+  readonly tls: ClientTls | null
   readonly sasl: SaslConfig | null
   readonly requestTimeoutMs: number
   readonly connectionTimeoutMs: number
@@ -140,41 +131,15 @@ export function readConnectionConfig(
   }
 }
 
-function readTls(reader: PropertyReader): TlsConfig {
-  for (const store of ['truststore', 'keystore'] as const) {
-    const type = reader.text(`ssl.${store}.type`)
-    const used = reader.has(`ssl.${store}.location`) || reader.has(`ssl.${store}.certificates`)
-    if (used && type !== 'PEM') {
-      throw kafkaError(
-        'CONNECT_KAFKA_CONFIG',
-        `The client property ssl.${store}.type must be PEM (it is ${type ?? 'JKS by default'}); convert Java key stores with keytool and openssl`,
-      )
-    }
-  }
-  const ca = reader.text('ssl.truststore.certificates') ?? readPem(reader, 'ssl.truststore.location')
-  const keystore = readPem(reader, 'ssl.keystore.location')
-  const cert = reader.text('ssl.keystore.certificate.chain') ?? keystore
-  const key = reader.text('ssl.keystore.key') ?? keystore
-  const passphrase = reader.text('ssl.key.password')
-  // An empty algorithm switches host name verification off, as in Java; text() reads it as absent.
-  const verifyHost = (reader.raw('ssl.endpoint.identification.algorithm') ?? 'https').trim() !== ''
-  return {
-    ...(ca === null ? {} : { ca }),
-    ...(cert === null ? {} : { cert }),
-    ...(key === null ? {} : { key }),
-    ...(passphrase === null ? {} : { passphrase }),
-    ...(verifyHost ? {} : { checkServerIdentity: () => undefined }),
-    rejectUnauthorized: true,
-  }
-}
-
-function readPem(reader: PropertyReader, name: string): string | null {
-  const path = reader.text(name)
-  if (path === null) return null
+function readTls(reader: PropertyReader): ClientTls {
   try {
-    return readFileSync(path, 'utf8')
+    // An empty algorithm switches host name verification off, as in Java; text() reads it as absent.
+    const get = (option: SslOption) =>
+      option === 'endpoint.identification.algorithm' ? reader.raw(`ssl.${option}`) : reader.text(`ssl.${option}`)
+    return clientTls({ prefix: 'ssl.', get })
   } catch (error) {
-    throw kafkaError('CONNECT_KAFKA_CONFIG', `The file named by ${name} cannot be read`, { path }, error)
+    if (!(error instanceof ConfigError)) throw error
+    throw kafkaError('CONNECT_KAFKA_CONFIG', `The client property ${error.message}`, {}, error)
   }
 }
 

@@ -8,7 +8,8 @@ import { createRequire } from 'node:module'
 import { isIP, connect as netConnect, type Socket } from 'node:net'
 import { connect as tlsConnect } from 'node:tls'
 import type { Logger } from '../api/context.ts'
-import type { ConnectionConfig, TlsConfig } from './client-config.ts'
+import type { ClientTls } from '../api/tls/ssl-options.ts'
+import type { ConnectionConfig } from './client-config.ts'
 
 export interface ApiVersionRange {
   readonly minVersion: number
@@ -126,7 +127,7 @@ export interface Broker {
 interface SocketRequest {
   readonly host: string
   readonly port: number
-  readonly ssl: TlsConfig | null
+  readonly ssl: ClientTls | null
   readonly onConnect: () => void
 }
 
@@ -135,7 +136,7 @@ interface ConnectionPoolOptions {
   readonly port: number
   readonly logger: unknown
   readonly clientId: string
-  readonly ssl: TlsConfig | null
+  readonly ssl: ClientTls | null
   readonly sasl: object | null
   readonly socketFactory: (request: SocketRequest) => Socket
   readonly connectionTimeout: number

@@ -1,5 +1,6 @@
 import { atLeast, type ConfigOf, defineConfig, nonEmptyList, oneOf } from '../../api/config.ts'
 import { converterTypeOption } from '../converter-type.ts'
+import { registryTlsOptions } from './tls-options.ts'
 
 const subjectStrategies = 'io.confluent.kafka.serializers.subject'
 
@@ -113,62 +114,7 @@ export const registryOptions = {
     group: 'Access',
     doc: 'Token of an Authorization: Bearer header.',
   },
-  'schema.registry.ssl.truststore.location': {
-    type: 'STRING',
-    default: null,
-    importance: 'MEDIUM',
-    group: 'TLS',
-    doc: 'PEM file with the certificates that are trusted; the host’s own otherwise.',
-  },
-  'schema.registry.ssl.truststore.certificates': {
-    type: 'PASSWORD',
-    default: null,
-    importance: 'MEDIUM',
-    group: 'TLS',
-    doc: 'Trusted certificates as PEM text, in place of a file.',
-  },
-  'schema.registry.ssl.keystore.location': {
-    type: 'STRING',
-    default: null,
-    importance: 'MEDIUM',
-    group: 'TLS',
-    doc: 'File with the client’s key and certificates: PKCS #12 (.p12, .pfx) or PEM.',
-  },
-  'schema.registry.ssl.keystore.password': {
-    type: 'PASSWORD',
-    default: null,
-    importance: 'MEDIUM',
-    group: 'TLS',
-    doc: 'Password of the key store.',
-  },
-  'schema.registry.ssl.keystore.certificate.chain': {
-    type: 'PASSWORD',
-    default: null,
-    importance: 'MEDIUM',
-    group: 'TLS',
-    doc: 'Client certificates as PEM text, in place of a file.',
-  },
-  'schema.registry.ssl.keystore.key': {
-    type: 'PASSWORD',
-    default: null,
-    importance: 'MEDIUM',
-    group: 'TLS',
-    doc: 'Key of the client as PEM text, in place of a file.',
-  },
-  'schema.registry.ssl.key.password': {
-    type: 'PASSWORD',
-    default: null,
-    importance: 'MEDIUM',
-    group: 'TLS',
-    doc: 'Password of the key.',
-  },
-  'schema.registry.ssl.endpoint.identification.algorithm': {
-    type: 'STRING',
-    default: 'https',
-    importance: 'LOW',
-    group: 'TLS',
-    doc: 'Empty: the name in the server’s certificate is not checked.',
-  },
+  ...registryTlsOptions,
   'http.connect.timeout.ms': {
     type: 'INT',
     default: 60_000,

@@ -1,10 +1,9 @@
-import { readFileSync } from 'node:fs'
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { type AgentOptions, Agent as HttpsAgent, request as httpsRequest } from 'node:https'
-import { extname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Password } from '../../api/config.ts'
+import type { Password } from '../../api/config.ts'
 import { ConfigError, RetriableError, toError } from '../../api/errors.ts'
+import { clientTls, sslText } from '../../api/tls/ssl-options.ts'
 import type { RegistryConfig } from './options.ts'
 
 export interface RegistryResponse {
@@ -157,40 +156,8 @@ function credentialsOf({ username, password }: URL): string | null {
 }
 
 function tlsOptions(config: RegistryConfig): AgentOptions {
-  const options: AgentOptions = {}
-  const trusted = config['schema.registry.ssl.truststore.certificates']?.reveal()
-  const trustStore = config['schema.registry.ssl.truststore.location']
-  if (trusted !== undefined) options.ca = trusted
-  else if (trustStore !== null) options.ca = readFile('schema.registry.ssl.truststore.location', trustStore)
-  const keyStore = config['schema.registry.ssl.keystore.location']
-  const password = config['schema.registry.ssl.key.password'] ?? config['schema.registry.ssl.keystore.password']
-  if (password !== null) options.passphrase = password.reveal()
-  if (keyStore !== null) {
-    const file = readFile('schema.registry.ssl.keystore.location', keyStore)
-    if (['.p12', '.pfx', '.pkcs12'].includes(extname(keyStore).toLowerCase())) options.pfx = file
-    else Object.assign(options, { key: file, cert: file })
-  } else {
-    const key = config['schema.registry.ssl.keystore.key']?.reveal()
-    const cert = config['schema.registry.ssl.keystore.certificate.chain']?.reveal()
-    if (key !== undefined) options.key = key
-    if (cert !== undefined) options.cert = cert
-  }
-  if (config['schema.registry.ssl.endpoint.identification.algorithm'] === '') {
-    options.checkServerIdentity = () => undefined
-  }
-  return options
-}
-
-/** A store of Java's own kind cannot be read; PEM and PKCS #12 can. */
-function readFile(option: string, path: string): Buffer {
-  if (path.endsWith('.jks')) {
-    throw new ConfigError([
-      { option, message: 'is a Java key store: convert it to PKCS #12 or PEM (keytool, openssl)' },
-    ])
-  }
-  try {
-    return readFileSync(path)
-  } catch (error) {
-    throw new ConfigError([{ option, message: `cannot be read: ${toError(error).message}` }], { cause: error })
-  }
+  return clientTls({
+    prefix: 'schema.registry.ssl.',
+    get: (option) => sslText(config[`schema.registry.ssl.${option}`]),
+  })
 }

@@ -43,13 +43,15 @@ test('no secret reaches an error', () => {
   }
 })
 
-test('TLS takes PEM and names what it cannot read', () => {
+test('TLS takes what ssl.* says and names what it cannot read', () => {
   const pem = { 'security.protocol': 'SSL', 'ssl.truststore.type': 'PEM', 'ssl.truststore.certificates': 'CA' }
-  assert.deepEqual(connection(pem).tls, { ca: 'CA', rejectUnauthorized: true })
+  const versions = { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3' }
+  assert.deepEqual(connection(pem).tls, { ca: 'CA', rejectUnauthorized: true, ...versions })
   const lax = connection({ ...pem, 'ssl.endpoint.identification.algorithm': '' }).tls
   assert.equal(typeof lax?.checkServerIdentity, 'function')
   assert.equal(lax?.rejectUnauthorized, true, 'the chain is still checked')
-  assert.throws(() => connection({ 'security.protocol': 'SSL', 'ssl.keystore.location': '/x.jks' }), invalid(/PEM/))
+  const absent = { 'security.protocol': 'SSL', 'ssl.keystore.location': '/x.jks' }
+  assert.throws(() => connection(absent), invalid(/ssl\.keystore\.location: cannot read \/x\.jks/))
 })
 
 test("producer defaults are Java's", () => {

@@ -1,5 +1,5 @@
 import { createDecipheriv, pbkdf2Sync } from 'node:crypto'
-import { ConfigError, ConnectError, toError } from '../../worker/api/errors.ts'
+import { ConfigError, ConnectError, toError } from '../errors.ts'
 import { DerValue, pem } from './der.ts'
 
 /** Object identifiers, as their DER content in hexadecimal. */

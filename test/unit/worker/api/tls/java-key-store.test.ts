@@ -3,7 +3,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { isJavaKeyStore, readJavaKeyStore } from '../../../../connectors/elasticsearch/java-key-store.ts'
+import { isJavaKeyStore, readJavaKeyStore } from '../../../../../worker/api/tls/java-key-store.ts'
 
 /** Made by keytool of Java 17: an EC key of its own password, its certificate alone, and that as PKCS12. */
 const file = (name: string) => readFileSync(new URL(`stores/${name}`, import.meta.url))

@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { ConfigError } from '../../worker/api/errors.ts'
+import { ConfigError } from '../errors.ts'
 import { DerValue, pem } from './der.ts'
 
 /** What a JKS file holds, as PEM. */
