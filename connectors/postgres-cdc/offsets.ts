@@ -47,6 +47,8 @@ const streamed = new Set(['INCREMENTAL', 'BLOCKING'])
 /** Members of ours: Debezium's loader passes over what it does not know. */
 const signalMember = 'signal_kafka_position'
 const systemMember = 'system_identifier'
+/** In an offset within a transaction: where the stream had been idle before, further than `lsn_commit`. */
+const idleMember = 'lsn_idle'
 
 const countPrefix = 'transaction_data_collection_order_'
 
@@ -73,7 +75,8 @@ export function readOffset(offset: SourceOffset): StoredOffset | null {
   }
   const messageType = offset['messageType']
   // Behind a COMMIT nothing is open: where lsn_proc goes further than lsn_commit, the stream was idle up to there.
-  const complete = commit !== null && proc !== null && messageType === 'COMMIT' && proc > commit ? proc : commit
+  const idle = integer(offset[idleMember]) ?? (messageType === 'COMMIT' ? proc : null)
+  const complete = commit !== null && idle !== null && idle > commit ? idle : commit
   const transactionId = offset['transaction_id']
   const systemId = offset[systemMember]
   const progress = offset[progressMember]
@@ -150,6 +153,8 @@ export class StreamPosition {
   /** Set while transaction metadata is provided and a transaction is open. */
   transactionId: string | null = null
   readonly transactionCounts = new Map<string, number>()
+  /** Where the stream was idle last; null when it never was, or a transaction has committed since. */
+  #idleAt: Lsn | null = null
   /** Progress of an initial snapshot that is still to go on, behind this part of the stream; null otherwise. */
   snapshotProgress: string | null = null
   /** Members that let an incremental snapshot go on; null while none runs. */
@@ -167,6 +172,7 @@ export class StreamPosition {
     this.txId = stored?.txId ?? null
     this.tsUs = stored?.tsUs ?? 0n
     this.signalPosition = stored?.signalPosition ?? null
+    if (stored?.complete != null && stored.lsnProc !== null) this.#idleAt = stored.complete
     this.systemId = stored?.systemId ?? null
     // Within the transaction that was cut, counting goes on: a second cut must not repeat what the first one passed.
     this.eventsProcessed = stored !== null && changeTypes.has(stored.messageType ?? '') ? stored.eventsProcessed : 0
@@ -201,6 +207,7 @@ export class StreamPosition {
     this.lsnCommit = end
     this.messageType = 'COMMIT'
     this.eventsProcessed = 0
+    this.#idleAt = null
   }
 
   /** A message outside transactions is its own commit. */
@@ -223,6 +230,7 @@ export class StreamPosition {
   idle(walEnd: Lsn): void {
     this.lsnProc = maxLsn(walEnd, this.lsnProc)
     this.lsn = this.lsnProc
+    this.#idleAt = this.lsnProc
     this.messageType = 'COMMIT'
     this.eventsProcessed = 0
   }
@@ -236,6 +244,9 @@ export class StreamPosition {
     if (this.lsnCommit !== null) offset['lsn_commit'] = this.lsnCommit
     if (this.messageType !== null) offset['messageType'] = this.messageType
     if (this.eventsProcessed > 0) offset['lsn_events_processed'] = this.eventsProcessed
+    // The slot may have been confirmed up to there: no offset may fall behind (I2).
+    if (this.#idleAt !== null && this.#idleAt > (this.lsnCommit ?? 0n) && this.messageType !== 'COMMIT')
+      offset[idleMember] = this.#idleAt
     if (this.transactionId !== null) {
       offset['transaction_id'] = this.transactionId
       for (const [collection, count] of this.transactionCounts) offset[countPrefix + collection] = count

@@ -145,6 +145,21 @@ suite('resume', () => {
     )
   })
 
+  test('what an offset lets the server forget is never less than before, also within a transaction (I2)', () => {
+    fc.assert(
+      fc.property(transactions, fc.array(fc.boolean(), { maxLength: 6 }), fc.nat(), (stream, idles, choice) => {
+        const offsets = offsetsWithIdle(stream, idles).map(([, offset]) => offset)
+        const [, resumedAt] = offsetsWithIdle(stream, idles)[choice % offsets.length] as [number, SourceOffset]
+        const resumed = run(stream, resumedAt).map(([, offset]) => offset)
+        const known = (offset: SourceOffset) => confirmable(offset) ?? assert.fail()
+        for (const session of [offsets, [resumedAt, ...resumed]])
+          for (const [i, offset] of session.entries())
+            assert.ok(i === 0 || known(offset) >= known(session[i - 1] as SourceOffset), JSON.stringify(i))
+      }),
+      { verbose: true, numRuns: 1000 },
+    )
+  })
+
   test('an offset of a finished snapshot lets everything through', () => {
     const stored = readOffset({ lsn: 5000n, snapshot: 'INITIAL', last_snapshot_record: true, snapshot_completed: true })
     assert.equal(stored?.snapshotUnfinished, false)
