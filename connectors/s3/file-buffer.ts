@@ -184,12 +184,14 @@ export class FileBuffer implements PartitionWriter {
 
   async #writeQueue(now: number, deadline: number, signal: AbortSignal): Promise<void> {
     const { clock } = this.#services
+    // Without `max.write.duration.ms` the clock need not be asked for every record.
+    const isLimited = deadline < Number.MAX_SAFE_INTEGER
     while (this.#head < this.#queue.length && !signal.aborted) {
       const record = this.#queue[this.#head]
-      if (record === undefined || clock.monotonicMs() >= deadline) break
+      if (record === undefined || (isLimited && clock.monotonicMs() >= deadline)) break
       let step: Step
       try {
-        if (record.value === null && this.#services.nullValues === 'ignore') {
+        if (record.rawValue === null && this.#services.nullValues === 'ignore') {
           await this.#services.reportNull(record)
           await this.#skip(record, now)
           continue
@@ -227,12 +229,12 @@ export class FileBuffer implements PartitionWriter {
   /** Appends one record, or says that a commit must come first. @throws DataError */
   #append(record: SinkRecord, now: number): Step {
     const { partitioner, rotation, compatibility, layout, budget, nullValues } = this.#services
-    const isTombstone = record.value === null && nullValues === 'write'
+    const isTombstone = record.rawValue === null && nullValues === 'write'
     const timestamp = partitioner.timestampOf?.(record, now) ?? null
     this.#baseTimestamp ??= timestamp
     const directory = isTombstone ? layout.tombstoneDirectory : partitioner.encode(record, now)
     // A tombstone that is written as a row has no schema of a value to compare with those of its neighbours.
-    const isRowOfKey = record.value === null && nullValues === 'row'
+    const isRowOfKey = record.rawValue === null && nullValues === 'row'
     const known = this.#schemas.get(directory)
     if (known === undefined && !isRowOfKey) this.#schemas.set(directory, record.valueSchema)
     const current = known === undefined ? record.valueSchema : known

@@ -118,7 +118,7 @@ export class KeyWriter implements PartitionWriter {
     this.#queue = []
     for (const record of queue) {
       try {
-        if (record.value === null && this.#services.nullValues === 'ignore') await this.#services.reportNull(record)
+        if (record.rawValue === null && this.#services.nullValues === 'ignore') await this.#services.reportNull(record)
         else this.#take(record)
       } catch (error) {
         // Of a record's own fault; reported before the position passes (I3).
@@ -138,7 +138,7 @@ export class KeyWriter implements PartitionWriter {
     const name = `${stem}${format.extension}${layout.compressionSuffix}`
     const at: ObjectAddress = { bucket: layout.bucket, key: name }
     let change: Change = null
-    if (record.value !== null) {
+    if (record.rawValue !== null) {
       change = new RoleObject('value', layout.values, new ObjectUpload(at, layout.uploads))
       try {
         change.write(record)

@@ -52,6 +52,12 @@ export class GrowingBuffer {
     this.#length += bytes.length
   }
 
+  /** The bytes of `[start, end)`. */
+  slice(bytes: Buffer, start: number, end: number): void {
+    this.#reserve(end - start)
+    this.#length += bytes.copy(this.#buffer, this.#length, start, end)
+  }
+
   /** A view of the first `count` bytes; valid until the next change. */
   view(count = this.#length): Buffer {
     return this.#buffer.subarray(0, count)

@@ -91,6 +91,10 @@ export class ObjectUpload implements ByteTarget {
     this.#encoded.bytes(bytes)
   }
 
+  slice(bytes: Buffer, start: number, end: number): void {
+    this.#encoded.slice(bytes, start, end)
+  }
+
   /** For `rollback`; valid until the next `drain`. */
   mark(): number {
     return this.#encoded.length

@@ -1,3 +1,4 @@
+import { PlainJson } from '../../worker/api/plain-json.ts'
 import type { SinkRecord } from '../../worker/api/record.ts'
 import type { TopicPartition } from '../../worker/api/topic-partition.ts'
 import { ContentHash } from '../common/content-hash.ts'
@@ -77,6 +78,8 @@ export class RoleObject {
   }
 
   write(record: SinkRecord): void {
+    const { rawValue } = record
+    if (rawValue instanceof PlainJson && this.#view.isValue && this.#encoder.writePlain?.(rawValue)) return
     const { schema, value } = this.#view.read(record)
     this.#encoder.write({ schema, value, record })
   }
@@ -132,7 +135,7 @@ export class OpenFile {
     this.source = { topic: record.originalTopic, partition: record.originalPartition }
     this.firstOffset = record.offset
     this.lastOffset = record.offset
-    const isTombstone = record.value === null && directory === layout.tombstoneDirectory
+    const isTombstone = record.rawValue === null && directory === layout.tombstoneDirectory
     this.#name = {
       topic: record.topic,
       partition: record.partition ?? record.originalPartition,
@@ -208,7 +211,7 @@ export class OpenFile {
     }
     const { schema, value } = this.#layout.values.view.read(record)
     // A row that deletes has the fields of the key alone, which are not what the table's columns are made from.
-    if (record.value !== null) this.#columns?.add(schema, value)
+    if (record.rawValue !== null) this.#columns?.add(schema, value)
     this.#hash?.add(schema, value)
   }
 

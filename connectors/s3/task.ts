@@ -4,6 +4,7 @@ import type { SinkTask, SinkTaskContext } from '../../worker/api/task.ts'
 import { type Offsets, type TopicPartition, TopicPartitionMap } from '../../worker/api/topic-partition.ts'
 import { type ObjectStore, openObjectStore } from '../common/s3-client.ts'
 import type { S3SinkConfig } from './config-options.ts'
+import { formatOf } from './config-rules.ts'
 import { nullValueError } from './file-buffer.ts'
 import type { PartitionWriter } from './partition-writer.ts'
 import { buildServices, clientOptions, writerFactory } from './settings.ts'
@@ -29,6 +30,12 @@ export class S3SinkTask implements SinkTask<S3SinkConfig> {
   /** `openStore` is the way to the S3 server; tests give their own. */
   constructor(openStore: typeof openObjectStore = openObjectStore) {
     this.#openStore = openStore
+  }
+
+  /** JSON that is written as JSON, with nothing added, is copied. */
+  get takesPlainJson(): boolean {
+    const { config } = this.#started()
+    return formatOf(config['format.class']) === 'json' && config['format.output.meta.fields'].length === 0
   }
 
   async start(config: S3SinkConfig, context: SinkTaskContext): Promise<void> {
@@ -61,7 +68,7 @@ export class S3SinkTask implements SinkTask<S3SinkConfig> {
   async put(records: readonly SinkRecord[], signal: AbortSignal): Promise<void> {
     const { config, context, store } = this.#started()
     if (config['behavior.on.null.values'].toLowerCase() === 'fail') {
-      for (const record of records) if (record.value === null) throw nullValueError()
+      for (const record of records) if (record.rawValue === null) throw nullValueError()
     }
     for (const record of records) this.#bufferOf(record).enqueue(record)
     const deadline = context.clock.monotonicMs() + config['max.write.duration.ms']

@@ -200,7 +200,8 @@ function freezeRecord(record: SinkRecord): SinkRecord {
   deepFreeze(record.key)
   deepFreeze(record.value)
   deepFreeze(record.headers)
-  return Object.freeze(record)
+  Object.freeze(record)
+  return record
 }
 
 /** Registers the suite under `name`. */

@@ -12,7 +12,9 @@ import { deepFreeze } from './converter.ts'
 
 /** A record of a topic `t`, with everything in it frozen, so that a change in place throws (I5). */
 export function sinkRecord(init: Partial<SinkRecordInit> = {}): SinkRecord {
-  return Object.freeze(new SinkRecord(deepFreeze({ topic: 't', partition: 0, offset: 0n, timestamp: 0, ...init })))
+  const record = new SinkRecord(deepFreeze({ topic: 't', partition: 0, offset: 0n, timestamp: 0, ...init }))
+  Object.freeze(record)
+  return record
 }
 
 /** An instance with its options read from text, as the worker does it. */

@@ -1,4 +1,5 @@
 import type { Schema, StructView, Value } from './data.ts'
+import type { PlainJson } from './plain-json.ts'
 import type { Headers } from './record.ts'
 
 export interface SchemaAndValue {
@@ -44,6 +45,11 @@ export interface Converter<C> {
   fromConnectData(topic: string, headers: Headers, schema: Schema | null, value: Value): Uint8Array | null
   /** @throws DataError */
   toConnectData(topic: string, headers: Headers, bytes: Uint8Array | null): SchemaAndValue
+  /**
+   * Fast lane of `toConnectData`: a schemaless value without reading it into objects; what it parses to is what
+   * `toConnectData` gives. @returns null when that one must decide
+   */
+  toPlainJson?(bytes: Uint8Array): PlainJson | null
   /**
    * Fast lane of `fromConnectData`: writes the same bytes to `out`, taking a view without decoding it.
    * @returns false when the result is null (nothing was written)

@@ -1,4 +1,5 @@
 import { type Schema, StructView, type Value } from './data.ts'
+import { PlainJson } from './plain-json.ts'
 
 export interface Header {
   readonly key: string
@@ -132,7 +133,7 @@ export interface SinkRecordInit {
   readonly keySchema?: Schema | null
   readonly key?: Value
   readonly valueSchema?: Schema | null
-  readonly value?: Value
+  readonly value?: Value | PlainJson
   readonly timestamp?: number | null
   readonly timestampType?: TimestampType
   readonly headers?: Headers
@@ -140,7 +141,11 @@ export interface SinkRecordInit {
   readonly originalPartition?: number
 }
 
-/** A record on its way from Kafka to a sink. `original*` and `offset` are the consumed position, whatever transforms did. */
+/**
+ * A record on its way from Kafka to a sink. `original*` and `offset` are the consumed position, whatever transforms
+ * did. For a task that asks for it (`SinkTask.takesPlainJson`) `rawValue` may be JSON still in its bytes; `value`
+ * parses that on first touch.
+ */
 export class SinkRecord implements ConnectRecord {
   readonly topic: string
   readonly partition: number | null
@@ -148,12 +153,13 @@ export class SinkRecord implements ConnectRecord {
   readonly keySchema: Schema | null
   readonly key: Value
   readonly valueSchema: Schema | null
-  readonly value: Value
+  readonly rawValue: Value | PlainJson
   readonly timestamp: number | null
   readonly timestampType: TimestampType
   readonly headers: Headers
   readonly originalTopic: string
   readonly originalPartition: number
+  #value: Value | undefined
 
   constructor(init: SinkRecordInit) {
     this.topic = init.topic
@@ -162,12 +168,17 @@ export class SinkRecord implements ConnectRecord {
     this.keySchema = init.keySchema ?? null
     this.key = init.key ?? null
     this.valueSchema = init.valueSchema ?? null
-    this.value = init.value ?? null
+    this.rawValue = init.value ?? null
     this.timestamp = init.timestamp ?? null
     this.timestampType = init.timestampType ?? 'CreateTime'
     this.headers = init.headers ?? noHeaders
     this.originalTopic = init.originalTopic ?? init.topic
     this.originalPartition = init.originalPartition ?? init.partition
+  }
+
+  get value(): Value {
+    this.#value ??= this.rawValue instanceof PlainJson ? this.rawValue.parse() : this.rawValue
+    return this.#value
   }
 
   with(changes: RecordChanges): this {
@@ -178,7 +189,7 @@ export class SinkRecord implements ConnectRecord {
       keySchema: changes.keySchema === undefined ? this.keySchema : changes.keySchema,
       key: changes.key === undefined ? this.key : changes.key,
       valueSchema: changes.valueSchema === undefined ? this.valueSchema : changes.valueSchema,
-      value: changes.value === undefined ? this.value : changes.value,
+      value: changes.value === undefined ? this.rawValue : changes.value,
       timestamp: changes.timestamp === undefined ? this.timestamp : changes.timestamp,
       timestampType: this.timestampType,
       headers: changes.headers ?? this.headers,

@@ -76,6 +76,11 @@ export interface SinkTaskContext extends TaskContext {
 }
 
 export interface SinkTask<C> {
+  /**
+   * Whether `put` looks at `SinkRecord.rawValue`, so that JSON may come in its bytes; read after `start`. For a task
+   * that touches every `value` it costs more than it saves.
+   */
+  readonly takesPlainJson?: boolean
   start(config: C, context: SinkTaskContext): Promise<void>
   /** Newly assigned partitions, before their first `put`. */
   open?(partitions: readonly TopicPartition[]): Promise<void>

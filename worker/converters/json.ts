@@ -5,6 +5,7 @@ import type { Schema, StructView, Value } from '../api/data.ts'
 import { ConfigError, DataError } from '../api/errors.ts'
 import { parseJson, parseJsonBytes } from '../api/json.ts'
 import { type JsonWriteOptions, JsonWriter } from '../api/json-writer.ts'
+import { PlainJson } from '../api/plain-json.ts'
 import type { Headers } from '../api/record.ts'
 import { isStruct } from '../api/values.ts'
 import { converterTypeOption } from './converter-type.ts'
@@ -141,6 +142,10 @@ export class JsonConverter implements Converter<JsonConverterConfig> {
       }
     }
     return this.#envelope(bytes)
+  }
+
+  toPlainJson(bytes: Uint8Array): PlainJson | null {
+    return this.#schemasEnabled ? null : PlainJson.of(bytes)
   }
 
   #payload(schema: Schema, bytes: Uint8Array): SchemaAndValue {

@@ -2,12 +2,15 @@
  * The way of a consumed record to `put`: key, value, headers, then transforms. Synchronous per record; a record that
  * fails, or whose converter must load something first, is handled outside the loop, in order (I4).
  */
-import type { Converter } from '../api/converter.ts'
+import type { Converter, SchemaAndValue } from '../api/converter.ts'
+import type { PlainJson } from '../api/plain-json.ts'
 import { type Header, noHeaders, SinkRecord } from '../api/record.ts'
 import type { ConsumerBatch, ConsumerRecord } from '../kafka/types.ts'
 import type { LoadedConverter, TaskConverters } from './converters.ts'
 import type { ConsumedRecord, ErrorOperator, RecordFailure, Stage } from './retry.ts'
 import type { TransformationChain } from './transformation-chain.ts'
+
+const untyped: SchemaAndValue = Object.freeze({ schema: null, value: null })
 
 export interface SinkPipelineOptions {
   readonly chain: TransformationChain
@@ -24,11 +27,18 @@ export class SinkPipeline {
   #stage: Stage = 'KEY_CONVERTER'
   #className = ''
   #failure: unknown = null
+  /** For a task that asks for it, when no transform would look at the value first. */
+  #plainJson = false
 
   constructor(options: SinkPipelineOptions) {
     this.#options = options
     const { key, value } = options.converters
     this.#needsPrepare = key.converter.needsPrepare !== undefined || value.converter.needsPrepare !== undefined
+  }
+
+  /** From now on values may stay in their bytes (`SinkTask.takesPlainJson`). */
+  keepPlainJson(): void {
+    this.#plainJson = this.#options.chain.empty
   }
 
   /**
@@ -171,7 +181,8 @@ export class SinkPipeline {
     const key = converters.key.converter.toConnectData(topic, headers, consumed.key)
     this.#stage = 'VALUE_CONVERTER'
     this.#className = converters.value.className
-    const value = converters.value.converter.toConnectData(topic, headers, consumed.value)
+    const plain = this.#plainJson ? this.#toPlainJson(consumed.value) : null
+    const value = plain === null ? converters.value.converter.toConnectData(topic, headers, consumed.value) : untyped
     const record = new SinkRecord({
       topic,
       partition: batch.partition,
@@ -179,7 +190,7 @@ export class SinkPipeline {
       keySchema: key.schema,
       key: key.value,
       valueSchema: value.schema,
-      value: value.value,
+      value: plain ?? value.value,
       timestamp: consumed.timestampType === 'NoTimestampType' ? null : consumed.timestamp,
       timestampType: consumed.timestampType,
       headers,
@@ -192,6 +203,10 @@ export class SinkPipeline {
       this.#className = chain.lastClassName
       throw error
     }
+  }
+
+  #toPlainJson(bytes: Uint8Array | null): PlainJson | null {
+    return bytes === null ? null : (this.#options.converters.value.converter.toPlainJson?.(bytes) ?? null)
   }
 
   #convertHeaders(topic: string, { headers }: ConsumerRecord): readonly Header[] {

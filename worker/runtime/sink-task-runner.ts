@@ -374,6 +374,7 @@ export class SinkTaskRunner {
     const context = this.#context({ consumer, pipeline, errors, converters, resources })
     const task = await this.#startTask(context)
     if (task === null) return null
+    if (task.takesPlainJson === true) pipeline.keepPlainJson()
     const committer = new SinkCommitter({
       task,
       consumer,

@@ -1,10 +1,12 @@
 import type { Value } from '../../../worker/api/data.ts'
 import { DataError } from '../../../worker/api/errors.ts'
+import type { PlainJson } from '../../../worker/api/plain-json.ts'
 import type { SinkRecord } from '../../../worker/api/record.ts'
 import { type MetaField, metaFieldNames } from '../config-rules.ts'
 import { type ByteTarget, type FormatInput, LineEncoder, type RecordEncoder, type RecordFormat } from './format.ts'
 import { JsonEncoder, jsonHeaders, quote } from './json-encoder.ts'
 import { operationOf } from './meta-fields.ts'
+import { PlainLines } from './plain-lines.ts'
 
 export interface JsonFormatOptions {
   /** Decimals as numbers instead of base64 of the unscaled value. */
@@ -29,7 +31,8 @@ export class JsonFormat implements RecordFormat {
   }
 
   open(out: ByteTarget): RecordEncoder {
-    return new LineEncoder(out, (input, target) => this.#write(input, target))
+    const write = (input: FormatInput, target: ByteTarget) => this.#write(input, target)
+    return this.#metaFields.length === 0 ? new JsonLines(out, write) : new LineEncoder(out, write)
   }
 
   #write({ schema, value, record }: FormatInput, out: ByteTarget): void {
@@ -74,6 +77,22 @@ export class JsonFormat implements RecordFormat {
       case 'headers':
         return jsonHeaders(record)
     }
+  }
+}
+
+/** Lines that may be copied from what was read, when nothing is added to them. */
+class JsonLines extends LineEncoder {
+  readonly #plain = new PlainLines()
+
+  writePlain(json: PlainJson): boolean {
+    const { out } = this
+    this.begin()
+    if (this.#plain.write(json, out)) {
+      out.text('\n')
+      return true
+    }
+    this.undo()
+    return false
   }
 }
 

@@ -45,5 +45,5 @@ function metaColumn(field: MetaField, encoder: JsonEncoder): Omit<MetaColumn, 'n
 
 /** `d` for a record without a value, `u` for any other. */
 export function operationOf(record: SinkRecord): 'd' | 'u' {
-  return record.value === null ? 'd' : 'u'
+  return record.rawValue === null ? 'd' : 'u'
 }

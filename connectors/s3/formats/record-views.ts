@@ -8,14 +8,18 @@ import { isStruct } from '../../../worker/api/values.ts'
 export interface RecordView {
   /** @throws DataError CONNECT_S3_KEY_MISSING, CONNECT_S3_HEADERS_MISSING */
   read(record: SinkRecord): { readonly schema: Schema | null; readonly value: Value }
+  /** Whether that is the value where there is one, so that it may be taken unread. */
+  readonly isValue?: boolean
 }
 
 export const valueView: RecordView = {
+  isValue: true,
   read: ({ valueSchema, value }) => ({ schema: valueSchema, value }),
 }
 
 /** The value, or for a tombstone the fields of the key: a row that says what was deleted. */
 export const rowView: RecordView = {
+  isValue: true,
   read: (record) => {
     const { keySchema, key, value } = record
     if (value !== null) return { schema: record.valueSchema, value }
