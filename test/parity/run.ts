@@ -32,6 +32,12 @@ const corpora: Readonly<Record<string, Corpus>> = {
     needs: ['kafka', 'postgres'],
     about: 'change events of the Postgres source, by a whole worker; [--lines N] [--jobs N] [case …]',
   },
+  'postgres-live': {
+    program: 'test/parity/postgres/live/main.ts',
+    needs: ['kafka', 'postgres'],
+    about:
+      'random databases and options under Debezium and Sluice at the same time; with Java and Maven; [--rounds N] [--seed N] [--jobs N] [--without OPTION] [-v]',
+  },
   elasticsearch: {
     program: 'test/parity/elasticsearch.ts',
     needs: ['kafka', 'elasticsearch'],
@@ -64,7 +70,7 @@ const corpora: Readonly<Record<string, Corpus>> = {
 const usage = `usage: npm run parity <what> [option …]
 
 ${Object.entries(corpora)
-  .map(([name, { about }]) => `  ${name.padEnd(10)} ${about}`)
+  .map(([name, { about }]) => `  ${name.padEnd(13)} ${about}`)
   .join('\n')}`
 
 /** Addresses of the servers: those of the environment, else of the local stack, started where it is not running. */

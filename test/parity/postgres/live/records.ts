@@ -1,0 +1,264 @@
+/** Records of two connectors over one database, compared to the last digit: only clocks may differ, and the snapshot's place. */
+import type { ActualRecord } from '../../../conformance/postgres/normalise.ts'
+
+export type KafkaRecord = Extract<ActualRecord, { readonly key: Uint8Array | null }>
+
+/** JSON with the order of its members, and numbers as they are written. */
+type Tree =
+  | { readonly kind: 'scalar'; readonly text: string }
+  | { readonly kind: 'list'; readonly items: readonly Tree[] }
+  | { readonly kind: 'object'; readonly members: readonly (readonly [string, Tree])[] }
+
+const scalar = (text: string): Tree => ({ kind: 'scalar', text })
+const token = /\s*(?:("(?:[^"\\]|\\.)*")|(-?\d[\d.eE+-]*)|(true|false|null)|([[\]{},:]))/y
+
+/** Text of a number, equal for equal numbers: whole ones by their digits, others by the double that they are. */
+function numberText(text: string): string {
+  if (/^-?\d+$/.test(text)) return text
+  const value = Number(text)
+  return Object.is(value, -0) ? '-0.0' : `${value}${Number.isInteger(value) ? '.0' : ''}`
+}
+
+class Reader {
+  readonly #text: string
+  #at = 0
+
+  constructor(text: string) {
+    this.#text = text
+  }
+
+  /** The whole text as JSON; null when it is none. */
+  read(): Tree | null {
+    const tree = this.#value(this.#next())
+    return tree !== null && this.#text.slice(this.#at).trim() === '' ? tree : null
+  }
+
+  #next(): RegExpExecArray | null {
+    token.lastIndex = this.#at
+    const found = token.exec(this.#text)
+    this.#at = token.lastIndex
+    return found
+  }
+
+  #value(found: RegExpExecArray | null): Tree | null {
+    if (found === null) return null
+    const [, text, number, word, mark] = found
+    if (text !== undefined) return scalar(JSON.stringify(JSON.parse(text)))
+    if (number !== undefined) return scalar(numberText(number))
+    if (word !== undefined) return scalar(word)
+    return mark === '[' ? this.#list() : mark === '{' ? this.#object() : null
+  }
+
+  #list(): Tree | null {
+    const items: Tree[] = []
+    for (;;) {
+      const found = this.#next()
+      if (found?.[4] === ']') return { kind: 'list', items }
+      if (found?.[4] === ',') continue
+      const item = this.#value(found)
+      if (item === null) return null
+      items.push(item)
+    }
+  }
+
+  #object(): Tree | null {
+    const members: [string, Tree][] = []
+    for (;;) {
+      const found = this.#next()
+      if (found?.[4] === '}') return { kind: 'object', members }
+      if (found?.[4] === ',') continue
+      if (found?.[1] === undefined || this.#next()?.[4] !== ':') return null
+      const value = this.#value(this.#next())
+      if (value === null) return null
+      members.push([JSON.parse(found[1]) as string, value])
+    }
+  }
+}
+
+const member = (tree: Tree | undefined, name: string): Tree | undefined =>
+  tree?.kind === 'object' ? tree.members.find(([key]) => key === name)?.[1] : undefined
+const textOf = (tree: Tree | undefined): string | undefined => (tree?.kind === 'scalar' ? tree.text : undefined)
+
+const clockNames = new Set(['ts_ms', 'ts_us', 'ts_ns'])
+/** What of a snapshot's place is its own: each connector reads at a time of its own. */
+const snapshotNames = new Set([...clockNames, 'txId', 'lsn', 'sequence', 'xmin'])
+
+function mapMembers(tree: Tree, change: (name: string, value: Tree) => Tree): Tree {
+  if (tree.kind !== 'object') return tree
+  return { kind: 'object', members: tree.members.map(([name, value]) => [name, change(name, value)] as const) }
+}
+
+/** Set or not is compared all the same. */
+const hidden = (value: Tree): Tree => (textOf(value) === 'null' ? value : scalar('<set>'))
+
+function maskSource(source: Tree, operation: string | undefined): Tree {
+  const snapshot = textOf(member(source, 'snapshot'))
+  const isSnapshot = snapshot !== undefined && !['null', '"false"'].includes(snapshot)
+  // A message outside of transactions has no time of its own.
+  const isClock = operation === '"m"' && textOf(member(source, 'txId')) === 'null'
+  return mapMembers(source, (name, value) => {
+    if (name === 'version') return hidden(value)
+    if (isSnapshot && snapshotNames.has(name)) return hidden(value)
+    return isClock && clockNames.has(name) ? hidden(value) : value
+  })
+}
+
+/**
+ * The counts of a transaction stand in no order (a Java hash map's), and messages under a name that holds the address
+ * of an object.
+ */
+function maskTransaction(name: string, value: Tree): Tree {
+  if (name !== 'data_collections' || value.kind !== 'list') return value
+  const items = value.items.map((item) =>
+    mapMembers(item, (key, part) =>
+      key === 'data_collection' && /LogicalDecodingMessageId@|LOGICAL_DECODING_MESSAGE/.test(textOf(part) ?? '')
+        ? scalar('<messages>')
+        : part,
+    ),
+  )
+  return { kind: 'list', items: items.toSorted((a, b) => (render(a) < render(b) ? -1 : 1)) }
+}
+
+function maskPayload(payload: Tree): Tree {
+  if (member(payload, 'event_count') !== undefined) return mapMembers(payload, maskTransaction)
+  const source = member(payload, 'source')
+  if (source === undefined || member(source, 'connector') === undefined) {
+    // A heartbeat is nothing but the time.
+    const isHeartbeat = payload.kind === 'object' && payload.members.map(([name]) => name).join() === 'ts_ms'
+    return isHeartbeat ? mapMembers(payload, (_name, value) => hidden(value)) : payload
+  }
+  const operation = textOf(member(payload, 'op'))
+  return mapMembers(payload, (name, value) => {
+    if (name === 'source') return maskSource(value, operation)
+    return clockNames.has(name) ? hidden(value) : value
+  })
+}
+
+function body(bytes: Uint8Array | null, prefix: string): Tree {
+  if (bytes === null) return scalar('<null>')
+  const text = Buffer.from(bytes).toString('utf8').replaceAll(prefix, '<prefix>')
+  const tree = new Reader(text).read()
+  if (tree === null) return scalar(`text ${JSON.stringify(text)}`)
+  const payload = member(tree, 'payload')
+  return payload !== undefined && member(tree, 'schema') !== undefined
+    ? mapMembers(tree, (name, value) => (name === 'payload' ? maskPayload(value) : value))
+    : maskPayload(tree)
+}
+
+function header(name: string, bytes: Uint8Array | null, prefix: string): readonly [string, Tree] {
+  return [name, name.endsWith('.runId') ? scalar('<id>') : body(bytes, prefix)]
+}
+
+interface Comparable {
+  readonly topic: string
+  readonly tree: Tree
+}
+
+function comparable(record: KafkaRecord, prefix: string): Comparable {
+  const headers = record.headers.map(([name, bytes]) => header(name, bytes, prefix))
+  const members = [
+    ['key', body(record.key, prefix)],
+    ['value', body(record.value, prefix)],
+    ['headers', { kind: 'object', members: headers }],
+  ] as const
+  return { topic: record.topic.replaceAll(prefix, '<prefix>'), tree: { kind: 'object', members } }
+}
+
+const show = (tree: Tree | undefined): string => {
+  const text = tree === undefined ? '<absent>' : render(tree)
+  return text.length > 240 ? `${text.slice(0, 240)}… (${text.length})` : text
+}
+
+function render(tree: Tree): string {
+  if (tree.kind === 'scalar') return tree.text
+  if (tree.kind === 'list') return `[${tree.items.map(render).join(',')}]`
+  return `{${tree.members.map(([name, value]) => `${JSON.stringify(name)}:${render(value)}`).join(',')}}`
+}
+
+/** One place at which two records differ. */
+export interface RecordDifference {
+  readonly path: string
+  readonly expected: string
+  readonly actual: string
+}
+
+/** What Java prints of an array without looking inside: its address, as for the nested arrays of a column. */
+const javaArray = /^"\[+(?:L[\w.]+;|[BZIJDFS])@[0-9a-f]+"$/
+
+function differ(expected: Tree | undefined, actual: Tree | undefined, path: string, found: RecordDifference[]): void {
+  if (expected?.kind === 'list' && actual?.kind === 'list') {
+    const length = Math.max(expected.items.length, actual.items.length)
+    for (let i = 0; i < length; i++) {
+      const field = textOf(member(expected.items[i], 'field')) ?? String(i)
+      differ(expected.items[i], actual.items[i], `${path}[${field}]`, found)
+    }
+  } else if (expected?.kind === 'object' && actual?.kind === 'object') {
+    const names = new Set([...expected.members, ...actual.members].map(([name]) => name))
+    for (const name of names) differ(member(expected, name), member(actual, name), `${path}.${name}`, found)
+    const order = ({ members }: { readonly members: readonly (readonly [string, Tree])[] }) =>
+      members.map(([name]) => name).join()
+    if (found.length === 0 && order(expected) !== order(actual)) {
+      found.push({ path: `${path} (order)`, expected: order(expected), actual: order(actual) })
+    }
+  } else if (javaArray.test(textOf(expected) ?? '')) {
+    // Ours has null there: nested arrays are not modelled.
+  } else if (textOf(expected) === undefined || textOf(expected) !== textOf(actual)) {
+    found.push({ path: path.slice(1), expected: show(expected), actual: show(actual) })
+  }
+}
+
+export interface Side {
+  readonly prefix: string
+  readonly records: readonly KafkaRecord[]
+}
+
+export interface SidesCompared {
+  readonly records: number
+  /** One text per record that differs, at most `most` of them. */
+  readonly differences: readonly string[]
+}
+
+/** Heartbeats come by the clock: what they are counts, not how many. */
+const byClock = /heartbeat|__beat/
+
+/**
+ * Compares topic by topic, in order.
+ * @param theirs Debezium's
+ * @param isPrefix ours may go on where Debezium's ended: its task failed
+ */
+export function compareSides(theirs: Side, ours: Side, isPrefix: boolean): SidesCompared {
+  const sides = [theirs, ours].map(({ records, prefix }) =>
+    Map.groupBy(
+      records.map((record) => comparable(record, prefix)),
+      ({ topic }) => topic,
+    ),
+  )
+  const [left = new Map<string, Comparable[]>(), right = new Map<string, Comparable[]>()] = sides
+  const differences: string[] = []
+  const seen = new Set<string>()
+  for (const topic of [...new Set([...left.keys(), ...right.keys()])].sort()) {
+    const e = left.get(topic) ?? []
+    const a = right.get(topic) ?? []
+    const length = byClock.test(topic) ? 1 : isPrefix ? e.length : Math.max(e.length, a.length)
+    for (let i = 0; i < length; i++) {
+      const found: RecordDifference[] = []
+      differ(e[i]?.tree, a[i]?.tree, '', found)
+      // One fault shows in every record of its column: the first tells.
+      const what = found.map(({ path }) => `${topic} ${path.replace(/^value(?:\.payload)?\.(?:before|after)/, 'row')}`)
+      if (found.length === 0 || what.every((key) => seen.has(key))) continue
+      for (const key of what) seen.add(key)
+      const lines = found
+        .slice(0, 6)
+        .map(({ path, expected, actual }) => `    ${path}\n      expected ${expected}\n      actual   ${actual}`)
+      differences.push([`  ${topic} [${i}]`, ...lines].join('\n'))
+      // One that is missing shifts all that follow.
+      if (e[i] === undefined || a[i] === undefined) break
+      const key = (c: Comparable | undefined) => show(member(c?.tree, 'key'))
+      if (e.length !== a.length && key(e[i]) !== key(a[i])) {
+        differences.push(`  ${topic}: ${e.length} records expected, ${a.length} came`)
+        break
+      }
+    }
+  }
+  return { records: theirs.records.length, differences }
+}
