@@ -61,14 +61,13 @@ class DecodeLogicalDecodingMessageContent implements Transformation<ConfigOf<typ
     }
     const text = Buffer.from(content.buffer, content.byteOffset, content.byteLength).toString('utf8')
     const nulls = this.#includeNulls ? 'optional_bytes' : 'ignore'
-    let expanded: { readonly schema: Schema; readonly value: Value } | null = null
     let cause: unknown = null
     try {
-      expanded = /^[[{]/.test(text) ? expandJson(text, { nulls, emptyArrays: 'ignore', root: null }) : null
+      const expanded = expandJson(text, { nulls, emptyArrays: 'ignore', root: null })
+      if (isStruct(expanded.value)) return expanded
     } catch (error) {
       cause = error
     }
-    if (expanded !== null && isStruct(expanded.value)) return expanded
     // The text stays out of the message (I8).
     const message = `Unable to parse the content of a logical decoding message (${content.length} bytes) as a JSON object`
     throw new DataError('CONNECT_DATA_TYPE', message, { cause })
@@ -93,7 +92,7 @@ class DecodeLogicalDecodingMessageContent implements Transformation<ConfigOf<typ
 function shapeKey(schema: Schema): string {
   const inner = schema.valueSchema === null ? '' : `[${shapeKey(schema.valueSchema)}]`
   const fields = schema.fields.map((field) => `${JSON.stringify(field.name)}:${shapeKey(field.schema)}`)
-  return `${schema.type}${inner}${schema.type === 'STRUCT' ? `{${fields.join()}}` : ''}`
+  return `${schema.type}${schema.optional ? '?' : ''}${inner}${schema.type === 'STRUCT' ? `{${fields.join()}}` : ''}`
 }
 
 export const decodeMessageContent = defineTransformation({

@@ -1,15 +1,25 @@
-import { type ConfigOf, defineConfig, javaRegex, oneOf } from '../worker/api/config.ts'
-import { makeSchema, type Schema, Schemas, type Struct, type Value } from '../worker/api/data.ts'
+import { type ConfigOf, defineConfig, javaRegex, nonEmptyString, oneOfIgnoringCase } from '../worker/api/config.ts'
+import { copySchema, makeSchema, type Schema, Schemas, type Value } from '../worker/api/data.ts'
+import { DataError } from '../worker/api/errors.ts'
 import { JavaRegex } from '../worker/api/java-regex.ts'
 import { defineTransformation } from '../worker/api/plugin.ts'
 import type { ConnectRecord } from '../worker/api/record.ts'
 import type { Transformation } from '../worker/api/transform.ts'
-import { isStruct } from '../worker/api/values.ts'
+import { isStruct, javaClass } from '../worker/api/values.ts'
 import { debeziumVersion, isEnvelope } from './change-event.ts'
-import { setMember } from './record-part.ts'
+import { setMember, structLike } from './record-part.ts'
 
-/** @param keyField default of key.field.name, in which the two names of this transform differ */
-const configWith = (keyField: string) =>
+const isBlank = (text: string | null): boolean => text === null || text.trim() === ''
+
+interface Variant {
+  readonly name: string
+  /** Default of key.field.name. */
+  readonly keyField: string
+  /** Older names of logical.destination.cache.size. */
+  readonly cacheSizes: readonly string[]
+}
+
+const configOf = ({ keyField, cacheSizes }: Variant) =>
   defineConfig(
     {
       'topic.regex': {
@@ -21,6 +31,7 @@ const configWith = (keyField: string) =>
       'topic.replacement': {
         type: 'STRING',
         importance: 'LOW',
+        valid: nonEmptyString,
         doc: 'Topic of the merged tables; $1 stands for the first group.',
       },
       'key.enforce.uniqueness': {
@@ -46,28 +57,28 @@ const configWith = (keyField: string) =>
         type: 'STRING',
         default: 'none',
         importance: 'MEDIUM',
-        valid: oneOf('none', 'avro', 'avro_unicode'),
+        valid: oneOfIgnoringCase('none', 'avro', 'avro_unicode'),
         doc: 'Replaces characters in schema names that Avro does not allow.',
       },
-      'logical.table.cache.size': {
+      'logical.destination.cache.size': {
         type: 'INT',
         default: 16,
         importance: 'LOW',
+        alternatives: cacheSizes,
         doc: 'Has no effect: what is derived from a schema lives as long as the schema.',
       },
     },
     {
       validate(options) {
         const { 'key.field.regex': regex, 'key.field.replacement': replacement } = options
-        if ((regex === null) === (replacement === null)) return []
-        const [option, other] =
-          regex === null ? ['key.field.regex', 'key.field.replacement'] : ['key.field.replacement', 'key.field.regex']
-        return [{ option, message: `The '${option}' value is invalid: it must be set when ${other} is` }]
+        if (isBlank(regex) || !isBlank(replacement)) return []
+        const option = 'key.field.replacement'
+        return [{ option, message: `The '${option}' value is invalid: it must be set when key.field.regex is` }]
       },
     },
   )
 
-type Options = ConfigOf<ReturnType<typeof configWith>>
+type Options = ConfigOf<ReturnType<typeof configOf>>
 
 interface Route {
   readonly topic: string
@@ -94,7 +105,7 @@ class LogicalTableRouter implements Transformation<Options> {
     this.#match = replacer(options['topic.regex'], options['topic.replacement'])
     const origin = regex === null || replacement === null ? null : replacer(regex, replacement)
     this.#origin = (topic) => origin?.(topic) ?? topic
-    this.#adjust = schemaNameAdjuster(options['schema.name.adjustment.mode'])
+    this.#adjust = schemaNameAdjuster(options['schema.name.adjustment.mode'].toLowerCase())
     this.#unique = options['key.enforce.uniqueness']
     this.#keyField = options['key.field.name']
     this.#routes = new Map()
@@ -127,20 +138,31 @@ class LogicalTableRouter implements Transformation<Options> {
     return route
   }
 
-  #key(record: ConnectRecord, route: Route): { readonly key?: Value; readonly keySchema?: Schema | null } {
+  /** @throws DataError for a key that cannot be told apart from those of other tables */
+  #key(record: ConnectRecord, route: Route): { readonly key?: Value; readonly keySchema: Schema | null } {
     const { key, keySchema } = record
-    if (keySchema === null || keySchema.type !== 'STRUCT' || !isStruct(key)) return {}
+    if (key === null) return { keySchema: null }
+    if (keySchema?.type !== 'STRUCT' || !isStruct(key)) {
+      const message = `Only Struct objects supported for [Updating schema], found: ${javaClass(key).replace('class ', '')}`
+      throw new DataError('CONNECT_DATA_TYPE', message)
+    }
     let schema = route.keys.get(keySchema)
     if (schema === undefined) {
-      const added = this.#unique ? [{ name: this.#keyField, schema: Schemas.string }] : []
-      const fields = [...keySchema.fields, ...added]
-      schema = makeSchema({ ...keySchema, name: this.#adjust(`${route.topic}.Key`), fields })
+      schema = this.#keySchema(keySchema, route)
       route.keys.set(keySchema, schema)
     }
     if (!this.#unique) return { keySchema: schema }
-    const unique: Record<string, Value> = { ...(key as Struct) }
+    const unique: Record<string, Value> = { ...key }
     setMember(unique, this.#keyField, route.origin)
     return { keySchema: schema, key: unique }
+  }
+
+  #keySchema(schema: Schema, route: Route): Schema {
+    const name = this.#adjust(`${route.topic}.Key`)
+    if (!this.#unique) return makeSchema({ ...schema, name })
+    const { optional, fields } = schema
+    const keyed = structLike({ ...schema, name }, [...fields, { name: this.#keyField, schema: Schemas.string }])
+    return optional ? copySchema(keyed, { optional }) : keyed
   }
 
   #envelope(schema: Schema, route: Route): Schema {
@@ -170,22 +192,27 @@ function schemaNameAdjuster(mode: string): (name: string) => string {
   if (mode === 'none') return (name) => name
   const code = (char: string) => `_u${char.charCodeAt(0).toString(16).padStart(4, '0')}`
   return (name) => {
-    const adjusted = mode === 'avro' ? name.replace(/[^A-Za-z0-9_.]/g, '_') : name.replace(/[^A-Za-z0-9.]/g, code)
-    return /^[0-9]/.test(adjusted) ? `_${adjusted}` : adjusted
+    if (mode === 'avro') return name.replace(/^(?=[0-9])/, '_').replace(/[^A-Za-z0-9_.]/g, '_')
+    return name.replace(/^[^A-Za-z]|[^A-Za-z0-9.]/g, code)
   }
 }
 
-const variant = (name: string, keyField: string) =>
+/** The transform under its old and its new name. */
+const variants: readonly Variant[] = [
+  {
+    name: 'ByLogicalTableRouter',
+    keyField: '__dbz__physicalTableIdentifier',
+    cacheSizes: ['logical.table.cache.size'],
+  },
+  { name: 'ToLogicalTopicRouter', keyField: '__dbz__sourceIdentifier', cacheSizes: [] },
+]
+
+export const logicalTableRouter = variants.map((variant) =>
   defineTransformation({
-    name: `io.debezium.transforms.${name}`,
+    name: `io.debezium.transforms.${variant.name}`,
     aliases: [],
     version: debeziumVersion,
-    config: configWith(keyField),
+    config: configOf(variant),
     create: async () => new LogicalTableRouter(),
-  })
-
-/** The transform under its old and its new name, which differ in the default of key.field.name. */
-export const logicalTableRouter = [
-  variant('ByLogicalTableRouter', '__dbz__physicalTableIdentifier'),
-  variant('ToLogicalTopicRouter', '__dbz__sourceIdentifier'),
-]
+  }),
+)

@@ -23,8 +23,8 @@ export const outboxConfig = defineConfig(
     'table.field.event.timestamp': column(null, 'Column for the timestamp of the record; unset: time of the change.'),
     'table.field.event.schema.version': column(null, 'Column for the version of the schema of the value.'),
     'table.fields.additional.placement': {
-      type: 'LIST',
-      default: [],
+      type: 'STRING',
+      default: null,
       importance: 'HIGH',
       group: 'Table',
       doc: 'Further columns: `column:placement[:alias]`, placement being header, envelope or partition.',
@@ -101,7 +101,7 @@ export const outboxConfig = defineConfig(
   },
   {
     validate: (options) =>
-      options['table.fields.additional.placement'].flatMap((text): readonly ConfigProblem[] =>
+      placementsOf(options['table.fields.additional.placement']).flatMap((text): readonly ConfigProblem[] =>
         parseAdditionalField(text) === null
           ? [
               {
@@ -116,8 +116,20 @@ export const outboxConfig = defineConfig(
 
 export type OutboxOptions = ConfigOf<typeof outboxConfig>
 
+/** Further columns of the outbox table, as the options say; what is no placement is left out. */
+export function additionalFields(options: OutboxOptions): readonly AdditionalField[] {
+  return placementsOf(options['table.fields.additional.placement'])
+    .map(parseAdditionalField)
+    .filter((field) => field !== null)
+}
+
+/** As in Java, commas at the end count for nothing. */
+function placementsOf(list: string | null): readonly string[] {
+  return list?.replace(/,+$/, '').split(',') ?? []
+}
+
 /** Null for what is no placement. */
-export function parseAdditionalField(text: string): AdditionalField | null {
+function parseAdditionalField(text: string): AdditionalField | null {
   const [name = '', where = '', alias, ...rest] = text.split(':').map((part) => part.trim())
   const placement = placements.find((candidate) => candidate === where.toLowerCase())
   if (name === '' || placement === undefined || rest.length > 0) return null

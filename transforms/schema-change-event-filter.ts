@@ -43,7 +43,11 @@ class SchemaChangeEventFilter implements Transformation<ConfigOf<typeof config>>
   apply<R extends ConnectRecord>(record: R): R | null {
     const name = record.valueSchema?.name ?? ''
     if (record.value === null || !/\.SchemaChange(?:Key|Value)$/.test(name)) return record
-    const changes = rawMember(requireStruct(record.value, 'Read schema change event to filter'), 'tableChanges')
+    const event = requireStruct(record.value, 'Read schema change event to filter')
+    if (record.valueSchema?.fieldsByName.get('tableChanges')?.schema.type !== 'ARRAY') {
+      throw new DataError('CONNECT_TRANSFORM_FIELD', 'A schema change event has no list of tableChanges')
+    }
+    const changes = rawMember(event, 'tableChanges')
     if (!Array.isArray(changes)) return null
     return this.#excluded.has(changes.length === 0 ? 'DATABASE' : eventType(changes[0] as Value)) ? null : record
   }

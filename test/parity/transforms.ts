@@ -4,6 +4,7 @@ import { JavaHarness } from '../conformance/java/harness.ts'
 import { cases, compareTransforms, type Difference, type Outcome, recordToWire } from './transforms/compare.ts'
 import { connectSubjects } from './transforms/connect-cases.ts'
 import { debeziumSubjects } from './transforms/debezium-cases.ts'
+import { outboxSubjects } from './transforms/outbox-cases.ts'
 import { records } from './transforms/records.ts'
 
 const { values } = parseArgs({
@@ -39,7 +40,7 @@ await using java = await JavaHarness.open(['debezium-postgres'])
 const options = { javaVersion: java.javaVersion, maxDepth: 2 }
 console.log(`Kafka Connect's transforms on Java ${java.javaVersion}; seed ${seed}`)
 const started = Date.now()
-const subjects = [...connectSubjects, ...debeziumSubjects(options)].filter((subject) =>
+const subjects = [...connectSubjects, ...debeziumSubjects(options), ...outboxSubjects(options)].filter((subject) =>
   subject.class.includes(values.only),
 )
 const { total, differences, guarded, bySubject } = await compareTransforms(java, cases(subjects, records(options)), {

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test'
 import { cases, compareTransforms } from '../../parity/transforms/compare.ts'
 import { connectSubjects } from '../../parity/transforms/connect-cases.ts'
 import { debeziumSubjects } from '../../parity/transforms/debezium-cases.ts'
+import { outboxSubjects } from '../../parity/transforms/outbox-cases.ts'
 import { records } from '../../parity/transforms/records.ts'
 import { JavaHarness, requireHarness } from './harness.ts'
 
@@ -12,7 +13,7 @@ describe('transforms and predicates beside those of Java', { skip: requireHarnes
     const seed = Date.now() % 1_000_000_000
     t.diagnostic(`seed ${seed}; npm run parity transforms -- --seed ${seed} --count 5000`)
     const options = { javaVersion: java.javaVersion, maxDepth: 2 }
-    const subjects = [...connectSubjects, ...debeziumSubjects(options)]
+    const subjects = [...connectSubjects, ...debeziumSubjects(options), ...outboxSubjects(options)]
     const { differences, bySubject } = await compareTransforms(java, cases(subjects, records(options)), {
       count: 5000,
       seed,

@@ -320,9 +320,14 @@ const headerToValue: Configs = () => {
 const logicalRouter: Configs = () =>
   compact({
     'topic.regex': fc.constantFrom('(.*)-(\\d)', 'orders.*', '(.*)', 'none'),
-    'topic.replacement': fc.constantFrom('$1', 'all', 'x-$1'),
-    'key.enforce.uniqueness': fc.constantFrom(null, 'false'),
-    'key.field.name': fc.constantFrom(null, 'k'),
+    'topic.replacement': fc.constantFrom('$1', 'all', 'x-$1', '1 b_ä.c', ''),
+    'key.enforce.uniqueness': fc.constantFrom(null, null, 'true', 'false'),
+    'key.field.name': fc.constantFrom(null, null, 'k', 'id'),
+    'key.field.regex': fc.constantFrom(null, null, '(.*)', '([a-z]+).*', 'none'),
+    'key.field.replacement': fc.constantFrom(null, null, '$1', 'one', '$1-x'),
+    'schema.name.adjustment.mode': fc.constantFrom(null, null, 'none', 'avro', 'avro_unicode', 'other'),
+    'logical.table.cache.size': fc.constantFrom(null, null, '1', '0', 'x'),
+    'logical.destination.cache.size': fc.constantFrom(null, null, '1'),
   })
 
 const prefix = 'io.debezium.transforms.'
@@ -370,5 +375,6 @@ export function debeziumSubjects(options: DataOptions): readonly Subject[] {
       changes.filter(({ headers }) => new Set(headers.map((h) => h.key)).size === headers.length),
     ),
     subject('ByLogicalTableRouter', logicalRouter, changes),
+    subject('ToLogicalTopicRouter', logicalRouter, changes),
   ]
 }
