@@ -57,6 +57,30 @@ const common = {
     importance: 'MEDIUM',
     doc: 'JAAS entry with the credentials of SASL.',
   },
+  'sasl.oauthbearer.token.endpoint.url': {
+    type: 'STRING',
+    default: null,
+    importance: 'MEDIUM',
+    doc: 'Where OAUTHBEARER gets its tokens: an address of the OAuth server, or file:/// of a token.',
+  },
+  'sasl.oauthbearer.client.credentials.client.id': {
+    type: 'STRING',
+    default: null,
+    importance: 'MEDIUM',
+    doc: 'Client of the OAuth server; else clientId of sasl.jaas.config.',
+  },
+  'sasl.oauthbearer.client.credentials.client.secret': {
+    type: 'PASSWORD',
+    default: null,
+    importance: 'MEDIUM',
+    doc: 'Its secret; else clientSecret of sasl.jaas.config.',
+  },
+  'sasl.oauthbearer.scope': {
+    type: 'STRING',
+    default: null,
+    importance: 'MEDIUM',
+    doc: 'Scope of the tokens asked for; else scope of sasl.jaas.config.',
+  },
   'ssl.truststore.location': {
     type: 'STRING',
     default: null,

@@ -89,6 +89,9 @@ export class BrokerNode {
   async #connectMain(): Promise<void> {
     await this.#settled('main')
     await this.#broker.connect()
+    // kafkajs is content when either connection is logged in: this one may be due for a new login (KIP-368).
+    const { pool, sasl } = this.#broker.connectionPool
+    if (sasl !== null) await pool[0]?.authenticate()
   }
 
   /** kafkajs ends a connection over several microtasks; a new one must not begin among them. */

@@ -6,13 +6,8 @@ import type { Logger } from '../api/context.ts'
 import { ConfigError } from '../api/errors.ts'
 import { type ClientTls, clientTls, type SslOption } from '../api/tls/ssl-options.ts'
 import { kafkaError } from './errors.ts'
+import { readSasl, type SaslConfig } from './sasl-config.ts'
 import type { ClientProperties } from './types.ts'
-
-export interface SaslConfig {
-  readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'
-  readonly username: string
-  readonly password: string
-}
 
 /** Options that every client has. */
 export interface ConnectionConfig {
@@ -141,35 +136,4 @@ function readTls(reader: PropertyReader): ClientTls {
     if (!(error instanceof ConfigError)) throw error
     throw kafkaError('CONNECT_KAFKA_CONFIG', `The client property ${error.message}`, {}, error)
   }
-}
-
-function readSasl(reader: PropertyReader): SaslConfig {
-  const mechanism = reader.text('sasl.mechanism') ?? 'GSSAPI'
-  const jaas = reader.text('sasl.jaas.config')
-  switch (mechanism) {
-    case 'PLAIN':
-    case 'SCRAM-SHA-256':
-    case 'SCRAM-SHA-512': {
-      const username = jaasOption(jaas, 'username')
-      const password = jaasOption(jaas, 'password')
-      if (username === null || password === null) {
-        throw kafkaError('CONNECT_KAFKA_CONFIG', 'The client property sasl.jaas.config must name username and password')
-      }
-      const kind = mechanism === 'PLAIN' ? 'plain' : mechanism === 'SCRAM-SHA-256' ? 'scram-sha-256' : 'scram-sha-512'
-      return { mechanism: kind, username, password }
-    }
-    default:
-      throw kafkaError(
-        'CONNECT_KAFKA_CONFIG',
-        `The client property sasl.mechanism is ${mechanism}; PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512 are supported`,
-      )
-  }
-}
-
-/** One option of a JAAS entry: `Module required username="a" password="b\"c";`. */
-export function jaasOption(jaas: string | null, name: string): string | null {
-  if (jaas === null) return null
-  const quoted = new RegExp(`\\b${name}\\s*=\\s*"((?:[^"\\\\]|\\\\.)*)"`).exec(jaas)?.[1]
-  if (quoted !== undefined) return quoted.replace(/\\(.)/g, '$1')
-  return new RegExp(`\\b${name}\\s*=\\s*([^\\s;"]+)`).exec(jaas)?.[1] ?? null
 }

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { jaasOption, PropertyReader, readConnectionConfig } from '../../../../worker/kafka/client-config.ts'
+import { PropertyReader, readConnectionConfig } from '../../../../worker/kafka/client-config.ts'
 import { readConsumerConfig } from '../../../../worker/kafka/consumer-config.ts'
 import { readProducerConfig } from '../../../../worker/kafka/producer-config.ts'
+import { jaasOptions } from '../../../../worker/kafka/sasl-config.ts'
 import type { ClientProperties } from '../../../../worker/kafka/types.ts'
 
 const base = { 'bootstrap.servers': 'a:9092, [::1]:9093' }
@@ -22,7 +23,7 @@ test('SASL comes from the JAAS entry', () => {
   const properties = { 'security.protocol': 'SASL_SSL', 'sasl.mechanism': 'SCRAM-SHA-512', 'sasl.jaas.config': jaas }
   assert.deepEqual(connection(properties).sasl, { mechanism: 'scram-sha-512', username: 'u', password: 'p"; q' })
   assert.ok(connection(properties).tls)
-  assert.equal(jaasOption('M required username=plain password=x;', 'username'), 'plain')
+  assert.equal(jaasOptions('M required username=plain password=x;').get('username'), 'plain')
   assert.throws(
     () => connection({ ...properties, 'sasl.jaas.config': 'M required;' }),
     invalid(/username and password/),
