@@ -41,6 +41,8 @@ export interface SessionOptions {
   readTopic(options: TopicReaderOptions): TopicReader
   /** The offset has moved without a record. */
   advance(offset: SourceOffset): void
+  /** The same, before any record that follows can be durable. */
+  persist(offset: SourceOffset): Promise<void>
   nowUs(): number
 }
 
@@ -400,6 +402,7 @@ export class Session implements AsyncDisposable {
       sequencePrefix: '[null,',
       ...resume,
       resumable: settings.snapshot.mode !== 'initial_only',
+      persist: resume.stored === null && settings.snapshot.mode !== 'initial_only' ? this.#options.persist : null,
       clock,
       metrics: this.#options.metrics,
       readers: settings.snapshot.readers,
@@ -463,6 +466,8 @@ export class Session implements AsyncDisposable {
       systemId: this.#systemId,
       advance: this.#options.advance,
     })
+    // Without an offset the next start would begin where the slot then is, or make a new one.
+    if (this.#options.stored === null && this.#snapshotEnd === null) await this.#options.persist(this.#stream.offset)
   }
 
   async #startReplication(start: Lsn): Promise<ReplicationStream> {

@@ -270,6 +270,7 @@ export class SignalHandler implements StreamSignals, AsyncDisposable {
       }),
       stored: null,
       resumable: false,
+      persist: null,
       clock: this.#options.clock,
       metrics: null,
       readers: settings.snapshot.readers,

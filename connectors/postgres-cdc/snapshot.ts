@@ -50,6 +50,8 @@ export interface SnapshotOptions {
   readonly stored: string | null
   /** Progress is kept in the offsets: it is the initial snapshot of a connector that streams. */
   readonly resumable: boolean
+  /** Makes the offset before the first row durable, so that whatever comes after it is gone on with; null need not. */
+  readonly persist: ((offset: SourceOffset) => Promise<void>) | null
   readonly limits: CopyLimits
   /** Connections that read at the same time, this one included. */
   readonly readers: number
@@ -186,6 +188,8 @@ export class Snapshot implements AsyncDisposable {
       const tables = filters.snapshotOrder(wanted)
       await this.#lockTables(tables)
       const plan = await this.#planReads(tables)
+      // A row without an offset would outlive its deletion: a start without offsets reads what is there then.
+      await this.#options.persist?.(this.#offsetNow(false))
       for await (const { reader, read, block } of this.#blocks(plan, signal)) {
         if (signal.aborted) return
         if (block === null) this.#endItem(reader, read)

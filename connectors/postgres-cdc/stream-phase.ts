@@ -208,6 +208,11 @@ export class StreamPhase implements AsyncDisposable {
     return records.length === 0 ? more : [...records, ...more]
   }
 
+  /** Where the stream stands. */
+  get offset(): SourceOffset {
+    return this.#position.offset()
+  }
+
   /** @see ReplicationStream.confirm */
   confirm(position: Lsn): void {
     this.#options.stream.confirm(position)

@@ -119,6 +119,10 @@ export class PostgresTask implements SourceTask<PostgresConfig> {
         this.#offset = offset
         context.advance(settings.partition, offset)
       },
+      persist: async (offset) => {
+        await context.persist(settings.partition, offset)
+        this.#offset = offset
+      },
     })
     this.#first = false
     return session

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
 import type { SourceRecord } from '../../worker/api/record.ts'
 import { systemClock } from '../../worker/util/clock.ts'
-import { PostgresFixture, rowOf, until } from '../support/postgres-fixture.ts'
+import { opOf, PostgresFixture, rowOf, until } from '../support/postgres-fixture.ts'
 import { PrivatePostgres } from '../support/private-postgres.ts'
 import { seededRandom } from '../support/random.ts'
 import { requireService } from '../support/services.ts'
@@ -73,6 +73,36 @@ suite('failures of the server', { skip: postgres.skip }, () => {
     }
     await filling
     assert.deepEqual(ids(records), numbers(1, 4000), `seed ${random.seed}`)
+  })
+
+  test('a crash before any record has an offset: what is deleted meanwhile is told (I3, I9)', async () => {
+    await using fixture = await PostgresFixture.open(server.url, `${table}; INSERT INTO t VALUES (1), (2), (3)`)
+    const task = await fixture.task(null)
+    assert.deepEqual(ids(await task.take(3)), [1, 2, 3])
+    await task.stop()
+    const [first] = task.context.persisted
+    await fixture.sql('DELETE FROM t WHERE id = 1; INSERT INTO t VALUES (4)')
+    const next = await fixture.task(first?.offset ?? null)
+    const records = (await next.take(6)).filter((record) => record.value !== null)
+    assert.deepEqual(
+      records.map((record) => [opOf(record), (record.key as { id: number }).id]),
+      [
+        ['d', 1],
+        ['c', 4],
+        ['r', 2],
+        ['r', 3],
+        ['r', 4],
+      ],
+    )
+  })
+
+  test('a stream has an offset from its start on: a slot that is gone afterwards halts', async () => {
+    await using fixture = await PostgresFixture.open(server.url, table)
+    const task = await fixture.task(null, noData)
+    await task.stop()
+    const [first] = task.context.persisted
+    await fixture.sql(`SELECT pg_drop_replication_slot('${fixture.slot}'); INSERT INTO t VALUES (1)`)
+    await assert.rejects(fixture.task(first?.offset ?? null, noData), { code: 'CONNECT_POSTGRES_POSITION' })
   })
 
   test('a dropped publication halts with its name and a remedy', async () => {

@@ -102,6 +102,8 @@ export interface TestSourceContext extends SourceTaskContext {
   readonly producer: RecordingTopicProducer
   /** Offsets without a record, in order. */
   readonly advanced: CommittedOffset[]
+  /** Those of them that were made durable at once. */
+  readonly persisted: CommittedOffset[]
   /** What the offset topic holds; change it before `start`. */
   setOffset(partition: SourcePartition, offset: SourceOffset | null): void
 }
@@ -127,8 +129,12 @@ export function sourceTaskContext(
       throw new Error('This context has no topics to read')
     },
     advanced: [],
+    persisted: [],
     advance(partition, offset) {
       this.advanced.push({ partition, offset })
+    },
+    async persist(partition, offset) {
+      this.persisted.push({ partition, offset })
     },
     setOffset: (partition, offset) => offsets.set(partitionIdentity(partition), offset),
   }

@@ -25,6 +25,14 @@ export interface SourceTaskContext extends TaskContext {
    * then handed to `commit` like any other (the idea of KIP-910).
    */
   advance(partition: SourcePartition, offset: SourceOffset): void
+  /**
+   * As `advance`, but resolves only when no record that `poll` returns later can become durable without this offset: at
+   * once where records and offsets share transactions, else when the offset is committed, which is not put off to
+   * `offset.flush.interval.ms`. For a first offset, without which a crash would leave records that no start goes on
+   * from.
+   * @throws RetriableError when offsets cannot be committed now
+   */
+  persist(partition: SourcePartition, offset: SourceOffset): Promise<void>
   /** A reader of a topic that tells the task something, e.g. signals; the task closes it. */
   readTopic(options: TopicReaderOptions): TopicReader
 }

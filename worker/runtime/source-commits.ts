@@ -12,6 +12,11 @@ export interface SourceCommits {
   afterRecord(record: SourceRecord): Promise<void>
   /** Every record of a poll has been dispatched; also called after an empty poll. */
   afterBatch(): Promise<void>
+  /**
+   * Everything that may be committed, before any record that is sent later can become durable.
+   * @throws RetriableError when offsets cannot be committed now
+   */
+  persist(): Promise<void>
   /** For the plugin, with `transaction.boundary=connector`. */
   readonly transaction: TransactionContext | null
   /** When `afterBatch` wants to be called although no records come, in ms from now; null: never. */

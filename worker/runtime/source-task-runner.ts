@@ -280,6 +280,8 @@ export class SourceTaskRunner {
             timeoutMs: this.#env.settings.offsetFlushTimeoutMs,
             onCommitted,
           }),
+          submitted,
+          this.state.hard,
         )
     task = await this.#startTask({ producer, commits, submitted }, resources)
     if (task === null) return null
@@ -349,6 +351,10 @@ export class SourceTaskRunner {
       transaction: commits.transaction,
       readTopic: (options) => new KafkaTopicReader(kafka, options),
       advance: (partition, offset) => submitted.advance(partition, offset),
+      persist: async (partition, offset) => {
+        submitted.advance(partition, offset)
+        await commits.persist()
+      },
     }
   }
 
@@ -412,7 +418,7 @@ export class SourceTaskRunner {
   }
 }
 
-function regularCommits(committer: OffsetCommitter): SourceCommits {
+function regularCommits(committer: OffsetCommitter, submitted: SubmittedRecords, hard: AbortSignal): SourceCommits {
   return {
     start: () => committer.start(),
     beforeSend: async () => undefined,
@@ -423,6 +429,12 @@ function regularCommits(committer: OffsetCommitter): SourceCommits {
     afterBatch: async () => undefined,
     finish: async () => {
       await committer.commit()
+    },
+    persist: async () => {
+      // An offset is committed behind the records before it only.
+      await submitted.awaitOutcomes(hard)
+      if (await committer.commit()) return
+      throw new RetriableError('CONNECT_OFFSETS_FAILED', 'An offset that records are to follow could not be committed')
     },
     stop: () => committer.stop(),
   }

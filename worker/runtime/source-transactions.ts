@@ -103,6 +103,10 @@ export class SourceTransactions implements SourceCommits {
     }
   }
 
+  async persist(): Promise<void> {
+    // Offsets that may be committed are part of the transaction of the records that follow.
+  }
+
   get dueInMs(): number | null {
     if (this.#boundary !== 'interval' || !this.#open) return null
     return Math.max(0, this.#lastCommit + this.#intervalMs - this.#options.env.clock.monotonicMs())

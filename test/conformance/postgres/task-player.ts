@@ -335,6 +335,9 @@ export class TaskPlayer {
       advance: (_, offset) => {
         this.#offset = offset
       },
+      persist: async (_, offset) => {
+        this.#offset = offset
+      },
     })
   }
 

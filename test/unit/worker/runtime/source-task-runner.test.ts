@@ -93,6 +93,24 @@ test('I1: no offset is committed while its record is not acknowledged', async ()
   await run.stop()
 })
 
+test('an offset that is to be there first is committed at once, whatever the interval', async () => {
+  const kafka = kafkaWith('t')
+  const seen: (string | undefined)[] = []
+  const task = new ListTask([[record(1)]])
+  const poll = task.poll.bind(task)
+  task.poll = async (signal) => {
+    if (seen.length > 0) return await poll(signal)
+    await task.context?.persist(partition, { at: 0 })
+    seen.push(run.committedSource().get(key))
+    return await poll(signal)
+  }
+  await using run = runSource(task, { kafka, settings: { offsetFlushIntervalMs: 60_000 } })
+  await eventually(() => assert.deepEqual(run.values('t'), ['v1']))
+  assert.deepEqual(seen, ['{"at":0}'])
+  assert.deepEqual(task.committed, [0])
+  await run.stop()
+})
+
 test('5.1: a poll that fails with a retriable error is called again; the task keeps running', async () => {
   const task = new ListTask([new RetriableError('CONNECT_TEST', 'later', { retryAfterMs: 1 }), [record(1)]])
   await using run = runSource(task, { kafka: kafkaWith('t') })
