@@ -9,6 +9,7 @@ export type Table = (typeof tables)[number]
 
 /** One change as the history has it: `op` as in events, `v` null for a delete. */
 export interface Change {
+  readonly seq: number
   readonly table: Table
   readonly key: number
   readonly op: 'c' | 'u' | 'd'
@@ -39,19 +40,62 @@ CREATE TRIGGER note AFTER INSERT OR UPDATE OR DELETE ON ${table} FOR EACH ROW EX
   .join('\n')}
 ALTER TABLE notes REPLICA IDENTITY FULL;`
 
+type Row = Readonly<Record<string, string>>
+
+/** A connection that is made anew when the server has been away; one query at a time. */
+class Session {
+  readonly #url: string
+  #client: pg.Client | null = null
+
+  constructor(url: string) {
+    this.#url = url
+  }
+
+  /** Once; throws when the server is away. */
+  async query(sql: string): Promise<readonly Row[]> {
+    const client = this.#client ?? (await this.#connect())
+    try {
+      return (await client.query(sql)).rows as Row[]
+    } catch (error) {
+      this.#client = null
+      await client.end().catch(() => undefined)
+      throw error
+    }
+  }
+
+  async #connect(): Promise<pg.Client> {
+    const client = new pg.Client({ connectionString: this.#url, connectionTimeoutMillis: 2000 })
+    client.on('error', () => {
+      this.#client = null
+    })
+    await client.connect()
+    this.#client = client
+    return client
+  }
+
+  async close(): Promise<void> {
+    await this.#client?.end().catch(() => undefined)
+    this.#client = null
+  }
+}
+
 /** One database on a server that is not there all the time. */
 export class ChaosSource {
   readonly name: string
-  readonly #server: PrivatePostgres
   readonly #random: Random
-  #client: pg.Client | null = null
+  /** What is written and compared, and beside it what is asked all the time. */
+  readonly #session: Session
+  readonly #watcher: Session
   /** End of the log behind a commit that the server confirmed, with its last change. */
   #marks: { readonly lsn: bigint; readonly seq: number }[] = []
 
   private constructor(server: PrivatePostgres, name: string, random: Random) {
-    this.#server = server
+    const url = new URL(server.url)
+    url.pathname = `/${name}`
     this.name = name
     this.#random = random
+    this.#session = new Session(url.href)
+    this.#watcher = new Session(url.href)
   }
 
   /** @param prefilled rows of each table before the first change */
@@ -69,28 +113,8 @@ export class ChaosSource {
   }
 
   /** Once; throws when the server is away. */
-  async query(sql: string): Promise<readonly Record<string, string>[]> {
-    const client = this.#client ?? (await this.#connect())
-    try {
-      const result = await client.query(sql)
-      return result.rows as Record<string, string>[]
-    } catch (error) {
-      this.#client = null
-      await client.end().catch(() => undefined)
-      throw error
-    }
-  }
-
-  async #connect(): Promise<pg.Client> {
-    const url = new URL(this.#server.url)
-    url.pathname = `/${this.name}`
-    const client = new pg.Client({ connectionString: url.href, connectionTimeoutMillis: 2000 })
-    client.on('error', () => {
-      this.#client = null
-    })
-    await client.connect()
-    this.#client = client
-    return client
+  async query(sql: string): Promise<readonly Row[]> {
+    return await this.#session.query(sql)
   }
 
   /** Transactions of one to thirty changes until `isOver`; those that fail with the server are not repeated. */
@@ -122,15 +146,21 @@ export class ChaosSource {
     this.#marks.push({ seq: Number(row?.['seq']), lsn: BigInt(row?.['lsn'] ?? 0) })
   }
 
-  /** Changes that lie before a position of the log for certain, in their order. */
-  async before(lsn: bigint): Promise<readonly Change[]> {
-    const seq = this.#marks.findLast((mark) => mark.lsn <= lsn)?.seq ?? 0
-    return await this.history(seq)
+  /** Number of the last change that lies before a position of the log for certain; 0 without one. */
+  lastBefore(lsn: bigint): number {
+    return this.#marks.findLast((mark) => mark.lsn <= lsn)?.seq ?? 0
   }
 
-  async history(untilSeq = Number.MAX_SAFE_INTEGER): Promise<readonly Change[]> {
-    const rows = await this.query(`SELECT tab, key, op, v FROM history WHERE seq <= ${untilSeq} ORDER BY seq`)
-    return rows.map(({ tab, key, op, v }) => ({
+  /** Changes with greater numbers lie behind a position of the log for certain. */
+  lastThatMayBeBefore(lsn: bigint): number {
+    return this.#marks.find((mark) => mark.lsn >= lsn)?.seq ?? Number.MAX_SAFE_INTEGER
+  }
+
+  /** All changes that were committed, in their order. */
+  async history(): Promise<readonly Change[]> {
+    const rows = await this.query('SELECT seq, tab, key, op, v FROM history ORDER BY seq')
+    return rows.map(({ seq, tab, key, op, v }) => ({
+      seq: Number(seq),
       table: tab as Table,
       key: Number(key),
       op: op as Change['op'],
@@ -146,14 +176,14 @@ export class ChaosSource {
 
   /** Position that the slot has been confirmed up to; null without a slot. */
   async confirmed(): Promise<bigint | null> {
-    const [row] = await this.query(
+    const [row] = await this.#watcher.query(
       `SELECT (confirmed_flush_lsn - '0/0')::text AS lsn FROM pg_replication_slots WHERE slot_name = '${this.name}'`,
     )
     return row?.['lsn'] == null ? null : BigInt(row['lsn'])
   }
 
   async close(): Promise<void> {
-    await this.#client?.end().catch(() => undefined)
-    this.#client = null
+    await this.#session.close()
+    await this.#watcher.close()
   }
 }

@@ -66,7 +66,7 @@ const scenarios: Readonly<Record<string, () => Promise<readonly Round[]>>> = {
       report: (r) =>
         print(
           r,
-          `${r.disaster.padEnd(7)} ${r.exactlyOnce ? 'exactly once' : 'at least once'}${r.inSnapshot ? ', in the snapshot' : ''}; ${r.changes} changes, ${r.events} events, ${r.repeated} repeated`,
+          `${r.disaster.padEnd(7)} ${r.exactlyOnce ? 'exactly once' : 'at least once'}, ${r.phase.padEnd(8)}; ${r.changes} changes, ${r.events} events, ${r.repeated} repeated, ${r.confirmations} confirmations`,
         ),
     }),
   /** S3 and the warehouse misbehave, partitions change hands, or workers are killed. */
