@@ -95,7 +95,7 @@ test('I1: no offset is committed while its record is not acknowledged', async ()
 
 test('an offset that is to be there first is committed at once, whatever the interval', async () => {
   const kafka = kafkaWith('t')
-  const seen: (string | undefined)[] = []
+  const seen: unknown[] = []
   const task = new ListTask([[record(1)]])
   const poll = task.poll.bind(task)
   task.poll = async (signal) => {
