@@ -1,6 +1,6 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { logTail, type RunRecord, stopProcess } from '../../compose/stack/processes.ts'
 import { kafka } from '../../compose/stack/services/kafka.ts'
 import { portSpan, portsFor, type StackPorts, type StackSettings, settingsFrom } from '../../compose/stack/settings.ts'
@@ -20,6 +20,37 @@ export class PrivateBroker implements AsyncDisposable {
    * @param properties options of the broker over those of the stack's, given its ports
    */
   static async open(properties: (ports: StackPorts) => Readonly<Record<string, string>> = () => ({})) {
+    return await PrivateBroker.#open(properties, async () => undefined)
+  }
+
+  /** A second broker of the first one's cluster, which keeps the controller. */
+  static async join(first: PrivateBroker): Promise<PrivateBroker> {
+    const controller = first.#settings.ports.kafkaController
+    const identity = await readFile(first.#identity, 'utf8')
+    const clusterId = /^cluster\.id=(.+)$/m.exec(identity)?.[1] ?? ''
+    return await PrivateBroker.#open(
+      ({ kafka: port }) => ({
+        'process.roles': 'broker',
+        'node.id': '2',
+        'controller.quorum.voters': `1@127.0.0.1:${controller}`,
+        listeners: `PLAINTEXT://127.0.0.1:${port}`,
+      }),
+      async (broker) => {
+        await mkdir(dirname(broker.#identity), { recursive: true })
+        await writeFile(broker.#identity, `version=1\ncluster.id=${clusterId}\nnode.id=2\n`)
+      },
+    )
+  }
+
+  /** What a broker is formatted with. */
+  get #identity(): string {
+    return join(this.#settings.home, 'data', 'kafka', 'logs', 'meta.properties')
+  }
+
+  static async #open(
+    properties: (ports: StackPorts) => Readonly<Record<string, string>>,
+    prepare: (broker: PrivateBroker) => Promise<void>,
+  ): Promise<PrivateBroker> {
     const ports = portsFor(await freePort(portSpan), {})
     const home = await mkdtemp(join(tmpdir(), 'sluice-broker-'))
     const broker = new PrivateBroker({
@@ -29,6 +60,7 @@ export class PrivateBroker implements AsyncDisposable {
       kafkaProperties: properties(ports),
     })
     try {
+      await prepare(broker)
       await broker.start()
     } catch (error) {
       await broker[Symbol.asyncDispose]()

@@ -2,7 +2,7 @@
 import type { Clock, Logger } from '../api/context.ts'
 import { ConnectError, RequestError } from '../api/errors.ts'
 import { type Offsets, type TopicPartition, TopicPartitionMap } from '../api/topic-partition.ts'
-import type { ApiRequest, BrokerNode } from './broker-node.ts'
+import type { ApiRequest, BrokerNode, VersionedRequest } from './broker-node.ts'
 import { PropertyReader, readConnectionConfig } from './client-config.ts'
 import { Cluster, isStaleError } from './cluster.ts'
 import { BrokerCode, brokerCodeOf, brokerError, remedied } from './errors.ts'
@@ -241,7 +241,7 @@ export class KafkaAdmin implements Admin {
     groupId: string,
     what: string,
     signal: AbortSignal | undefined,
-    run: (send: <A>(request: ApiRequest<A>) => Promise<A>, node: BrokerNode) => Promise<T>,
+    run: (send: <A>(request: ApiRequest<A> | VersionedRequest<A>) => Promise<A>, node: BrokerNode) => Promise<T>,
   ): Promise<T> {
     return this.#retry(
       what,

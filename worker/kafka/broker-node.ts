@@ -24,6 +24,12 @@ export interface ApiRequest<T> {
   decode(reader: WireReader): T
 }
 
+/** A message of which brokers of different age speak different versions: the highest that both sides know is sent. */
+export interface VersionedRequest<T> {
+  readonly api: { readonly key: number; readonly name: string; readonly least: number; readonly most: number }
+  readonly at: (version: number) => ApiRequest<T>
+}
+
 /** Fetch long-polls, so it has a connection of its own: nothing else waits behind it. */
 export type Lane = 'main' | 'fetch'
 
@@ -153,10 +159,15 @@ export class BrokerNode {
   /**
    * Sends one message. When the lane is ready it is on its way before this returns, in the order of calls.
    * @throws RetriableError `CONNECT_KAFKA_UNREACHABLE`, `CONNECT_KAFKA_TIMEOUT`: whether the broker acted is unknown
+   * @throws ConnectError `CONNECT_KAFKA_VERSION`: the broker is too old
    */
-  send<T>(request: ApiRequest<T>, lane: Lane = 'main'): Promise<T> {
-    if (this.isReady(lane)) return this.#push(request, lane)
-    return this.connect(lane).then(() => this.#push(request, lane))
+  async send<T>(request: ApiRequest<T> | VersionedRequest<T>, lane: Lane = 'main'): Promise<T> {
+    if (!this.isReady(lane)) await this.connect(lane)
+    return await this.#push('at' in request ? this.#negotiated(request) : request, lane)
+  }
+
+  #negotiated<T>({ api, at }: VersionedRequest<T>): ApiRequest<T> {
+    return at(this.version(api.key, api.name, api.least, api.most))
   }
 
   /** One of kafkajs's own requests. Errors carry the broker's code like those of our own messages. */

@@ -103,7 +103,7 @@ export const kafkaErrorCodes = defineErrorCodes({
   },
   CONNECT_KAFKA_VERSION: {
     meaning: 'The broker does not speak a version of the request that this client knows.',
-    remedy: 'Use brokers of Kafka 2.4 or newer.',
+    remedy: 'Use brokers of Kafka 2.1 or newer.',
   },
   CONNECT_KAFKA_OFFSET_RESET: {
     meaning: 'There is no valid position in the partition and auto.offset.reset is "none".',

@@ -1,5 +1,5 @@
-/** Fetch v11, without fetch sessions: record batches as raw bytes per partition. */
-import type { ApiRequest } from '../broker-node.ts'
+/** Fetch, without fetch sessions: record batches as raw bytes per partition. */
+import type { ApiRequest, VersionedRequest } from '../broker-node.ts'
 import { WireWriter } from '../wire.ts'
 
 export interface FetchPartition {
@@ -37,9 +37,14 @@ export interface FetchRequest {
   readonly partitions: readonly FetchPartition[]
 }
 
-export const FETCH = { key: 1, name: 'Fetch', version: 11 } as const
+/** Version 10 brought zstd, version 11 reading from the nearest replica (KIP-392). */
+const FETCH = { key: 1, name: 'Fetch', least: 10, most: 11 } as const
 
-export function fetchRequest(request: FetchRequest): ApiRequest<readonly FetchAnswer[]> {
+export function fetchRequest(request: FetchRequest): VersionedRequest<readonly FetchAnswer[]> {
+  return { api: FETCH, at: (version) => fetchAt(version, request) }
+}
+
+function fetchAt(version: number, request: FetchRequest): ApiRequest<readonly FetchAnswer[]> {
   const byTopic = Map.groupBy(request.partitions, (p) => p.topic)
   const body = new WireWriter(64 + 40 * request.partitions.length)
     .int32(-1) // replica: a consumer
@@ -55,11 +60,11 @@ export function fetchRequest(request: FetchRequest): ApiRequest<readonly FetchAn
       })
     })
     .int32(0) // forgotten topics
-    .string(request.rack)
+  if (version >= 11) body.string(request.rack)
   return {
     apiKey: FETCH.key,
     apiName: FETCH.name,
-    apiVersion: FETCH.version,
+    apiVersion: version,
     timeoutMs: request.maxWaitMs + request.requestTimeoutMs,
     body: [body.done()],
     decode: (reader) => {
@@ -79,7 +84,7 @@ export function fetchRequest(request: FetchRequest): ApiRequest<readonly FetchAn
               logStartOffset: p.int64(),
             }
             const aborted = p.array((x) => ({ producerId: x.int64(), firstOffset: x.int64() }))
-            p.int32() // preferred read replica
+            if (version >= 11) p.int32() // preferred read replica
             return { ...head, aborted, records: p.bytes() }
           })
         })

@@ -1,6 +1,6 @@
 /** ListOffsets, OffsetCommit, OffsetFetch and OffsetDelete. */
 import type { Offsets, TopicPartition } from '../../api/topic-partition.ts'
-import type { ApiRequest } from '../broker-node.ts'
+import type { ApiRequest, VersionedRequest } from '../broker-node.ts'
 import { WireWriter } from '../wire.ts'
 
 export const LATEST = -1n
@@ -51,14 +51,21 @@ export interface OffsetCommit {
   readonly offsets: Offsets
 }
 
-export function offsetCommitRequest(commit: OffsetCommit): ApiRequest<readonly PartitionResult[]> {
-  const body = new WireWriter().string(commit.groupId).int32(commit.generation).string(commit.memberId).string(null)
+const OFFSET_COMMIT = { key: 8, name: 'OffsetCommit', least: 6, most: 7 } as const
+
+export function offsetCommitRequest(commit: OffsetCommit): VersionedRequest<readonly PartitionResult[]> {
+  return { api: OFFSET_COMMIT, at: (version) => offsetCommitAt(version, commit) }
+}
+
+function offsetCommitAt(version: number, commit: OffsetCommit): ApiRequest<readonly PartitionResult[]> {
+  const body = new WireWriter().string(commit.groupId).int32(commit.generation).string(commit.memberId)
+  if (version >= 7) body.string(null) // no static membership
   const entries = [...commit.offsets.entries()].map(([tp, offset]) => ({ ...tp, offset }))
   writeByTopic(body, entries, (p, w) => w.int32(p.partition).int64(p.offset).int32(-1).string(''))
   return {
-    apiKey: 8,
-    apiName: 'OffsetCommit',
-    apiVersion: 7,
+    apiKey: OFFSET_COMMIT.key,
+    apiName: OFFSET_COMMIT.name,
+    apiVersion: version,
     body: [body.done()],
     decode: (reader) => {
       reader.throttleMs = reader.int32()

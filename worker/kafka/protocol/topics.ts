@@ -1,5 +1,5 @@
 /** CreateTopics and DeleteGroups: kafkajs's own stop at versions without defaults (KIP-464) or hide the codes. */
-import type { ApiRequest } from '../broker-node.ts'
+import type { ApiRequest, VersionedRequest } from '../broker-node.ts'
 import type { NewTopic } from '../types.ts'
 import { WireWriter } from '../wire.ts'
 
@@ -9,7 +9,12 @@ export interface TopicResult {
   readonly message: string | null
 }
 
-export function createTopicRequest(topic: NewTopic, timeoutMs: number): ApiRequest<readonly TopicResult[]> {
+/** Brokers before 2.4 know no defaults of their own. */
+const CREATE_TOPICS = { key: 19, name: 'CreateTopics', most: 4 } as const
+
+/** @returns a message that a broker without version 4 does not get when it is to choose partitions or replicas itself */
+export function createTopicRequest(topic: NewTopic, timeoutMs: number): VersionedRequest<readonly TopicResult[]> {
+  const needsDefaults = topic.partitions < 0 || topic.replicationFactor < 0
   const body = new WireWriter()
     .array([topic], (t, w) => {
       w.string(t.topic)
@@ -20,16 +25,19 @@ export function createTopicRequest(topic: NewTopic, timeoutMs: number): ApiReque
     })
     .int32(timeoutMs)
     .bool(false)
-  return {
-    apiKey: 19,
-    apiName: 'CreateTopics',
-    apiVersion: 4,
+  const request = {
+    apiKey: CREATE_TOPICS.key,
+    apiName: CREATE_TOPICS.name,
     timeoutMs: timeoutMs + 5000,
     body: [body.done()],
-    decode: (reader) => {
+    decode: (reader: Parameters<ApiRequest<unknown>['decode']>[0]) => {
       reader.throttleMs = reader.int32()
       return reader.array((r) => ({ topic: r.string(), error: r.int16(), message: r.nullableString() }))
     },
+  }
+  return {
+    api: { ...CREATE_TOPICS, least: needsDefaults ? 4 : 3 },
+    at: (apiVersion) => ({ ...request, apiVersion }),
   }
 }
 
