@@ -143,7 +143,10 @@ function writeRow(plan: RowPlan, row: RowSource, out: ValueWriter): void {
   const { bytes } = row
   out.beginStruct(plan.schema)
   newIndex.load(bytes, row.tuple)
-  for (const field of plan.fields) {
+  const { fields } = plan
+  // An iterator and its results would be garbage of every row.
+  for (let i = 0; i < fields.length; i++) {
+    const field = fields[i] as FieldPlan
     const start = newIndex.start(field.column)
     if (start >= 0) writeField(field, bytes, start, newIndex.end(field.column), row, out)
     else if (start === isUnchanged) writeUnchanged(field, row, out)

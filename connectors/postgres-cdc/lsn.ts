@@ -1,3 +1,5 @@
+import { endianness } from 'node:os'
+
 declare const lsnBrand: unique symbol
 
 /** Position in the write-ahead log, 0…2^64−1. Text form (`16/B374D848`) only at an edge. */
@@ -7,6 +9,19 @@ export const noLsn = 0n as Lsn
 
 export function lsn(value: bigint | number): Lsn {
   return BigInt(value) as Lsn
+}
+
+const digits = new Uint8Array(8)
+const number = new BigUint64Array(digits.buffer)
+const lastDigit = endianness() === 'LE' ? 7 : 0
+
+/**
+ * A position as messages carry it, eight bytes from the most significant on. `readBigUInt64BE` makes five integers on
+ * the way to it, this one: there is a position in every message.
+ */
+export function readLsn(bytes: Uint8Array, at: number): Lsn {
+  for (let i = 0; i < 8; i++) digits[lastDigit ^ i] = bytes[at + i] as number
+  return number[0] as Lsn
 }
 
 /** Parses `X/X`, upper or lower case. @throws RangeError for any other text */

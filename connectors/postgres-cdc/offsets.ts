@@ -237,13 +237,7 @@ export class StreamPosition {
 
   /** A new object per call: records keep it. */
   offset(): SourceOffset {
-    const offset: Record<string, SourceOffsetValue> = { ts_usec: this.tsUs }
-    if (this.txId !== null) offset['txId'] = this.txId
-    offset['lsn'] = this.lsn
-    offset['lsn_proc'] = this.lsnProc
-    if (this.lsnCommit !== null) offset['lsn_commit'] = this.lsnCommit
-    if (this.messageType !== null) offset['messageType'] = this.messageType
-    if (this.eventsProcessed > 0) offset['lsn_events_processed'] = this.eventsProcessed
+    const offset = this.#members()
     // The slot may have been confirmed up to there: no offset may fall behind (I2).
     if (this.#idleAt !== null && this.#idleAt > (this.lsnCommit ?? 0n) && this.messageType !== 'COMMIT')
       offset[idleMember] = this.#idleAt
@@ -255,6 +249,30 @@ export class StreamPosition {
     if (this.incremental !== null) Object.assign(offset, this.incremental)
     if (this.signalPosition !== null) offset[signalMember] = this.signalPosition
     if (this.systemId !== null) offset[systemMember] = this.systemId
+    return offset
+  }
+
+  /** What every offset has, as far as it is known. A change has all of it: made at once, since there are so many. */
+  #members(): Record<string, SourceOffsetValue> {
+    const { tsUs, txId, lsnCommit, messageType, eventsProcessed } = this
+    if (txId !== null && lsnCommit !== null && messageType !== null && eventsProcessed > 0) {
+      return {
+        ts_usec: tsUs,
+        txId,
+        lsn: this.lsn,
+        lsn_proc: this.lsnProc,
+        lsn_commit: lsnCommit,
+        messageType,
+        lsn_events_processed: eventsProcessed,
+      }
+    }
+    const offset: Record<string, SourceOffsetValue> = { ts_usec: tsUs }
+    if (txId !== null) offset['txId'] = txId
+    offset['lsn'] = this.lsn
+    offset['lsn_proc'] = this.lsnProc
+    if (lsnCommit !== null) offset['lsn_commit'] = lsnCommit
+    if (messageType !== null) offset['messageType'] = messageType
+    if (eventsProcessed > 0) offset['lsn_events_processed'] = eventsProcessed
     return offset
   }
 }

@@ -3,7 +3,7 @@
  * offsets into the same bytes out; no object per column and, for row changes, none per message.
  */
 import { ConnectError } from '../../worker/api/errors.ts'
-import { type Lsn, lsn } from './lsn.ts'
+import { type Lsn, readLsn } from './lsn.ts'
 
 /** First byte of each message. */
 export const Tag = {
@@ -97,19 +97,19 @@ function cstring(bytes: Buffer, at: number): number {
 
 export function decodeBegin(bytes: Buffer, at: number): Begin {
   return {
-    finalLsn: lsn(bytes.readBigUInt64BE(at + 1)),
+    finalLsn: readLsn(bytes, at + 1),
     commitTimeUs: bytes.readBigInt64BE(at + 9) + postgresEpochUs,
     xid: bytes.readUInt32BE(at + 17),
   }
 }
 
 export function decodeCommit(bytes: Buffer, at: number): Commit {
-  return { commitLsn: lsn(bytes.readBigUInt64BE(at + 2)), endLsn: lsn(bytes.readBigUInt64BE(at + 10)) }
+  return { commitLsn: readLsn(bytes, at + 2), endLsn: readLsn(bytes, at + 10) }
 }
 
 export function decodeOrigin(bytes: Buffer, at: number): Origin {
   const end = cstring(bytes, at + 9)
-  return { lsn: lsn(bytes.readBigUInt64BE(at + 1)), name: bytes.toString('utf8', at + 9, end) }
+  return { lsn: readLsn(bytes, at + 1), name: bytes.toString('utf8', at + 9, end) }
 }
 
 export function decodeRelation(bytes: Buffer, at: number): Relation {
@@ -150,7 +150,7 @@ export function decodeMessage(bytes: Buffer, at: number): LogicalMessage {
   const length = bytes.readUInt32BE(end + 1)
   return {
     transactional: (bytes.readUInt8(at + 1) & 1) === 1,
-    lsn: lsn(bytes.readBigUInt64BE(at + 2)),
+    lsn: readLsn(bytes, at + 2),
     prefix: bytes.toString('utf8', at + 10, end),
     content: Uint8Array.prototype.slice.call(bytes, end + 5, end + 5 + length),
   }

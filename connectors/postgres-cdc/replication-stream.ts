@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net'
 import type pg from 'pg'
 import type { Clock, Logger } from '../../worker/api/context.ts'
-import { formatLsn, type Lsn, lsn, maxLsn, noLsn } from './lsn.ts'
+import { formatLsn, type Lsn, maxLsn, noLsn, readLsn } from './lsn.ts'
 import { frameHeadBytes, MessageCutter, RawReads } from './raw-reads.ts'
 import { quoteIdentifier } from './sql.ts'
 
@@ -280,13 +280,13 @@ export class ReplicationStream implements AsyncDisposable {
           lastData = at
           count += 1
         } else if (bytes[at + 5] === payload.keepalive) {
-          this.#walEnd = lsn(bytes.readBigUInt64BE(at + 6))
+          this.#walEnd = readLsn(bytes, at + 6)
           this.#replyWanted ||= bytes[at + 22] === 1
         }
       } else this.#onControl(bytes, at, next)
       at = next
     }
-    if (lastData >= 0) this.#received = maxLsn(this.#received, lsn(bytes.readBigUInt64BE(lastData + 6)))
+    if (lastData >= 0) this.#received = maxLsn(this.#received, readLsn(bytes, lastData + 6))
     if (count > 0) this.#enqueue({ bytes, start, end: at, count })
     else {
       this.#wake?.()

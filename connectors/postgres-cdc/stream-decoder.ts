@@ -20,7 +20,7 @@ import {
 import { messageKeySchema, messageSchemaOf } from './event-schemas.ts'
 import type { Filters } from './filters.ts'
 import { LogicalMessageView } from './logical-message.ts'
-import { type Lsn, lsn } from './lsn.ts'
+import { type Lsn, readLsn } from './lsn.ts'
 import type { MessageType, StreamPosition } from './offsets.ts'
 import {
   decodeBegin,
@@ -200,9 +200,9 @@ export class StreamDecoder {
       case Tag.insert:
       case Tag.update:
       case Tag.delete:
-        return this.#rowChange(bytes, at, lsn(bytes.readBigUInt64BE(lsnAt)))
+        return this.#rowChange(bytes, at, readLsn(bytes, lsnAt))
       case Tag.begin:
-        this.#begin(bytes, at, lsn(bytes.readBigUInt64BE(lsnAt)))
+        this.#begin(bytes, at, readLsn(bytes, lsnAt))
         return null
       case Tag.commit:
         this.#commit(bytes, at)
@@ -215,10 +215,10 @@ export class StreamDecoder {
         return null
       }
       case Tag.truncate:
-        this.#truncate(bytes, at, lsn(bytes.readBigUInt64BE(lsnAt)))
+        this.#truncate(bytes, at, readLsn(bytes, lsnAt))
         return null
       case Tag.message:
-        this.#logicalMessage(bytes.subarray(0, end), at, lsn(bytes.readBigUInt64BE(lsnAt)))
+        this.#logicalMessage(bytes.subarray(0, end), at, readLsn(bytes, lsnAt))
         return null
       default:
         // TYPE messages only name types; the catalog has more.
@@ -516,7 +516,7 @@ interface EmittedEvent {
 function startsBehind(until: Lsn, bytes: Buffer, at: number): boolean {
   if (bytes[at] === Tag.begin) return decodeBegin(bytes, at).finalLsn >= until
   const isFree = bytes[at] === Tag.message && ((bytes[at + 1] as number) & 1) === 0
-  return isFree && bytes.readBigUInt64BE(at + 2) >= until
+  return isFree && readLsn(bytes, at + 2) >= until
 }
 
 const signalIndex = new TupleIndex()

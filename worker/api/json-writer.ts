@@ -270,7 +270,10 @@ export class JsonWriter {
 /** Takes a view's values one after another; nesting is a stack of plans. */
 class ViewWriter implements ValueWriter {
   readonly #planOf: (schema: Schema) => StructPlan
-  readonly #outer: { plan: StructPlan; index: number }[] = []
+  /** Plans and indexes of the structs around the present one; their storage is used again. */
+  readonly #outerPlans: StructPlan[] = []
+  readonly #outerIndexes: number[] = []
+  #depth = 0
   #out: ByteWriter = new GrowingByteWriter(0)
   #plan: StructPlan | null = null
   #index = 0
@@ -282,7 +285,7 @@ class ViewWriter implements ValueWriter {
   write(view: StructView, out: ByteWriter): void {
     this.#out = out
     // A view that failed in the middle has left its plans here.
-    if (this.#outer.length > 0) this.#outer.length = 0
+    this.#depth = 0
     this.#plan = null
     this.#index = 0
     view.writeTo(this)
@@ -303,7 +306,9 @@ class ViewWriter implements ValueWriter {
   beginStruct(schema: Schema): void {
     if (this.#plan !== null) {
       this.#next()
-      this.#outer.push({ plan: this.#plan, index: this.#index })
+      this.#outerPlans[this.#depth] = this.#plan
+      this.#outerIndexes[this.#depth] = this.#index
+      this.#depth++
     }
     this.#plan = this.#planOf(schema)
     this.#index = 0
@@ -315,9 +320,14 @@ class ViewWriter implements ValueWriter {
       throw new DataError('CONNECT_DATA_SCHEMA', 'A view wrote fewer values than its schema has fields')
     }
     this.#out.byte(0x7d)
-    const outer = this.#outer.pop()
-    this.#plan = outer?.plan ?? null
-    this.#index = outer?.index ?? 0
+    if (this.#depth === 0) {
+      this.#plan = null
+      this.#index = 0
+      return
+    }
+    this.#depth--
+    this.#plan = this.#outerPlans[this.#depth] ?? null
+    this.#index = this.#outerIndexes[this.#depth] ?? 0
   }
 
   null(): void {

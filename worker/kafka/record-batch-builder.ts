@@ -64,7 +64,9 @@ export class RecordBatchBuilder {
   static sizeUpperBound(key: Uint8Array | null, value: Uint8Array | null, headers: readonly RecordHeader[]): number {
     // length 5, attributes 1, timestamp delta 10, offset delta 5, key length 5, value length 5, header count 5
     let bytes = 36 + (key?.length ?? 0) + (value?.length ?? 0)
-    for (const header of headers) bytes += 10 + header.key.length * 3 + (header.value?.length ?? 0)
+    // Of an empty array, too, the iterator would be garbage of every record.
+    if (headers.length > 0)
+      for (const header of headers) bytes += 10 + header.key.length * 3 + (header.value?.length ?? 0)
     return bytes
   }
 
@@ -102,7 +104,7 @@ export class RecordBatchBuilder {
     if (value !== null) body += valueBytes
     const repeated = headers === this.#headers
     if (repeated) body += this.#headersEnd - this.#headersStart
-    else for (const header of headers) body += headerSize(header)
+    else if (headers.length > 0) for (const header of headers) body += headerSize(header)
     const out = this.#buffer
     let at = writeVarint(out, this.#length, body)
     out[at++] = 0
