@@ -20,10 +20,15 @@ export interface Merged {
   readonly document: Struct | null
   /** Whether anything has to be written at all. */
   readonly changed: boolean
-  /** Operations that the fence has passed, by their indices: merged before, or of a topic that was created anew. */
+  /**
+   * Operations that the fence of the document, as it was read, has passed, by their indices: merged before, or of a
+   * topic that was created anew. One that repeats another of the same call is none of them: it is durable with that one.
+   */
   readonly skipped: readonly number[]
   /** Operations that do not fit what the document has, by their indices; the others were applied without them. */
   readonly failures: ReadonlyMap<number, Error>
+  /** Operations that were looked at: the next does not fit what those before it make of the document, if it is written. */
+  readonly taken: number
 }
 
 /**
@@ -33,25 +38,29 @@ export interface Merged {
  * @param document as the index has it; null when it has none
  */
 export function mergeInto(document: Struct | null, operations: readonly MergeOperation[], rules: MergeRules): Merged {
+  const written = fenceOf(document, rules)
   let current = document
-  let changed = false
   const failures = new Map<number, Error>()
   const skipped: number[] = []
-  for (const [i, operation] of operations.entries()) {
-    const last = fenceOf(current, rules)[operation.source]
-    if (last !== undefined && offsetOf(last) >= operation.offset) {
-      skipped.push(i)
-      continue
+  let taken = 0
+  for (const operation of operations) {
+    if (hasPassed(written, operation)) skipped.push(taken)
+    else if (!hasPassed(fenceOf(current, rules), operation)) {
+      try {
+        current = apply(current, operation, rules)
+      } catch (error) {
+        if (current !== document) break
+        failures.set(taken, toError(error))
+      }
     }
-    try {
-      const next = apply(current, operation, rules)
-      changed ||= next !== current
-      current = next
-    } catch (error) {
-      failures.set(i, toError(error))
-    }
+    taken++
   }
-  return { document: current, changed, skipped, failures }
+  return { document: current, changed: current !== document, skipped, failures, taken }
+}
+
+function hasPassed(fence: Struct, { source, offset }: MergeOperation): boolean {
+  const last = fence[source]
+  return last !== undefined && offsetOf(last) >= offset
 }
 
 function offsetOf(value: Value): bigint {

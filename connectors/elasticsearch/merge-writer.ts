@@ -46,16 +46,18 @@ interface Read {
   readonly sequence: string | null
 }
 
-/** A read document, the records merged into it, and the lines that write it. */
+/** The records merged into a document, the lines that write it, and records that can be looked at only after that. */
 interface Write {
   readonly work: Work
   readonly bytes: Uint8Array
+  readonly rest: readonly PendingMerge[]
 }
 
-/** What has to be done again, and why. */
+/** What has to be done again, and why; `rest` has not been tried yet. */
 interface Again {
   readonly busy: Work[]
   readonly conflicts: Work[]
+  readonly rest: Work[]
 }
 
 /** What `behavior.on.version.conflict` decides about: usual after a replay. */
@@ -198,9 +200,11 @@ export class MergeWriter {
     let attempt = 1
     for (let round = 1; ; round++) {
       const again = await this.#attempt(remaining, attempt)
-      remaining = [...again.busy, ...again.conflicts]
+      const repeated = [...again.busy, ...again.conflicts]
+      remaining = [...repeated, ...again.rest]
       if (remaining.length === 0) return
-      const records = remaining.reduce((sum, work) => sum + work.records.length, 0)
+      if (repeated.length === 0) continue
+      const records = repeated.reduce((sum, work) => sum + work.records.length, 0)
       this.#delivery.metrics.retries.add(records)
       // A conflict says that another writer got on, so it ends by itself: only a busy server uses up the retries.
       if (again.busy.length > 0) {
@@ -212,7 +216,7 @@ export class MergeWriter {
   }
 
   async #attempt(batch: readonly Work[], attempt: number): Promise<Again> {
-    const again: Again = { busy: [], conflicts: [] }
+    const again: Again = { busy: [], conflicts: [], rest: [] }
     const reads = await this.#read(batch)
     const writes: Write[] = []
     for (const [i, work] of batch.entries()) {
@@ -253,7 +257,7 @@ export class MergeWriter {
     const merged = mergeInto(document, operations, this.#rules)
     const skipped = new Set(merged.skipped)
     const left: PendingMerge[] = []
-    for (const [i, pending] of work.records.entries()) {
+    for (const [i, pending] of work.records.slice(0, merged.taken).entries()) {
       const failure = merged.failures.get(i)
       if (failure === undefined && !skipped.has(i)) {
         left.push(pending)
@@ -276,14 +280,14 @@ export class MergeWriter {
     if (target.routing !== null) out.utf8(`,"routing":${quoteJson(target.routing)}`)
     out.ascii(`${sequence ?? ''}}}\n`)
     if (merged.document !== null) out.utf8(`${stringifyJson(merged.document)}\n`)
-    return { work: { target, records: left }, bytes: out.since(0) }
+    return { work: { target, records: left }, bytes: out.since(0), rest: work.records.slice(merged.taken) }
   }
 
   async #write(chunk: readonly Write[], attempt: number, again: Again): Promise<void> {
     const body = chunk.length === 1 ? (chunk[0]?.bytes ?? new Uint8Array()) : Buffer.concat(chunk.map((w) => w.bytes))
     const outcome = await this.#delivery.requests.bulk(body, chunk.length, attempt)
     if (outcome.kind === 'answered') return await this.#settle(chunk, outcome, again)
-    if (chunk.length === 1) return await this.#refused(chunk[0] as Write, outcome.error)
+    if (chunk.length === 1) return await this.#refused(chunk[0] as Write, outcome.error, again)
     const middle = chunk.length >> 1
     await this.#write(chunk.slice(0, middle), attempt, again)
     await this.#write(chunk.slice(middle), attempt, again)
@@ -297,19 +301,22 @@ export class MergeWriter {
       const { work } = write
       const item = outcome.items[i]
       const verdict = item === undefined ? 'done' : classifyItem(item)
-      if (verdict === 'done') for (const pending of work.records) this.#delivery.finish(pending.slot)
-      else if (verdict === 'conflict') again.conflicts.push(work)
-      else if (verdict === 'retry') again.busy.push(work)
+      if (verdict === 'done') {
+        for (const pending of work.records) this.#delivery.finish(pending.slot)
+        leaveRest(write, again)
+      } else if (verdict === 'conflict') again.conflicts.push(whole(write))
+      else if (verdict === 'retry') again.busy.push(whole(write))
       else if (verdict === 'missing-index') {
         missing.add(work.target.resource)
-        again.busy.push(work)
-      } else if (verdict === 'malformed') refused.push(() => this.#refused(write, item?.error))
+        again.busy.push(whole(write))
+      } else if (verdict === 'malformed') refused.push(() => this.#refused(write, item?.error, again))
       else {
         refused.push(async () => {
           for (const pending of work.records) {
             await this.#delivery.refusals.refuse(pending, verdict, item?.error)
             this.#delivery.finish(pending.slot)
           }
+          leaveRest(write, again)
         })
       }
     }
@@ -318,15 +325,25 @@ export class MergeWriter {
   }
 
   /** A document that the server does not take: the record at fault is found by merging one after the other. */
-  async #refused({ work }: Write, error: ItemError | undefined): Promise<void> {
-    const [single, second] = work.records
+  async #refused(write: Write, error: ItemError | undefined, again: Again): Promise<void> {
+    const { target, records } = write.work
+    const [single, second] = records
     if (single !== undefined && second === undefined) {
       await this.#delivery.refusals.malformed(single, error)
       this.#delivery.finish(single.slot)
-      return
-    }
-    for (const pending of work.records) await this.#deliver([{ target: work.target, records: [pending] }])
+    } else for (const pending of records) await this.#deliver([{ target, records: [pending] }])
+    leaveRest(write, again)
   }
+}
+
+/** All records of a write that did not take effect, in their order. */
+function whole({ work: { target, records }, rest }: Write): Work {
+  return { target, records: [...records, ...rest] }
+}
+
+/** What stands behind a write that is over is tried next, on the document as it is then. */
+function leaveRest({ work: { target }, rest }: Write, again: Again): void {
+  if (rest.length > 0) again.rest.push({ target, records: rest })
 }
 
 function* inChunks(writes: readonly Write[], maxBytes: number): Iterable<readonly Write[]> {

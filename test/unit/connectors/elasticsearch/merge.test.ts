@@ -347,6 +347,43 @@ describe('MergeWriter', () => {
     assert.equal(task.committable(), 3n)
   })
 
+  it('takes no record for done by an earlier delivery that is not written yet (I1, E71)', async () => {
+    const server = new FakeElasticsearch()
+    await using task = new Task(server, { 'linger.ms': '5000' })
+    const records = [1, 2, 3].map((n, i) => sinkRecord(i, { key: 'a', value: { n: `+${n}` } }))
+    await task.put(...records)
+    // Partitions are lost before anything is sent, and come back: the task has two deliveries of each record.
+    task.tracker.drop([{ topic: 'topic', partition: 0 }])
+    await task.put(...records)
+    server.hold = true
+    const drained = task.drain()
+    await eventually(() => server.held.length === 1)
+    assert.equal(task.committable(), 0n)
+    server.hold = false
+    for (const release of server.held.splice(0)) release()
+    assert.equal(await drained, true)
+    assert.equal(task.committable(), 3n)
+    assert.equal((documentOf(server, 'a') as Struct)['n'], 6)
+  })
+
+  it('judges a record by the document, not by an earlier record that the server then refuses', async () => {
+    const server = new FakeElasticsearch()
+    server.faults.push({ items: { a: { status: 400, type: 'document_parsing_exception' } } })
+    await using task = new Task(server, { 'behavior.on.malformed.documents': 'report', 'linger.ms': '20' })
+    await task.put(
+      sinkRecord(0, { key: 'a', value: { n: 'no number' } }),
+      sinkRecord(1, { key: 'a', value: { n: '+2' } }),
+      sinkRecord(2, { key: 'a', value: { n: '+3' } }),
+    )
+    assert.equal(await task.drain(), true)
+    assert.deepEqual(
+      task.context.reports.map(({ record }) => record.offset),
+      [0n],
+    )
+    assert.equal((documentOf(server, 'a') as Struct)['n'], 5)
+    assert.equal(task.committable(), 3n)
+  })
+
   it('counts each record once under replays, faults and two lost tasks that go on writing (E71)', async () => {
     const log = fc.array(
       fc.record({
