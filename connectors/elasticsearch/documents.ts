@@ -159,12 +159,9 @@ export class DocumentWriter {
   }
 
   #document(record: SinkRecord, out: ByteWriter): void {
-    const { valueSchema, value } = record
+    // A value without a schema is sent as it is in either case, as there: compact.map.entries is about schemas of maps.
     const writer = this.ignoresSchema(record.topic) ? this.#plain : this.#converting
-    if (valueSchema === null && !this.ignoresSchema(record.topic)) {
-      // Without a schema, maps are still written in the configured form.
-      writer.write(null, this.#config['compact.map.entries'] ? value : mapEntries(value), out)
-    } else writer.write(valueSchema, value, out)
+    writer.write(record.valueSchema, record.value, out)
   }
 
   /** Documents of a data stream have `@timestamp`. */
@@ -215,9 +212,4 @@ function routingPart(config: ElasticsearchSinkConfig): RecordPart | null {
     default:
       return null
   }
-}
-
-function mapEntries(value: Value): Value {
-  if (!(value instanceof Map)) return value
-  return [...(value as ReadonlyMap<Value, Value>)].map(([key, item]) => ({ key, value: item }))
 }
