@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { basename } from 'node:path'
 import { toError } from './api/errors.ts'
 import type { WorkerMode } from './config/worker-config.ts'
+import { fixYoungGenerations } from './runtime/young-generation.ts'
 import type { WorkerProcess } from './worker-process.ts'
 
 const usage = `Usage:
@@ -57,6 +58,7 @@ async function runWorker(mode: WorkerMode, args: readonly string[]): Promise<num
     process.stderr.write(usage)
     return workerFile === '--help' ? 0 : 1
   }
+  fixYoungGenerations()
   const [{ openWorker, StartFailure, exitCodes }, { parseLogLevel }] = await Promise.all([
     import('./worker-process.ts'),
     import('./util/log.ts'),

@@ -7,6 +7,7 @@ import type { StandaloneHerder } from './cluster/standalone-herder.ts'
 import type { ConnectorFile } from './config/config-files.ts'
 import type { WorkerMode } from './config/worker-config.ts'
 import type { PluginDiscovery } from './plugins/load.ts'
+import { letYoungGenerationsGrow } from './runtime/young-generation.ts'
 import { systemClock } from './util/clock.ts'
 import { Loggers, type LogLevel } from './util/log.ts'
 import { WorkLease } from './util/work-lease.ts'
@@ -197,6 +198,7 @@ class RunningWorker implements WorkerProcess {
     const pluginModules = await this.#findPlugins(later)
     const registry = await later.loadRegistry(pluginModules)
     const isThreaded = config.options['task.isolation'] === 'thread'
+    if (!isThreaded) letYoungGenerationsGrow()
     const lease = new WorkLease()
     const taskKafka = later.createKafkaClientFactory({ clock, log: loggers.logger('kafka'), lease })
     let herder: Herder | null = null

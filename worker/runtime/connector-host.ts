@@ -12,8 +12,9 @@ import { hostGone } from './host-channel.ts'
 import type { Handlers, HostCalls, HostEvent, HostInit, MainCalls } from './host-protocol.ts'
 import { deadline, orAborted } from './run-state.ts'
 import { threadEndCodes } from './task-failure.ts'
-import { type Host, type HostFactory, youngMegabytes } from './task-host.ts'
+import type { Host, HostFactory } from './task-host.ts'
 import type { ReportedState, TargetState } from './worker-types.ts'
+import { youngMegabytes } from './young-generation.ts'
 
 export interface ConnectorHostOptions {
   readonly hosts: HostFactory

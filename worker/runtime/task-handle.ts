@@ -6,8 +6,9 @@ import { traceOf } from '../util/error-codec.ts'
 import type { Handlers, HostEvent, HostInit, MainCalls, TaskSpec } from './host-protocol.ts'
 import { deadline, orAborted } from './run-state.ts'
 import { failureOf, type TaskFailure } from './task-failure.ts'
-import { type Host, type HostFactory, youngMegabytes } from './task-host.ts'
+import type { Host, HostFactory } from './task-host.ts'
 import type { ReportedState, TargetState, TaskId } from './worker-types.ts'
+import { youngMegabytes } from './young-generation.ts'
 
 /** Time that a task gets to close its sockets after the hard signal, before its thread is ended. */
 const hardStopMs = 1000

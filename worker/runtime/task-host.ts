@@ -29,14 +29,6 @@ export interface HostStart {
 
 export type HostFactory = (start: HostStart) => Host
 
-/**
- * Young generation of a host thread, in MiB. A batch of source records dies as a whole, so a small one is as cheap to
- * collect as a large one, and V8 would otherwise let it grow to 128 per thread. What a sink decodes out of one poll
- * lives until `put` returns: with room for several of them few records outlive it, which is a quarter of the CPU of
- * a sink that does little with them.
- */
-export const youngMegabytes = { connector: 3, source: 3, sink: 12 } as const
-
 /** Options that a host thread reads from its `workerData`. */
 export interface ThreadData {
   readonly init: HostInit
