@@ -31,24 +31,39 @@ const notYet: readonly {
   },
   { option: 'notification.enabled.channels', supported: only('sink', 'log', 'jmx'), instead: 'use sink, log or both' },
   { option: 'converters', supported: (v) => v === null, instead: 'custom converters are not supported yet' },
-  {
-    option: 'snapshot.mode',
-    supported: (v) => v !== 'configuration_based' && v !== 'custom',
-    instead: 'use always, initial, initial_only, no_data or when_needed',
-  },
-  { option: 'snapshot.locking.mode', supported: (v) => v !== 'custom', instead: 'use none or shared' },
-  {
-    option: 'snapshot.query.mode',
-    supported: (v) => v === 'select_all',
-    instead: 'use snapshot.select.statement.overrides',
-  },
-  {
-    option: 'snapshot.tables.order.by.row.count',
-    supported: (v) => v === 'disabled',
-    instead: 'order the tables by table.include.list',
-  },
   { option: 'event.processing.failure.handling.mode', supported: (v) => v === 'fail', instead: 'use errors.tolerance' },
 ]
+
+/** Parts that `custom` names in Debezium's terms: those that it brings along exist here, too, Java classes do not. */
+const custom = [
+  {
+    mode: 'snapshot.mode',
+    what: 'snapshotter',
+    provided: [
+      'always',
+      'initial',
+      'initial_only',
+      'no_data',
+      'recovery',
+      'when_needed',
+      'when_needed_no_data',
+      'configuration_based',
+    ],
+    instead: 'snapshot.mode=configuration_based decides by options',
+  },
+  {
+    mode: 'snapshot.locking.mode',
+    what: 'snapshot lock mode',
+    provided: ['none', 'shared'],
+    instead: 'use none or shared',
+  },
+  {
+    mode: 'snapshot.query.mode',
+    what: 'snapshot query mode',
+    provided: ['select_all'],
+    instead: 'give statements of your own as snapshot.select.statement.overrides',
+  },
+] as const
 
 interface Rules {
   readonly 'max.batch.size': number
@@ -69,6 +84,16 @@ function validate(config: Rules & Readonly<Record<string, unknown>>): readonly C
   }
   for (const { option, supported, instead } of notYet) {
     if (!supported(config[option])) invalid(option, `${String(config[option])} is not supported: ${instead}`)
+  }
+  for (const { mode, what, provided, instead } of custom) {
+    if (config[mode] !== 'custom') continue
+    const name = String(config[`${mode}.custom.name`] ?? 'custom')
+    const known: readonly string[] = provided
+    if (!known.includes(name))
+      invalid(
+        `${mode}.custom.name`,
+        `Unable to find ${name} ${what}. Please check your configuration. Classes of the JVM cannot be loaded: ${instead}, or name one of ${known.join(', ')}`,
+      )
   }
   if (namingStrategyOf(String(config['topic.naming.strategy'])) === 'DefaultRegexTopicNamingStrategy') {
     for (const option of ['topic.regex', 'topic.replacement'])

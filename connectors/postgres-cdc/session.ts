@@ -173,7 +173,7 @@ export class Session implements AsyncDisposable {
     this.#facts = await this.#serverFacts()
     const captured = await this.#capturedTables()
     await this.#checkSignalTable(captured)
-    const streams = settings.snapshot.mode !== 'initial_only'
+    const { streams } = settings.snapshot.policy
     if (streams) {
       this.#client = await openClient(settings.connection, 'Debezium Streaming', true)
       await this.#checkSystem(this.#client)
@@ -263,26 +263,21 @@ export class Session implements AsyncDisposable {
     state: SlotState | null,
   ): Promise<{ snapshot: boolean; stored: StoredOffset | null; start: Lsn | null }> {
     const { stored, first, settings, logger } = this.#options
-    const { mode } = settings.snapshot
-    const fresh = { snapshot: mode !== 'no_data', stored: null, start: null }
+    const { policy } = settings.snapshot
+    const fresh = { snapshot: policy.readsData('none'), stored: null, start: null }
     if (stored === null) return fresh
     if (stored.snapshotUnfinished) {
-      if (mode !== 'no_data') return fresh
-      throw new ConnectError(
-        'fatal',
-        'CONNECT_POSTGRES_SNAPSHOT',
-        'The previous snapshot was incomplete and snapshot.mode=no_data takes none. Use initial, or remove the offset.',
-      )
-    }
-    if (mode === 'initial_only') return { snapshot: false, stored, start: null }
-    if (mode === 'always' && first) return fresh
+      if (policy.readsData('unfinished')) return { snapshot: true, stored: null, start: null }
+      if (!policy.passesUnfinished) throw neverSnapshots()
+    } else if (first && policy.readsData('finished')) return { snapshot: true, stored: null, start: null }
+    if (!policy.streams) return { snapshot: false, stored, start: null }
     const check = { database: this.#database, slot: settings.slot, strategy: settings.mismatch, logger }
     try {
       return { snapshot: false, stored, start: await resumeLsn(stored, state, check) }
     } catch (error) {
-      if (mode !== 'when_needed' || !(error instanceof ConnectError) || error.code !== 'CONNECT_POSTGRES_POSITION')
+      if (!policy.forgetsLostPosition || !(error instanceof ConnectError) || error.code !== 'CONNECT_POSTGRES_POSITION')
         throw error
-      logger.warn({ error }, 'The stored position is gone; snapshot.mode=when_needed takes a new snapshot')
+      logger.warn({ error }, 'The stored position is gone; snapshot.mode says to begin anew')
       return fresh
     }
   }
@@ -291,7 +286,7 @@ export class Session implements AsyncDisposable {
     const { settings, stored, first, logger } = this.#options
     if (client === null) throw new RangeError('No replication connection')
     // After a lost connection the slot must still be there: a new one would hide a gap.
-    if (stored !== null && !first && !stored.snapshotUnfinished && settings.snapshot.mode !== 'when_needed') {
+    if (stored !== null && !first && !stored.snapshotUnfinished && !settings.snapshot.policy.forgetsLostPosition) {
       throw positionLost(settings.slot, stored.lsn, 'the replication slot does not exist')
     }
     const failover = settings.failover && this.#facts.version >= failoverVersion
@@ -329,7 +324,7 @@ export class Session implements AsyncDisposable {
   async #resumeSnapshot(state: SlotState): Promise<boolean> {
     const { stored, settings, life, logger } = this.#options
     if (stored === null || !stored.snapshotUnfinished || stored.snapshotProgress === null) return false
-    if (settings.snapshot.mode === 'initial_only') return false
+    if (!settings.snapshot.policy.streams) return false
     const start = startOf(stored)
     const sameServer = stored.systemId === null || this.#systemId === null || stored.systemId === this.#systemId
     if (!sameServer || (state.confirmedFlushLsn ?? start) > start || (state.restartLsn ?? start) > start) {
@@ -401,8 +396,9 @@ export class Session implements AsyncDisposable {
       only: null,
       sequencePrefix: '[null,',
       ...resume,
-      resumable: settings.snapshot.mode !== 'initial_only',
-      persist: resume.stored === null && settings.snapshot.mode !== 'initial_only' ? this.#options.persist : null,
+      resumable: settings.snapshot.policy.streams,
+      persist: resume.stored === null && settings.snapshot.policy.streams ? this.#options.persist : null,
+      order: settings.snapshot.order,
       clock,
       metrics: this.#options.metrics,
       readers: settings.snapshot.readers,
@@ -434,7 +430,7 @@ export class Session implements AsyncDisposable {
     if (life.aborted) return []
     this.#snapshot = null
     await this.#endSnapshot()
-    if (settings.snapshot.mode === 'initial_only' || this.#snapshotEnd === null) return null
+    if (!settings.snapshot.policy.streams || this.#snapshotEnd === null) return null
     await clock.sleep(settings.snapshot.streamingDelayMs, signal)
     await this.#openStream(null, this.#snapshotEnd)
     this.#heartbeat.force()
@@ -501,6 +497,15 @@ export class Session implements AsyncDisposable {
       }
     }
   }
+}
+
+function neverSnapshots(): ConnectError {
+  return new ConnectError(
+    'fatal',
+    'CONNECT_POSTGRES_SNAPSHOT',
+    'The previous snapshot was incomplete, and snapshot.mode now takes none. Use initial or when_needed, or remove the ' +
+      "connector's offset.",
+  )
 }
 
 function pooled(): ConnectError {

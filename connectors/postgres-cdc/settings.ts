@@ -14,6 +14,8 @@ import type { AutocreateMode } from './publication.ts'
 import { postProcessorProblems, reselectRules } from './reselect.ts'
 import type { MismatchStrategy } from './slot.ts'
 import type { IsolationMode } from './snapshot.ts'
+import { snapshotPolicy } from './snapshot-mode.ts'
+import type { RowCountOrder } from './snapshot-plan.ts'
 import type { TableSchemaOptions } from './table-schema.ts'
 import type { BinaryMode, ValueOptions } from './values/codec.ts'
 
@@ -138,6 +140,20 @@ function notificationSettings(config: PostgresConfig) {
   return {
     topic: channels.has('sink') ? config['notification.sink.topic.name'] : null,
     logs: channels.has('log') || channels.has('jmx'),
+  }
+}
+
+/** `custom` names what is there anyway; the rules of the definition have refused everything else. */
+function snapshotModes(config: PostgresConfig) {
+  const policy = snapshotPolicy(config)
+  if (policy === null) throw new ConfigError([{ option: 'snapshot.mode', message: 'There is no such snapshotter' }])
+  const locking = config['snapshot.locking.mode']
+  const isShared =
+    locking === 'shared' || (locking === 'custom' && config['snapshot.locking.mode.custom.name'] === 'shared')
+  return {
+    policy,
+    lock: isShared ? { timeoutMs: config['snapshot.lock.timeout.ms'] } : null,
+    order: oneOf<RowCountOrder>(config['snapshot.tables.order.by.row.count']),
   }
 }
 
@@ -285,10 +301,9 @@ export function settingsOf(config: PostgresConfig, raw: RawConfig, task: number,
     transactionMetadata: metadata,
     conversionFailures: oneOf<'fail' | 'warn' | 'skip'>(config['event.converting.failure.handling.mode']),
     snapshot: {
-      mode: oneOf<'always' | 'initial' | 'initial_only' | 'no_data' | 'when_needed'>(config['snapshot.mode']),
+      ...snapshotModes(config),
       isolation: oneOf<IsolationMode>(config['snapshot.isolation.mode']),
       overrides: overridesOf(raw),
-      lock: config['snapshot.locking.mode'] === 'shared' ? { timeoutMs: config['snapshot.lock.timeout.ms'] } : null,
       readers: config['snapshot.max.threads'],
       delayMs: config['snapshot.delay.ms'],
       streamingDelayMs: config['streaming.delay.ms'],

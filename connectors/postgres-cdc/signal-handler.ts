@@ -271,6 +271,7 @@ export class SignalHandler implements StreamSignals, AsyncDisposable {
       stored: null,
       resumable: false,
       persist: null,
+      order: settings.snapshot.order,
       clock: this.#options.clock,
       metrics: null,
       readers: settings.snapshot.readers,

@@ -70,6 +70,26 @@ const leastChunkPages = 1024
 /** Ranges of a table per reader: they end at about the same time though rows differ in size. */
 const chunksPerReader = 8
 
+/** `snapshot.tables.order.by.row.count` */
+export type RowCountOrder = 'disabled' | 'ascending' | 'descending'
+
+/** Rows of a table that the server has no estimate of: by its pages, so that it still stands among others. */
+const rowsPerUnknownPage = 100
+
+function inOrder(
+  tables: readonly CatalogTable[],
+  sizes: ReadonlyMap<number, TableSize>,
+  order: RowCountOrder,
+): readonly CatalogTable[] {
+  if (order === 'disabled') return tables
+  const sign = order === 'ascending' ? 1 : -1
+  const rows = ({ oid }: CatalogTable) => {
+    const { estimatedRows, pages } = sizes.get(oid) ?? nothing
+    return estimatedRows ?? pages * rowsPerUnknownPage
+  }
+  return tables.toSorted((a, b) => sign * (rows(a) - rows(b)))
+}
+
 export interface PlanInput {
   readonly database: Database
   /** In the order in which they are read. */
@@ -77,6 +97,7 @@ export interface PlanInput {
   /** `schema.table` of those that are read by a statement of the user's. */
   readonly overridden: ReadonlyMap<string, string>
   readonly readers: number
+  readonly order: RowCountOrder
   /** Stored progress; null reads everything. */
   readonly stored: string | null
 }
@@ -101,8 +122,8 @@ export async function planReads(input: PlanInput): Promise<SnapshotPlan> {
   }
   const sizes = await sizesOf(database, tables)
   const planned: PlannedTable[] = []
-  for (const [index, table] of tables.entries()) {
-    const id = ids[index] as string
+  for (const [index, table] of inOrder(tables, sizes, input.order).entries()) {
+    const id = `${table.schema}.${table.table}`
     if (progress.isDone(id)) continue
     const size = sizes.get(table.oid) ?? nothing
     const opened = progress.opened(id)

@@ -12,7 +12,14 @@ import type { Lsn } from './lsn.ts'
 import { snapshotOffset } from './offsets.ts'
 import { skipTuple, TupleIndex } from './pgoutput.ts'
 import { SnapshotMeter } from './snapshot-meter.ts'
-import { beginItem, type PlannedTable, planReads, type ReadItem, type SnapshotPlan } from './snapshot-plan.ts'
+import {
+  beginItem,
+  type PlannedTable,
+  planReads,
+  type ReadItem,
+  type RowCountOrder,
+  type SnapshotPlan,
+} from './snapshot-plan.ts'
 import { progressMember } from './snapshot-progress.ts'
 import { quoteIdentifier, quoteLiteral } from './sql.ts'
 import type { TableSchema, TableSchemas } from './table-schema.ts'
@@ -53,6 +60,7 @@ export interface SnapshotOptions {
   /** Makes the offset before the first row durable, so that whatever comes after it is gone on with; null need not. */
   readonly persist: ((offset: SourceOffset) => Promise<void>) | null
   readonly limits: CopyLimits
+  readonly order: RowCountOrder
   /** Connections that read at the same time, this one included. */
   readonly readers: number
   /** Opens a further one. */
@@ -209,8 +217,8 @@ export class Snapshot implements AsyncDisposable {
   }
 
   async #planReads(tables: readonly CatalogTable[]): Promise<SnapshotPlan> {
-    const { database, overrides, readers, stored, clock, logger, metrics } = this.#options
-    const plan = await planReads({ database, tables, overridden: overrides, readers, stored })
+    const { database, overrides, readers, stored, order, clock, logger, metrics } = this.#options
+    const plan = await planReads({ database, tables, overridden: overrides, readers, stored, order })
     this.#plan = plan
     this.#meter = new SnapshotMeter({ plan, clock, logger, metrics })
     this.#offset = this.#offsetNow(false)
