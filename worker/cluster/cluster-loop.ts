@@ -7,6 +7,7 @@ import { CommandQueue } from './command-queue.ts'
 import { ConfigChanges } from './config-changes.ts'
 import type { ConfigEvent } from './config-log.ts'
 import type { ConfigStore } from './config-store.ts'
+import type { GroupMetrics } from './group-metrics.ts'
 import type { RestartRequest } from './herder.ts'
 import type { LocalWork } from './local-work.ts'
 import { type Membership, WorkerGroup } from './membership.ts'
@@ -24,6 +25,7 @@ export interface ClusterLoopOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly stages: Stages
+  readonly groupMetrics: GroupMetrics
   /** REST URL of this worker, with a slash at its end. */
   readonly url: string
   readonly connectProtocol: 'eager' | 'compatible' | 'sessioned'
@@ -220,7 +222,7 @@ export class ClusterLoop {
   }
 
   async #ensureMembership(): Promise<boolean> {
-    const { local, clock, logger, stages } = this.#options
+    const { local, clock, logger, stages, groupMetrics } = this.#options
     await this.#watchdog.settled()
     if (this.#mustDropWork || this.#options.lease?.isOver === true) {
       await local.stopAll()
@@ -231,6 +233,7 @@ export class ClusterLoop {
       this.#needsRejoin = true
     }
     if (!this.#needsRejoin) return true
+    groupMetrics.started()
     // The eager protocol gives everything up before joining.
     if (this.#group.isEager) await local.stopAll()
     const joining = new AbortController()
@@ -245,8 +248,10 @@ export class ClusterLoop {
       )
       this.#isSettled = false
       this.#retryAtMs = null
+      groupMetrics.joined(this.#membership)
     } catch (error) {
       this.#needsRejoin = true
+      groupMetrics.failed()
       if (joining.signal.aborted) return false
       const kind = kindOf(error)
       if (kind !== 'retriable' && kind !== 'fenced') throw error
@@ -282,6 +287,7 @@ export class ClusterLoop {
     }
     local.start(membership.held.minus(local.running()))
     this.#isSettled = true
+    this.#options.groupMetrics.completed()
     this.#syncAttemptsLeft = syncAttempts
     logger.info({ offset: membership.offset }, 'Finished starting connectors and tasks')
     if (membership.isLeader) await this.#forgetDeleted()

@@ -49,6 +49,7 @@ export interface DistributedHerderOptions
       | 'heartbeatIntervalMs'
       | 'rebalanceTimeoutMs'
       | 'lease'
+      | 'groupMetrics'
     > {
   readonly member: GroupMember
   readonly clock: Clock

@@ -1,6 +1,7 @@
 import type { RawConfig } from '../api/connector.ts'
 import { NotFoundError, RequestError } from '../api/errors.ts'
 import type { ConfigInfos, ConfigKeyInfo } from '../config/config-infos.ts'
+import type { MetricRegistry } from '../metrics/registry.ts'
 import type { MetricSnapshot } from '../metrics/snapshot.ts'
 import type { ConnectorOffsets, PluginInfo, TaskId, Worker } from '../runtime/worker-types.ts'
 import type { Loggers } from '../util/log.ts'
@@ -30,6 +31,8 @@ export interface HerderBaseOptions {
   readonly workerId: string
   /** Names the build, in the place of Connect's commit id. */
   readonly commit: string
+  /** What the herder itself counts. */
+  readonly metrics: MetricRegistry
 }
 
 /**
@@ -43,6 +46,7 @@ export abstract class HerderBase {
   protected readonly stages: Stages
   readonly workerId: string
   readonly #commit: string
+  readonly #metrics: MetricRegistry
   protected kafkaClusterId = ''
 
   constructor(options: HerderBaseOptions) {
@@ -52,6 +56,11 @@ export abstract class HerderBase {
     this.stages = options.stages
     this.workerId = options.workerId
     this.#commit = options.commit
+    this.#metrics = options.metrics
+    const info = options.metrics.group('app-info', { 'client-id': options.workerId })
+    info.text('version', "Connect's version").set(connectVersion)
+    info.text('commit-id', 'The build').set(options.commit)
+    info.gauge('start-time-ms', 'Start of the worker, in ms since 1970').set(Date.now())
   }
 
   protected abstract state(): ClusterState
@@ -143,7 +152,7 @@ export abstract class HerderBase {
   }
 
   async metrics(): Promise<readonly MetricSnapshot[]> {
-    return await this.worker.metrics()
+    return [...this.#metrics.snapshot(), ...(await this.worker.metrics())]
   }
 
   /** @throws NotFoundError with the text that commands on states use */

@@ -4,6 +4,7 @@ import type { GroupMember, JoinedGroup } from '../kafka/types.ts'
 import type { TaskId } from '../runtime/worker-types.ts'
 import { type AssignorState, assignEagerly, assignIncrementally, initialAssignorState } from './assignor.ts'
 import type { ClusterState } from './cluster-state.ts'
+import type { GroupMetrics } from './group-metrics.ts'
 import {
   type Assignment,
   type AssignmentError,
@@ -49,6 +50,7 @@ export interface WorkerGroupOptions {
   readonly maxDelayMs: number
   readonly clock: Clock
   readonly logger: Logger
+  readonly groupMetrics: GroupMetrics
   /** Newest known config state, and the one after reading to the end of the topic. */
   snapshot(): ClusterState
   freshSnapshot(signal?: AbortSignal): Promise<ClusterState>
@@ -99,14 +101,14 @@ export class WorkerGroup {
    * @throws RetriableError, FencedError: call again
    */
   async rebalance(leaving: boolean, signal?: AbortSignal): Promise<Membership> {
-    const { member, logger, clock } = this.#options
+    const { member, logger, clock, groupMetrics } = this.#options
     this.#owners = null
     const state = this.#options.snapshot()
-    const joined = await member.join(this.#protocols(state, leaving), signal)
+    const joined = await groupMetrics.join(() => member.join(this.#protocols(state, leaving), signal))
     const isLeader = joined.leaderId === joined.memberId
     const protocol = protocolVersion(joined.protocol)
     const assignments = isLeader ? await this.#deal(joined, protocol, state, signal) : new Map<string, Uint8Array>()
-    const assignment = decodeAssignment(await member.sync(assignments, signal))
+    const assignment = decodeAssignment(await groupMetrics.sync(() => member.sync(assignments, signal)))
     const isEager = assignment.version === 0
     const revoked = WorkSet.of(assignment.revoked)
     const before = isEager ? WorkSet.empty : this.held

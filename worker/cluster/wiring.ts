@@ -9,12 +9,15 @@ import {
   type WorkerConfig,
 } from '../config/worker-config.ts'
 import type { ClientProperties, KafkaClientFactory, TopicLogFactory, TopicLogOptions } from '../kafka/types.ts'
+import { MetricRegistry } from '../metrics/registry.ts'
+import type { WindowOptions } from '../metrics/samples.ts'
 import type { Worker } from '../runtime/worker-types.ts'
 import type { Loggers } from '../util/log.ts'
 import type { WorkLease } from '../util/work-lease.ts'
 import { ConfigStore } from './config-store.ts'
 import { DistributedHerder, type LeaderClient } from './distributed-herder.ts'
 import { FileOffsetStore } from './file-offset-store.ts'
+import { GroupMetrics } from './group-metrics.ts'
 import { ensureInternalTopic, type InternalTopic } from './internal-topics.ts'
 import { KafkaOffsetStore, type OffsetStore } from './offset-store.ts'
 import { Stages } from './stages.ts'
@@ -142,12 +145,24 @@ export interface DistributedParts extends HerderParts {
   onFatal(error: Error): void
 }
 
+function metricWindows({ options }: WorkerConfig, clock: Clock): WindowOptions {
+  return {
+    windowMs: options['metrics.sample.window.ms'],
+    samples: options['metrics.num.samples'],
+    nowMs: () => clock.monotonicMs(),
+  }
+}
+
 export function createDistributedHerder(config: DistributedConfig, parts: DistributedParts): DistributedHerder {
   const { options } = config
   const { loggers, clock, kafka, createLog, worker, advertised } = parts
   const logger = loggers.logger('cluster.herder')
   const transactionalId = leaderTransactionalId(options)
-  const clientId = options['client.id'].trim()
+  const ownId = options['client.id'].trim()
+  const clientId = ownId === '' ? `connect-${advertised.workerId}` : ownId
+  const windows = metricWindows(config, clock)
+  const metrics = new MetricRegistry(windows)
+  const groupMetrics = new GroupMetrics({ registry: metrics, windows, clock, clientId })
   const base = workerClientProperties(config)
   const configClients = logClients(config, 'configs', options['config.storage.topic'])
   return new DistributedHerder({
@@ -157,6 +172,8 @@ export function createDistributedHerder(config: DistributedConfig, parts: Distri
     logger,
     commit: parts.commit,
     stages: new Stages(clock),
+    metrics,
+    groupMetrics,
     workerId: advertised.workerId,
     url: advertised.url,
     tracksTopics: options['topic.tracking.enable'],
@@ -175,7 +192,7 @@ export function createDistributedHerder(config: DistributedConfig, parts: Distri
       verificationAlgorithms: options['inter.worker.verification.algorithms'],
     },
     member: kafka.groupMember(
-      { ...base, 'client.id': clientId === '' ? `connect-${advertised.workerId}` : clientId },
+      { ...base, 'client.id': clientId },
       {
         groupId: options['group.id'],
         protocolType: 'connect',
@@ -183,8 +200,9 @@ export function createDistributedHerder(config: DistributedConfig, parts: Distri
         rebalanceTimeoutMs: options['rebalance.timeout.ms'],
         heartbeatIntervalMs: options['heartbeat.interval.ms'],
         // Named after the advertised address, which this process has bound: its last owner is dead.
-        soleClientId: clientId === '',
+        soleClientId: ownId === '',
         lease: parts.lease,
+        onHeartbeat: (durationMs) => groupMetrics.heartbeat(durationMs),
       },
     ),
     statuses: new KafkaStatusStore({
@@ -235,6 +253,7 @@ export function createStandaloneHerder(config: StandaloneConfig, parts: HerderPa
     logger: loggers.logger('cluster.herder'),
     commit: parts.commit,
     stages: new Stages(clock),
+    metrics: new MetricRegistry(metricWindows(config, clock)),
     workerId: advertised.workerId,
     tracksTopics: config.options['topic.tracking.enable'],
     statuses: new MemoryStatusStore(),

@@ -265,9 +265,11 @@ export class KafkaGroupMember implements GroupMember {
         this.#emit({ kind: 'lost', error: pollIntervalOver(this.#options) })
         return
       }
+      const startMs = this.#clock.monotonicMs()
       try {
         await this.#heartbeat(lastSuccess + this.#options.sessionTimeoutMs, signal)
         lastSuccess = this.#clock.monotonicMs()
+        this.#options.onHeartbeat?.(lastSuccess - startMs)
         renew()
         this.#coordinatorFound()
       } catch (error) {

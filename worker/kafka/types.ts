@@ -217,6 +217,8 @@ export interface GroupMemberOptions {
 export interface JoinedGroup {
   readonly generation: number
   readonly memberId: string
+  /** Told of every heartbeat that was answered, with the time that it took in ms. */
+  readonly onHeartbeat?: (durationMs: number) => void
   readonly leaderId: string
   readonly protocol: string
   /** Only the leader sees the members. */

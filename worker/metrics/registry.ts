@@ -90,6 +90,14 @@ export class MetricGroup implements Metrics {
     })
   }
 
+  /** As `gaugeOf`, for a text. */
+  textOf(name: string, help: string, read: () => string): void {
+    this.#once(`textOf ${name}`, () => {
+      this.#add(name, help, () => ({ kind: 'text', value: read() }))
+      return true
+    })
+  }
+
   histogram(name: string, help: string, buckets: readonly number[]): Histogram {
     return this.#once(`histogram ${name}`, () => {
       const counts = buckets.map(() => 0)

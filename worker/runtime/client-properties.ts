@@ -8,7 +8,7 @@ import { type ClientKind, evaluateOverrides, overridePolicy, overridePrefix } fr
 import { withPrefixCut } from '../config/config-provider.ts'
 import { soleClientIdProperty } from '../kafka/consumer-config.ts'
 import type { ClientProperties } from '../kafka/types.ts'
-import { parseList } from './transformation-chain.ts'
+import { parseList } from '../util/text-list.ts'
 import type { TaskId } from './worker-types.ts'
 
 /** @throws ConfigError when `connector.client.config.override.policy` forbids one of the connector's overrides */

@@ -231,18 +231,13 @@ export class HostSession {
       services: this.#services,
       random,
     }
+    const { pluginAttributes } = await import('./plugin-attributes.ts')
     const metrics = {
       id: spec.id,
       clock,
       windowMs: settings.metricsWindowMs,
       samples: settings.metricsSamples,
-      texts: {
-        'connector-class': plugin.name,
-        'connector-type': plugin.type,
-        'connector-version': plugin.version,
-        'task-class': plugin.taskName,
-        'task-version': plugin.version,
-      },
+      plugins: pluginAttributes(plugin, { connector: spec.connectorConfig, worker }, registry),
     }
     if (plugin.type === 'source') {
       const { SourceTaskRunner } = await import('./source-task-runner.ts')

@@ -2,6 +2,7 @@
 import type { Clock, Counter, Metrics } from '../api/context.ts'
 import { type MetricGroup, MetricRegistry, type Stat, type Text } from '../metrics/registry.ts'
 import type { MetricSnapshot } from '../metrics/snapshot.ts'
+import type { AliasedPlugin, PluginAttributes } from './plugin-attributes.ts'
 import type { ErrorCounters } from './retry.ts'
 import type { TaskId } from './worker-types.ts'
 
@@ -12,8 +13,7 @@ export interface TaskMetricsOptions {
   readonly windowMs: number
   /** `metrics.num.samples` */
   readonly samples: number
-  /** Text attributes of the task: classes and versions of its plugins (KIP-891). */
-  readonly texts: Readonly<Record<string, string>>
+  readonly plugins: PluginAttributes
 }
 
 type Status = 'running' | 'paused' | 'failed' | 'unassigned' | 'destroyed'
@@ -73,7 +73,7 @@ export abstract class TaskMetrics implements ErrorCounters {
   #lastErrorMs = 0
 
   constructor(options: TaskMetricsOptions) {
-    const { id, clock, windowMs, samples, texts } = options
+    const { id, clock, windowMs, samples, plugins } = options
     this.#clock = clock
     this.#statusClock = new StatusClock(clock)
     this.labels = { connector: id.connector, task: String(id.task) }
@@ -82,7 +82,9 @@ export abstract class TaskMetrics implements ErrorCounters {
     const task = this.registry.group('connector-task-metrics', this.labels)
     this.#status = task.text('status', 'State of the task')
     this.#status.set('unassigned')
-    for (const [name, value] of Object.entries(texts)) task.text(name, `The task's ${name}`).set(value)
+    for (const [name, value] of Object.entries(plugins.texts)) task.text(name, `The task's ${name}`).set(value)
+    this.#describe('transform', plugins.transforms)
+    this.#describe('predicate', plugins.predicates)
     task.gaugeOf('running-ratio', 'Fraction of time in state running', () => this.#statusClock.ratio('running'))
     task.gaugeOf('pause-ratio', 'Fraction of time in state paused', () => this.#statusClock.ratio('paused'))
     const commitNames = { avg: 'offset-commit-avg-time-ms', max: 'offset-commit-max-time-ms' }
@@ -101,6 +103,14 @@ export abstract class TaskMetrics implements ErrorCounters {
     this.#deadLetterRequests = errors.counter('deadletterqueue-produce-requests', 'Records for the dead letter queue')
     this.#deadLetterFailures = errors.counter('deadletterqueue-produce-failures', 'Dead letters that were not written')
     errors.gaugeOf('last-error-timestamp', 'Time of the last error, in ms since 1970', () => this.#lastErrorMs)
+  }
+
+  #describe(what: 'transform' | 'predicate', plugins: readonly AliasedPlugin[]): void {
+    for (const { alias, className, version } of plugins) {
+      const group = this.registry.group(`connector-${what}-metrics`, { ...this.labels, [what]: alias })
+      group.text(`${what}-class`, `Class of the ${what}`).set(className)
+      group.text(`${what}-version`, `Version of the ${what}`).set(version)
+    }
   }
 
   setStatus(status: Status): void {

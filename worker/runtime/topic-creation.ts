@@ -7,7 +7,7 @@ import { ConfigError, ConnectError, kindOf } from '../api/errors.ts'
 import { JavaRegex } from '../api/java-regex.ts'
 import { withPrefixCut } from '../config/config-provider.ts'
 import type { Admin, NewTopic } from '../kafka/types.ts'
-import { parseList } from './transformation-chain.ts'
+import { parseList } from '../util/text-list.ts'
 
 const prefix = 'topic.creation.'
 const defaultGroup = 'default'

@@ -7,6 +7,7 @@ import type { Predicate, Transformation, TransformationContext } from '../api/tr
 import { parseConfig } from '../config/config-def.ts'
 import { withPrefixCut } from '../config/config-provider.ts'
 import type { PluginRegistry } from '../plugins/registry.ts'
+import { parseList } from '../util/text-list.ts'
 import type { TaskEnvironment } from './task-environment.ts'
 
 export interface ChainLink {
@@ -65,15 +66,6 @@ export class TransformationChain {
       link.predicate?.predicate.close?.()
     }
   }
-}
-
-/** Comma-separated list as Kafka parses LIST: trimmed, empty entries dropped. */
-export function parseList(text: string | undefined): readonly string[] {
-  if (text === undefined || text.trim() === '') return []
-  return text
-    .split(',')
-    .map((item) => item.trim())
-    .filter((item) => item !== '')
 }
 
 /** What a task gives to its transforms. */

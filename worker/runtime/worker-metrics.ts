@@ -1,4 +1,6 @@
 /** `connect-worker-metrics` and `connector-metrics`, and the worker options that hosts get as numbers. */
+import type { Counter } from '../api/context.ts'
+import type { ConnectorPlugin } from '../api/plugin.ts'
 import { exactlyOnceSupport, type WorkerConfig } from '../config/worker-config.ts'
 import type { MetricGroup, MetricRegistry } from '../metrics/registry.ts'
 import type { RuntimeSettings } from './host-protocol.ts'
@@ -19,12 +21,19 @@ export function runtimeSettings(config: WorkerConfig): RuntimeSettings {
   }
 }
 
+interface Startups {
+  readonly attempts: Counter
+  readonly success: Counter
+  readonly failure: Counter
+  readonly outcomes: { record(ok: boolean): void }
+}
+
 const taskStates = ['running', 'paused', 'failed', 'unassigned', 'destroyed', 'restarting'] as const
 
 export class WorkerMetrics {
   readonly #registry: MetricRegistry
   readonly #group: MetricGroup
-  readonly #startups = new Map<string, number>()
+  readonly #startups = new Map<string, Startups>()
   readonly #taskStates = new Map<string, Map<number, ReportedState>>()
 
   constructor(registry: MetricRegistry, counts: { readonly connectors: () => number; readonly tasks: () => number }) {
@@ -36,19 +45,30 @@ export class WorkerMetrics {
   }
 
   #declare(kind: 'connector' | 'task'): void {
-    const count = (outcome: string) => (): number => this.#startups.get(`${kind} ${outcome}`) ?? 0
-    const attempts = (): number => count('success')() + count('failure')()
-    const fraction = (outcome: string) => (): number => (attempts() === 0 ? 0 : count(outcome)() / attempts())
-    this.#group.gaugeOf(`${kind}-startup-attempts-total`, `Starts of a ${kind}`, attempts)
-    for (const outcome of ['success', 'failure']) {
-      this.#group.gaugeOf(`${kind}-startup-${outcome}-total`, `Starts of a ${kind} with ${outcome}`, count(outcome))
-      this.#group.gaugeOf(`${kind}-startup-${outcome}-percentage`, `Fraction with ${outcome}`, fraction(outcome))
-    }
+    const counter = (outcome: string, help: string): Counter =>
+      this.#group.counter(`${kind}-startup-${outcome}-total`, help)
+    const names = { success: `${kind}-startup-success-percentage`, failure: `${kind}-startup-failure-percentage` }
+    this.#startups.set(kind, {
+      attempts: counter('attempts', `Starts of a ${kind}`),
+      success: counter('success', `Starts of a ${kind} that succeeded`),
+      failure: counter('failure', `Starts of a ${kind} that failed`),
+      outcomes: this.#group.outcomes(names, `Fraction of the starts of a ${kind} within the sample windows`),
+    })
   }
 
   startup(kind: 'connector' | 'task', succeeded: boolean): void {
-    const key = `${kind} ${succeeded ? 'success' : 'failure'}`
-    this.#startups.set(key, (this.#startups.get(key) ?? 0) + 1)
+    const startups = this.#startups.get(kind)
+    startups?.attempts.add(1)
+    startups?.[succeeded ? 'success' : 'failure'].add(1)
+    startups?.outcomes.record(succeeded)
+  }
+
+  /** Text attributes of a connector that starts here (KIP-891). */
+  describeConnector(connector: string, plugin: Pick<ConnectorPlugin, 'name' | 'type' | 'version'>): void {
+    const group = this.#registry.group('connector-metrics', { connector })
+    group.text('connector-class', 'Class of the connector').set(plugin.name)
+    group.text('connector-type', 'source or sink').set(plugin.type)
+    group.text('connector-version', 'Version of the connector').set(plugin.version)
   }
 
   connectorState(connector: string, state: ReportedState): void {

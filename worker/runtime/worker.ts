@@ -74,7 +74,7 @@ export class ConnectWorker implements Worker {
   readonly #options: WorkerOptions
   readonly #settings: RuntimeSettings
   readonly #logger: Logger
-  readonly #registry = new MetricRegistry()
+  readonly #registry: MetricRegistry
   readonly #metrics: WorkerMetrics
   readonly #tasks = new Map<string, TaskHandle>()
   readonly #connectorHost: ConnectorHost
@@ -92,6 +92,11 @@ export class ConnectWorker implements Worker {
     this.#options = options
     this.#settings = runtimeSettings(options.config)
     this.#logger = options.loggers.logger('runtime.worker')
+    this.#registry = new MetricRegistry({
+      windowMs: this.#settings.metricsWindowMs,
+      samples: this.#settings.metricsSamples,
+      nowMs: () => options.clock.monotonicMs(),
+    })
     this.#metrics = new WorkerMetrics(this.#registry, {
       connectors: () => this.#connectorHost.connectors().length,
       tasks: () => this.#tasks.size,
@@ -207,6 +212,8 @@ export class ConnectWorker implements Worker {
       const { config: resolved } = await this.#options.providers.resolve(config)
       // The options may name another offset topic than those of the instance before.
       await this.#closeConnectorOffsets(connector)
+      const plugin = this.#options.registry.find('connector', resolved['connector.class'] ?? '')
+      if (plugin !== null) this.#metrics.describeConnector(connector, plugin)
       await this.#connectorHost.startConnector(connector, resolved, target)
       this.#metrics.startup('connector', true)
     } catch (error) {

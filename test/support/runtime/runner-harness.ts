@@ -147,7 +147,8 @@ function open(type: 'source' | 'sink', options: RunnerOptions, createTask: () =>
   const states: string[] = []
   const topics: string[] = []
   const listener = { onState: (state: string) => states.push(state), onTopic: (topic: string) => topics.push(topic) }
-  const metrics = { id, clock: systemClock, windowMs: 30_000, samples: 2, texts: {} }
+  const noPlugins = { texts: {}, transforms: [], predicates: [] }
+  const metrics = { id, clock: systemClock, windowMs: 30_000, samples: 2, plugins: noPlugins }
   const runner =
     type === 'source'
       ? new SourceTaskRunner({ env, plugin: source, spec, listener, metrics: new SourceTaskMetrics(metrics) })

@@ -3,8 +3,10 @@ import type { Logger } from '../../../../worker/api/context.ts'
 import { NotLeaderError } from '../../../../worker/api/errors.ts'
 import { ConfigStore } from '../../../../worker/cluster/config-store.ts'
 import { DistributedHerder, type LeaderClient, type Sign } from '../../../../worker/cluster/distributed-herder.ts'
+import { GroupMetrics } from '../../../../worker/cluster/group-metrics.ts'
 import { Stages } from '../../../../worker/cluster/stages.ts'
 import { KafkaStatusStore } from '../../../../worker/cluster/status-store.ts'
+import { defaultWindows, MetricRegistry } from '../../../../worker/metrics/registry.ts'
 import { systemClock } from '../../../../worker/util/clock.ts'
 import { Loggers } from '../../../../worker/util/log.ts'
 import { FakeGroup, type FakeMember, FakeTopic, FakeWorker } from './fakes.ts'
@@ -40,6 +42,7 @@ export class FakeCluster implements AsyncDisposable {
     const member = this.group.member()
     const loggers = new Loggers({ level: 'OFF' })
     const logger = options.logger ?? loggers.logger('test')
+    const metrics = new MetricRegistry()
     const clients = { topic: 't', consumer: {}, producer: {}, admin: {} }
     const herder = new DistributedHerder({
       worker,
@@ -47,6 +50,13 @@ export class FakeCluster implements AsyncDisposable {
       logger,
       clock: systemClock,
       stages: new Stages(systemClock),
+      metrics,
+      groupMetrics: new GroupMetrics({
+        registry: metrics,
+        windows: defaultWindows,
+        clock: systemClock,
+        clientId: `connect-w:${port}`,
+      }),
       tracksTopics: true,
       workerId: `w:${port}`,
       commit: 'test',

@@ -1,0 +1,58 @@
+/** Which plugins a task is made of, by its options: text attributes of its metrics (KIP-891). */
+import type { RawConfig } from '../api/connector.ts'
+import type { ConverterRole } from '../api/converter.ts'
+import type { ConnectorPlugin } from '../api/plugin.ts'
+import type { PluginKind, PluginRegistry } from '../plugins/registry.ts'
+import { parseList } from '../util/text-list.ts'
+import { converterConfig } from './converters.ts'
+
+/** Class and version of one transform or predicate. */
+export interface AliasedPlugin {
+  readonly alias: string
+  readonly className: string
+  readonly version: string
+}
+
+export interface PluginAttributes {
+  /** Attributes of `connector-task-metrics`. */
+  readonly texts: Readonly<Record<string, string>>
+  readonly transforms: readonly AliasedPlugin[]
+  readonly predicates: readonly AliasedPlugin[]
+}
+
+const converterKinds = { key: 'converter', value: 'converter', header: 'header_converter' } as const satisfies Record<
+  ConverterRole,
+  PluginKind
+>
+
+/** Plugins that are not here are left out: the task fails of them, and says so itself. */
+export function pluginAttributes(
+  plugin: ConnectorPlugin,
+  configs: { readonly connector: RawConfig; readonly worker: RawConfig },
+  registry: PluginRegistry,
+): PluginAttributes {
+  const texts: Record<string, string> = {
+    'connector-class': plugin.name,
+    'connector-type': plugin.type,
+    'connector-version': plugin.version,
+    'task-class': plugin.taskName,
+    'task-version': plugin.version,
+  }
+  for (const role of ['key', 'value', 'header'] as const) {
+    const { className } = converterConfig(role, configs.connector, configs.worker)
+    const converter = registry.find(converterKinds[role], className)
+    if (converter === null) continue
+    texts[`${role}-converter-class`] = converter.name
+    texts[`${role}-converter-version`] = converter.version
+  }
+  const aliased = (option: 'transforms' | 'predicates', kind: 'transformation' | 'predicate'): AliasedPlugin[] =>
+    parseList(configs.connector[option]).flatMap((alias) => {
+      const found = registry.find(kind, configs.connector[`${option}.${alias}.type`] ?? '')
+      return found === null ? [] : [{ alias, className: found.name, version: found.version }]
+    })
+  return {
+    texts,
+    transforms: aliased('transforms', 'transformation'),
+    predicates: aliased('predicates', 'predicate'),
+  }
+}
