@@ -90,7 +90,7 @@ export async function buildServices({
 }: ServiceParts): Promise<FileBufferServices> {
   const { metrics, clock, logger } = context
   const budget = new MemoryBudget(config['s3.buffer.total.bytes'])
-  const layout = await fileLayout(config, store, budget)
+  const layout = await fileLayout({ config, context, store }, budget)
   const written = metrics.counter('s3-records-written-total', 'Records in committed objects')
   const objects = metrics.counter('s3-objects-committed-total', 'Objects that became visible')
   const held = metrics.gauge('s3-buffered-bytes', 'Memory of open objects')
@@ -183,11 +183,14 @@ function rotationRules(config: S3SinkConfig): RotationRules {
   }
 }
 
-async function fileLayout(config: S3SinkConfig, store: ObjectStore, budget: MemoryBudget): Promise<FileLayout> {
+async function fileLayout(
+  { config, context, store }: Pick<ServiceParts, 'config' | 'context' | 'store'>,
+  budget: MemoryBudget,
+): Promise<FileLayout> {
   const storesSides = config['store.kafka.keys'] || config['store.kafka.headers']
   const compression = await openCompression(config['s3.compression.type'], config['s3.compression.level'])
   return {
-    ...(await openFormats(config)),
+    ...(await openFormats(config, context.rawConfig)),
     bucket: config['s3.bucket.name'],
     topicsDir: config['topics.dir'],
     directoryDelimiter: config['directory.delim'],

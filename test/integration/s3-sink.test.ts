@@ -2,15 +2,6 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { gunzipSync, zstdDecompressSync } from 'node:zlib'
-import {
-  CreateBucketCommand,
-  DeleteBucketCommand,
-  DeleteObjectCommand,
-  GetObjectCommand,
-  ListMultipartUploadsCommand,
-  ListObjectsV2Command,
-  S3Client,
-} from '@aws-sdk/client-s3'
 import { parquetReadObjects } from 'hyparquet'
 import { openObjectStore } from '../../connectors/common/s3-client.ts'
 import { Password } from '../../worker/api/config.ts'
@@ -18,56 +9,10 @@ import { makeSchema, Schemas } from '../../worker/api/data.ts'
 import { ConnectError } from '../../worker/api/errors.ts'
 import { SinkRecord } from '../../worker/api/record.ts'
 import { SinkHarness } from '../conformance/s3/sink-harness.ts'
+import { openLake } from '../support/lake.ts'
 import { requireService } from '../support/services.ts'
 
 const s3 = requireService('s3')
-
-/** A bucket of its own with the sink's store, and an independent client to look at what is there. */
-async function openBucket() {
-  const { endpoint, accessKey, secretKey } = s3.settings
-  const bucket = `sluice-test-${randomBytes(6).toString('hex')}`
-  const client = new S3Client({
-    endpoint,
-    region: 'us-east-1',
-    forcePathStyle: true,
-    credentials: { accessKeyId: accessKey, secretAccessKey: secretKey },
-  })
-  await client.send(new CreateBucketCommand({ Bucket: bucket }))
-  const store = await openObjectStore({
-    region: 'us-east-1',
-    endpoint,
-    pathStyle: true,
-    accelerate: false,
-    credentials: { id: accessKey, secret: new Password(secretKey), sessionToken: null },
-    attempts: 3,
-    backoffMs: 50,
-    checksums: 'WHEN_REQUIRED',
-    expectContinue: true,
-  })
-  const keys = async () => {
-    const { Contents = [] } = await client.send(new ListObjectsV2Command({ Bucket: bucket }))
-    return Contents.map((object) => object.Key ?? '').sort()
-  }
-  return {
-    bucket,
-    store,
-    keys,
-    async read(key: string): Promise<Buffer> {
-      const { Body } = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key }))
-      return Buffer.from((await Body?.transformToByteArray()) ?? [])
-    },
-    async uploads(): Promise<number> {
-      const { Uploads = [] } = await client.send(new ListMultipartUploadsCommand({ Bucket: bucket }))
-      return Uploads.length
-    },
-    async [Symbol.asyncDispose]() {
-      for (const key of await keys()) await client.send(new DeleteObjectCommand({ Bucket: bucket, Key: key }))
-      await client.send(new DeleteBucketCommand({ Bucket: bucket }))
-      client.destroy()
-      await store.close()
-    },
-  }
-}
 
 const event = (offset: number, kind: string, body = '') =>
   new SinkRecord({ topic: 'orders', partition: 0, offset: BigInt(offset), value: { kind, id: offset, body } })
@@ -79,7 +24,7 @@ const parse = (text: string) =>
     .map((line): unknown => JSON.parse(line))
 
 test('S3: gzip JSON lines by field, metadata messages with exact sizes, then offsets', { skip: s3.skip }, async () => {
-  await using lake = await openBucket()
+  await using lake = await openLake(s3.settings)
   const harness = await SinkHarness.start({
     store: lake.store,
     config: {
@@ -117,7 +62,7 @@ test('S3: gzip JSON lines by field, metadata messages with exact sizes, then off
 })
 
 test('S3: an object of several parts is exact, and close leaves no upload behind', { skip: s3.skip }, async () => {
-  await using lake = await openBucket()
+  await using lake = await openLake(s3.settings)
   const harness = await SinkHarness.start({
     store: lake.store,
     config: { 's3.bucket.name': lake.bucket, 's3.part.size': '5242880', 'flush.size': '13' },
@@ -142,7 +87,7 @@ test('S3: an object of several parts is exact, and close leaves no upload behind
 test('S3: a conditional write keeps an object of other content and takes the next free name', {
   skip: s3.skip,
 }, async () => {
-  await using lake = await openBucket()
+  await using lake = await openLake(s3.settings)
   const at = { bucket: lake.bucket, key: 'topics/orders/partition=0/orders+0+0000000000.json' }
   const plain = { contentType: 'text/plain', cannedAcl: null, encryption: null, kmsKeyId: null, customerKey: null }
   await lake.store.put(at, Buffer.from('other'), { ...plain, contentMd5: false, onlyIfAbsent: false })
@@ -164,7 +109,7 @@ test('S3: a conditional write keeps an object of other content and takes the nex
 test('S3: Parquet with stored keys, and commits by wall clock that the next owner repeats', {
   skip: s3.skip,
 }, async () => {
-  await using lake = await openBucket()
+  await using lake = await openLake(s3.settings)
   const schema = makeSchema({
     type: 'STRUCT',
     fields: [
@@ -221,7 +166,7 @@ test('S3: Parquet with stored keys, and commits by wall clock that the next owne
 })
 
 test('S3: a wrong secret is an error of its own kind, a missing bucket is no error', { skip: s3.skip }, async () => {
-  await using lake = await openBucket()
+  await using lake = await openLake(s3.settings)
   const { endpoint, accessKey } = s3.settings
   const wrong = await openObjectStore({
     region: 'us-east-1',

@@ -48,6 +48,11 @@ const corpora: Readonly<Record<string, Corpus>> = {
     needs: ['kafka', 's3'],
     about: 'what the S3 sink leaves behind; [--lines N] [--changes FILE] [case …]',
   },
+  's3-random': {
+    program: 'test/parity/s3-random.ts',
+    needs: ['s3'],
+    about: 'random options and records: objects of the S3 sink against a model of the reference; [--cases N] [--seed N]',
+  },
   converters: {
     program: 'test/parity/converters.ts',
     needs: [],

@@ -1,3 +1,4 @@
+import type { RawConfig } from '../../../worker/api/connector.ts'
 import { ConfigError } from '../../../worker/api/errors.ts'
 import type { S3SinkConfig } from '../config-options.ts'
 import { formatOf, isMetaField } from '../config-rules.ts'
@@ -21,29 +22,33 @@ export interface RoleFormats {
 
 type FormatOption = 'format.class' | 'keys.format.class' | 'headers.format.class'
 
-/** Loads what the configured formats need. @throws ConfigError when a package is missing */
-export async function openFormats(config: S3SinkConfig): Promise<RoleFormats> {
+/**
+ * Loads what the configured formats need.
+ * @param raw the options as the user wrote them: blanks count in a separator
+ * @throws ConfigError when a package is missing
+ */
+export async function openFormats(config: S3SinkConfig, raw: RawConfig): Promise<RoleFormats> {
   const asRows = config['behavior.on.null.values'].toLowerCase() === 'row'
   return {
-    values: { format: await openFormat(config, 'format.class'), view: asRows ? rowView : valueView },
-    keys: config['store.kafka.keys'] ? await openKeys(config) : null,
-    headers: config['store.kafka.headers'] ? await openHeaders(config) : null,
+    values: { format: await openFormat(config, 'format.class', raw), view: asRows ? rowView : valueView },
+    keys: config['store.kafka.keys'] ? await openKeys(config, raw) : null,
+    headers: config['store.kafka.headers'] ? await openHeaders(config, raw) : null,
   }
 }
 
-async function openKeys(config: S3SinkConfig): Promise<RoleFormat> {
-  const format = await openFormat(config, 'keys.format.class')
+async function openKeys(config: S3SinkConfig, raw: RawConfig): Promise<RoleFormat> {
+  const format = await openFormat(config, 'keys.format.class', raw)
   const isTable = format.name === 'parquet' || format.name === 'csv'
   return { format, view: isTable ? enveloped(keyView, 'RecordKey', 'key') : keyView }
 }
 
-async function openHeaders(config: S3SinkConfig): Promise<RoleFormat> {
-  const format = await openFormat(config, 'headers.format.class')
+async function openHeaders(config: S3SinkConfig, raw: RawConfig): Promise<RoleFormat> {
+  const format = await openFormat(config, 'headers.format.class', raw)
   const view = format.name === 'avro' ? headersView : enveloped(headersView, 'RecordHeaders', 'headers')
   return { format, view }
 }
 
-async function openFormat(config: S3SinkConfig, option: FormatOption): Promise<RecordFormat> {
+async function openFormat(config: S3SinkConfig, option: FormatOption, raw: RawConfig): Promise<RecordFormat> {
   const numericDecimals = config['json.decimal.format'].toUpperCase() === 'NUMERIC'
   const metaFields = option === 'format.class' ? config['format.output.meta.fields'].filter(isMetaField) : []
   const added = () => metaColumns(metaFields, new JsonEncoder(numericDecimals))
@@ -51,7 +56,7 @@ async function openFormat(config: S3SinkConfig, option: FormatOption): Promise<R
     case 'json':
       return new JsonFormat({ numericDecimals, metaFields })
     case 'bytes':
-      return new ByteArrayFormat(config['format.bytearray.extension'], config['format.bytearray.separator'] ?? '\n')
+      return new ByteArrayFormat(config['format.bytearray.extension'], raw['format.bytearray.separator'] ?? '\n')
     case 'csv': {
       const columns = option === 'format.class' ? config['csv.columns'] : []
       return new CsvFormat({ columns, header: config['csv.header'], metaColumns: added() })

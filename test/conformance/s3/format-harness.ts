@@ -12,7 +12,8 @@ import { baseConfig } from './sink-harness.ts'
 
 /** The format of values of a configuration. */
 export async function valueFormat(config: Readonly<Record<string, string>>): Promise<RecordFormat> {
-  const { values } = await openFormats(parseConfig(plugin.config, { ...baseConfig, ...config }))
+  const raw = { ...baseConfig, ...config }
+  const { values } = await openFormats(parseConfig(plugin.config, raw), raw)
   return values.format
 }
 
