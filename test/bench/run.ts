@@ -1,5 +1,5 @@
 /**
- * `npm run bench <cdc|latency|sink|elasticsearch|start|hot-path|transforms|converters|s3> [-- --records N --runs N --peers sluice,java --profile FOLDER]`
+ * `npm run bench <cdc|latency|sink|elasticsearch|start|hot-path|transforms|converters|s3|warehouse> [-- --records N --runs N --peers sluice,java --profile FOLDER]`
  *
  * With `--profile` our worker writes a CPU profile of each thread into the folder when it stops; its figures do not count.
  *
@@ -23,6 +23,7 @@ import { usageOf } from './process-usage.ts'
 import { benchS3, s3Variants } from './s3.ts'
 import { benchSink, fillTopic } from './sink.ts'
 import { benchTransforms } from './transforms.ts'
+import { benchWarehouse, printWarehouse } from './warehouse.ts'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -36,6 +37,7 @@ const { values, positionals } = parseArgs({
     'rows-per-transaction': { type: 'string', default: '10000' },
     rates: { type: 'string', default: '1000,10000' },
     seconds: { type: 'string', default: '30' },
+    'rotate-ms': { type: 'string', default: '2000' },
   },
 })
 const records = Number(values.records)
@@ -129,6 +131,13 @@ switch (positionals[0]) {
     printShares(measurements)
     break
   }
+  case 'warehouse': {
+    const seconds = Number(values.seconds)
+    const rotateMs = Number(values['rotate-ms'])
+    for (const rate of values.rates.split(',').map(Number))
+      printWarehouse(await benchWarehouse({ services, port, rate, seconds, rotateMs }))
+    break
+  }
   case 'start':
     for (let run = 0; run < Number(values.runs); run++) {
       for (const [variant, name] of variants) {
@@ -142,7 +151,7 @@ switch (positionals[0]) {
     break
   default:
     console.error(
-      'usage: npm run bench <cdc|latency|sink|elasticsearch|start|hot-path|transforms|converters|s3> [-- --records N --runs N --peers sluice,java]',
+      'usage: npm run bench <cdc|latency|sink|elasticsearch|start|hot-path|transforms|converters|s3|warehouse> [-- --records N --runs N --peers sluice,java]',
     )
     process.exitCode = 2
 }

@@ -1,6 +1,8 @@
 import {
+  type ColumnMetadata,
   DescribeStatementCommand,
   ExecuteStatementCommand,
+  type Field,
   GetStatementResultCommand,
   RedshiftDataClient,
 } from '@aws-sdk/client-redshift-data'
@@ -40,19 +42,28 @@ export class Warehouse {
   /** Rows as text by column name; NULL is absent. */
   async query(sql: string): Promise<Record<string, string>[]> {
     const id = await this.execute(sql)
-    const { ColumnMetadata, Records } = await this.#client.send(new GetStatementResultCommand({ Id: id }))
-    return (Records ?? []).map((record) => {
-      const row: Record<string, string> = {}
-      for (const [i, field] of record.entries()) {
-        const name = ColumnMetadata?.[i]?.name
-        const value = field.stringValue ?? field.longValue ?? field.doubleValue ?? field.booleanValue
-        if (name !== undefined && value !== undefined) row[name] = String(value)
-      }
-      return row
-    })
+    const rows: Record<string, string>[] = []
+    let page: string | undefined
+    do {
+      const command = new GetStatementResultCommand({ Id: id, ...(page !== undefined && { NextToken: page }) })
+      const { ColumnMetadata, Records = [], NextToken } = await this.#client.send(command)
+      for (const record of Records) rows.push(rowOf(ColumnMetadata ?? [], record))
+      page = NextToken
+    } while (page)
+    return rows
   }
 
   close(): void {
     this.#client.destroy()
   }
+}
+
+function rowOf(columns: readonly ColumnMetadata[], record: readonly Field[]): Record<string, string> {
+  const row: Record<string, string> = {}
+  for (const [i, field] of record.entries()) {
+    const name = columns[i]?.name
+    const value = field.stringValue ?? field.longValue ?? field.doubleValue ?? field.booleanValue
+    if (name !== undefined && value !== undefined) row[name] = String(value)
+  }
+  return row
 }
