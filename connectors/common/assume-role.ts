@@ -1,7 +1,5 @@
 import { createHash, createHmac } from 'node:crypto'
 import type { Agent } from 'node:http'
-import { request as httpRequest } from 'node:http'
-import { request as httpsRequest } from 'node:https'
 import { ConnectError, defineErrorCodes, RetriableError, toError } from '../../worker/api/errors.ts'
 import { isTransientName, isTransientStatus } from './aws-errors.ts'
 
@@ -105,9 +103,10 @@ interface Post {
   readonly agent: Agent | null
 }
 
-function post(url: URL, { body, headers, agent }: Post): Promise<Answer> {
-  const send = url.protocol === 'http:' ? httpRequest : httpsRequest
-  return new Promise((resolve, reject) => {
+async function post(url: URL, { body, headers, agent }: Post): Promise<Answer> {
+  // Loaded on use: manifests have this module for its error codes, in every thread, and HTTP takes 4 MB.
+  const { request: send } = await (url.protocol === 'http:' ? import('node:http') : import('node:https'))
+  return await new Promise((resolve, reject) => {
     const options = {
       method: 'POST',
       headers,

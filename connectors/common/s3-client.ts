@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import { Agent as HttpAgent } from 'node:http'
-import { Agent as HttpsAgent } from 'node:https'
+import type { Agent as HttpAgent } from 'node:http'
+import type { Agent as HttpsAgent } from 'node:https'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ObjectCannedACL, PutObjectCommandInput, S3ClientConfig, ServerSideEncryption } from '@aws-sdk/client-s3'
 import type { Password } from '../../worker/api/config.ts'
@@ -188,7 +188,7 @@ export async function openObjectStore(options: S3ClientOptions): Promise<ObjectS
   }
   if (options.endpoint !== null) config.endpoint = options.endpoint
   if (options.accelerate) config.useAccelerateEndpoint = true
-  const agents = proxyAgents(options.proxy ?? null)
+  const agents = await proxyAgents(options.proxy ?? null)
   if (agents !== null) config.requestHandler = agents
   if (options.credentials !== null) config.credentials = sdkCredentials(options.credentials)
   if (options.role != null) {
@@ -205,13 +205,15 @@ export async function openObjectStore(options: S3ClientOptions): Promise<ObjectS
 const maxSockets = 50
 
 /** Agents that go through the proxy: plainly for http, by CONNECT for https. */
-function proxyAgents(
+async function proxyAgents(
   proxy: Password | null,
-): { readonly httpAgent: HttpAgent; readonly httpsAgent: HttpsAgent } | null {
+): Promise<{ readonly httpAgent: HttpAgent; readonly httpsAgent: HttpsAgent } | null> {
   if (proxy === null) return null
   const url = proxy.reveal()
   const options = { keepAlive: true, maxSockets, proxyEnv: { HTTP_PROXY: url, HTTPS_PROXY: url } }
-  return { httpAgent: new HttpAgent(options), httpsAgent: new HttpsAgent(options) }
+  // Loaded on use, as the SDK is: manifests have this module for its error codes, in every thread.
+  const [http, https] = await Promise.all([import('node:http'), import('node:https')])
+  return { httpAgent: new http.Agent(options), httpsAgent: new https.Agent(options) }
 }
 
 type Sdk = typeof import('@aws-sdk/client-s3')

@@ -1,5 +1,4 @@
-import { request as httpRequest, type IncomingMessage } from 'node:http'
-import { request as httpsRequest } from 'node:https'
+import type { IncomingMessage } from 'node:http'
 import type { Clock } from '../api/context.ts'
 import { ConnectError, defineErrorCodes, RetriableError, toError } from '../api/errors.ts'
 import type { ClientTls } from '../api/tls/ssl-options.ts'
@@ -138,7 +137,7 @@ function fieldsOf(text: string): Readonly<Record<string, unknown>> {
   }
 }
 
-function post(client: ClientCredentials): Promise<{ readonly status: number; readonly body: string }> {
+async function post(client: ClientCredentials): Promise<{ readonly status: number; readonly body: string }> {
   const encoded = (text: string) => (client.isHeaderEncoded ? encodeURIComponent(text) : text)
   const credentials = `${encoded(client.clientId)}:${encoded(client.clientSecret)}`
   const form = new URLSearchParams({ grant_type: 'client_credentials' })
@@ -157,13 +156,14 @@ function post(client: ClientCredentials): Promise<{ readonly status: number; rea
   const answered = (response: IncomingMessage): void => {
     readBody(response).then((body) => resolve({ status: response.statusCode ?? 0, body }), reject)
   }
+  // Loaded on use: every thread with a Kafka client has this module, and HTTP takes 4 MB.
   const sent =
     client.tokenUrl.protocol === 'https:'
-      ? httpsRequest(client.tokenUrl, { ...options, ...client.tls }, answered)
-      : httpRequest(client.tokenUrl, options, answered)
+      ? (await import('node:https')).request(client.tokenUrl, { ...options, ...client.tls }, answered)
+      : (await import('node:http')).request(client.tokenUrl, options, answered)
   sent.once('error', reject)
   sent.end(form.toString())
-  return promise
+  return await promise
 }
 
 async function readBody(response: IncomingMessage): Promise<string> {
