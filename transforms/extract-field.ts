@@ -13,11 +13,19 @@ import {
   SchemaCache,
 } from './record-part.ts'
 
-const config = defineConfig({
-  field: { type: 'STRING', importance: 'MEDIUM', doc: 'Field name to extract.' },
-  'field.syntax.version': fieldSyntaxOption,
-  'replace.null.with.default': replaceNullOption,
-})
+const config = defineConfig(
+  {
+    field: { type: 'STRING', importance: 'MEDIUM', doc: 'Field name to extract.' },
+    'field.syntax.version': fieldSyntaxOption,
+    'replace.null.with.default': replaceNullOption,
+  },
+  {
+    validate: (options) =>
+      options.field === '' && options['field.syntax.version'] === 'V2'
+        ? [{ option: 'field', message: 'A path of field.syntax.version=V2 has at least one step' }]
+        : [],
+  },
+)
 
 const purpose = 'field extraction'
 

@@ -27,9 +27,14 @@ const config = defineConfig(
   },
   {
     validate: (options) =>
-      options.headers.length === options.fields.length
+      options.headers.length === options.fields.length && !options.headers.includes('') && !options.fields.includes('')
         ? []
-        : [{ option: 'fields', message: 'headers and fields must have the same number of elements' }],
+        : [
+            {
+              option: 'fields',
+              message: 'headers and fields must have the same number of elements, none of them empty',
+            },
+          ],
   },
 )
 

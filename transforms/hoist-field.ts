@@ -2,7 +2,7 @@ import { type ConfigOf, defineConfig } from '../worker/api/config.ts'
 import { makeSchema, type Value } from '../worker/api/data.ts'
 import type { ConnectRecord } from '../worker/api/record.ts'
 import type { Transformation } from '../worker/api/transform.ts'
-import { keyAndValue, type RecordPart, SchemaCache, setMember } from './record-part.ts'
+import { keyAndValue, type RecordPart, SchemaCache, setMember, structLike } from './record-part.ts'
 
 const config = defineConfig({
   field: {
@@ -12,11 +12,13 @@ const config = defineConfig({
   },
 })
 
+const plain = makeSchema({ type: 'STRUCT' })
+
 /** Wraps a key or value into a struct, or an object, of one field. */
 class HoistField implements Transformation<ConfigOf<typeof config>> {
   readonly #part: RecordPart
   #field = ''
-  #schemas = new SchemaCache((schema) => makeSchema({ type: 'STRUCT', fields: [{ name: this.#field, schema }] }))
+  #schemas = new SchemaCache((schema) => structLike(plain, [{ name: this.#field, schema }]))
 
   constructor(part: RecordPart) {
     this.#part = part

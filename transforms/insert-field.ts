@@ -70,7 +70,12 @@ const config = defineConfig(
         return [{ option: 'topic.field', message: 'No field insertion configured' }]
       }
       if (field === null || options['static.value'] !== null) return []
-      return [{ option: 'static.value', message: `No value specified for static field: ${field}` }]
+      return [
+        {
+          option: 'static.value',
+          message: `Invalid value null for configuration static.value: No value specified for static field: ${field}`,
+        },
+      ]
     },
   },
 )
@@ -153,7 +158,7 @@ class InsertField implements Transformation<ConfigOf<typeof config>> {
 }
 
 function insertion(option: string | null, schema: Schema, value: Insertion['value']): Insertion | null {
-  if (option === null || option === '') return null
+  if (option === null) return null
   const suffix = option.at(-1)
   const name = suffix === '!' || suffix === '?' ? option.slice(0, -1) : option
   return { name, optional: suffix !== '!', schema, value }

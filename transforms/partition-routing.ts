@@ -6,6 +6,7 @@ import type { ConnectRecord } from '../worker/api/record.ts'
 import type { Transformation } from '../worker/api/transform.ts'
 import { isStruct } from '../worker/api/values.ts'
 import { debeziumVersion, isEnvelope, rawMember } from './change-event.ts'
+import { murmurHash } from './murmur-hash.ts'
 import { fieldValue } from './record-part.ts'
 
 const config = defineConfig({
@@ -25,8 +26,8 @@ const config = defineConfig({
     type: 'STRING',
     default: 'java',
     importance: 'LOW',
-    valid: oneOfIgnoringCase('java'),
-    doc: "Hash of the values: Java's hashCode. Debezium's murmur is not supported.",
+    valid: oneOfIgnoringCase('java', 'murmur'),
+    doc: "Hash of the values: Java's hashCode, or murmur, which spreads values that resemble each other.",
   },
 })
 
@@ -34,10 +35,12 @@ const config = defineConfig({
 class PartitionRouting implements Transformation<ConfigOf<typeof config>> {
   #paths: readonly (readonly string[])[] = []
   #partitions = 1
+  #hash = javaHash
 
   configure(options: ConfigOf<typeof config>): void {
     this.#paths = options['partition.payload.fields'].map((field) => field.trim().split('.'))
     this.#partitions = options['partition.topic.num']
+    this.#hash = options['partition.hash.function'].toLowerCase() === 'murmur' ? murmur : javaHash
   }
 
   apply<R extends ConnectRecord>(record: R): R {
@@ -50,7 +53,7 @@ class PartitionRouting implements Transformation<ConfigOf<typeof config>> {
     for (const path of this.#paths) {
       const field = fieldAt(valueSchema, value, path)
       if (field === null) continue
-      sum = (sum + javaHash(field.schema, field.value)) | 0
+      sum = (sum + this.#hash(field.schema, field.value)) | 0
       found = true
     }
     if (!found) return record
@@ -101,6 +104,18 @@ function javaHash(schema: Schema | null, value: Value): number {
   }
   throw new DataError('CONNECT_DATA_TYPE', 'A field of partition.payload.fields has a type without a hash')
 }
+
+/** Of bytes and text their own, of anything else that of Java's hash. */
+function murmur(schema: Schema | null, value: Value): number {
+  if (value instanceof Uint8Array) return murmurHash(value)
+  // Java has a question mark for half a surrogate pair.
+  if (typeof value === 'string') return murmurHash(Buffer.from(value.replace(loneSurrogate, '?')))
+  const bytes = Buffer.allocUnsafe(4)
+  bytes.writeInt32LE(javaHash(schema, value))
+  return murmurHash(bytes)
+}
+
+const loneSurrogate = /\p{Surrogate}/gu
 
 /** Of Integer, Float or Double, as the schema says. */
 function numberHash(schema: Schema | null, value: number): number {

@@ -91,13 +91,14 @@ export function schemaBasics(schema: Schema): Pick<SchemaSpec, 'name' | 'version
   return { name: schema.name, version: schema.version, doc: schema.doc, parameters: schema.parameters }
 }
 
-/** A struct schema with the basics of `like`. @throws DataError when two fields have one name */
+/** A struct schema with the basics of `like`. @throws DataError when a field has no name or two have one */
 export function structLike(
   like: Schema,
   fields: readonly { readonly name: string; readonly schema: Schema }[],
 ): Schema {
   const names = new Set<string>()
   for (const { name } of fields) {
+    if (name === '') throw new DataError('CONNECT_DATA_SCHEMA', 'fieldName cannot be null.')
     if (names.has(name)) {
       throw new DataError('CONNECT_DATA_SCHEMA', `Cannot create field because of field name duplication ${name}`)
     }

@@ -63,7 +63,8 @@ const config = defineConfig(
         return []
       } catch (error) {
         const detail = error instanceof Error ? error.message : String(error)
-        const message = `TimestampConverter requires a SimpleDateFormat-compatible pattern for string timestamps: ${pattern} (${detail})`
+        // Connect mixes up value and message; those who compare answers see the same.
+        const message = `Invalid value java.lang.IllegalArgumentException: ${detail} for configuration TimestampConverter requires a SimpleDateFormat-compatible pattern for string timestamps: ${pattern}`
         return [{ option: 'format', message }]
       }
     },

@@ -49,7 +49,7 @@ const config = defineConfig(
       const lists = ['include.list', 'exclude.list'] as const
       const problems: ConfigProblem[] = lists.flatMap((option) =>
         options[option]
-          .filter((item) => !rulePattern.test(item))
+          .filter((item, i) => !rulePattern.test(item) || (i === 0 && !item.includes(':')))
           .map((item) => ({
             option,
             message: `${item} is no rule of the form source:table:field or topic:name:field`,

@@ -50,6 +50,8 @@ export interface Validator {
   check(option: string, value: unknown): string | null
   /** The answer of `check` is the whole message: `Invalid value …` is not put before it. */
   readonly complete?: true
+  /** Of a list: what stands in it twice counts once where a plugin starts; the check of a new config refuses it. */
+  readonly distinct?: true
   /** Shown in the reference, e.g. `[1,...]`. */
   readonly description: string
 }
@@ -154,6 +156,7 @@ export function distinctList(rules: { readonly allowEmpty: boolean }): Validator
   return {
     description: rules.allowEmpty ? 'distinct values' : 'non-empty list of distinct values',
     complete: true,
+    distinct: true,
     check: (option, value) => {
       if (value === null) return `Configuration '${option}' values must not be null.`
       const values = value as readonly string[]

@@ -39,6 +39,8 @@ export interface EvaluateHooks {
   readonly label?: (name: string) => string
   /** Full name of a class option's value, or null when there is no such class. Absent: every text is a class name. */
   readonly resolveClass?: (option: string, name: string) => string | null
+  /** Lists of distinct values lose what is there twice, as when Java parses a config rather than validates it. */
+  readonly dropsDuplicates?: true
 }
 
 /** `Invalid value V for configuration K: DETAIL`, the text of Kafka's `ConfigException`. */
@@ -65,7 +67,7 @@ export function javaTrim(text: string): string {
  * by itself is fine
  */
 export function parseConfig<D extends ConfigDef>(def: D, raw: RawOptions, hooks: EvaluateHooks = {}): ConfigOf<D> {
-  const states = evaluate(def.keys, raw, hooks)
+  const states = evaluate(def.keys, raw, { ...hooks, dropsDuplicates: true })
   const values = valuesOf(states)
   let problems: readonly ConfigProblem[] = problemsOf(states)
   if (problems.length === 0) problems = def.validate?.(values as ConfigOf<ConfigDef>) ?? []
@@ -131,6 +133,7 @@ function evaluateOption(name: string, key: ConfigKey, raw: RawOptions, hooks: Ev
     const parsed = parseText(name, key.type, given, hooks)
     if (typeof parsed.problem === 'string') errors.push(parsed.problem)
     value = parsed.value
+    if (hooks.dropsDuplicates && key.valid?.distinct && Array.isArray(value)) value = [...new Set<unknown>(value)]
     // A LONG beyond 2^53 is rounded as a number, but REST shows what was written (I6).
     text = key.type === 'LONG' && given !== null && value !== null ? longText(given) : renderValue(key.type, value)
   } else if (key.default === undefined) {

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { builtinTransforms } from '../../../transforms/index.ts'
 import type { ConfigDef } from '../../../worker/api/config.ts'
-import { toError } from '../../../worker/api/errors.ts'
+import { ConfigError, toError } from '../../../worker/api/errors.ts'
 import { type ConnectRecord, SinkRecord } from '../../../worker/api/record.ts'
 import type { Predicate, Transformation } from '../../../worker/api/transform.ts'
 import { parseConfig } from '../../../worker/config/config-def.ts'
@@ -20,7 +20,7 @@ export interface Case {
 
 /** What a plugin made of a record, as text that is equal for equal outcomes. */
 export type Outcome =
-  | { readonly kind: 'refused'; readonly message: string }
+  | { readonly kind: 'refused'; readonly message: string; readonly problems: readonly string[] }
   | { readonly kind: 'failed'; readonly message: string }
   | { readonly kind: 'result'; readonly text: string }
 
@@ -43,13 +43,28 @@ const batchSize = 250
 
 /** Draws cases of all subjects in turn. */
 export function cases(subjects: readonly Subject[], records: fc.Arbitrary<ConnectRecord>): fc.Arbitrary<Case> {
-  return fc
-    .constantFrom(...subjects)
-    .chain((subject) =>
-      (subject.records ?? records).chain((record) =>
-        subject.configs(record).map((config) => ({ subject, config, record })),
-      ),
-    )
+  return fc.constantFrom(...subjects).chain((subject) =>
+    (subject.records ?? records).chain((record) =>
+      subject
+        .configs(record)
+        .chain(spoilt)
+        .map((config) => ({ subject, config, record })),
+    ),
+  )
+}
+
+/** What users write into options by mistake. */
+const wrongTexts = fc.constantFrom('', ' ', 'x', 'TRUE', 'yes', '-1', '0', '1.5', '99999999999', ',', 'a,,b', 'a,a')
+
+/** Now and then an option that is missing or wrong. */
+function spoilt(config: Config): fc.Arbitrary<Config> {
+  const names = Object.keys(config)
+  if (names.length === 0) return fc.constant(config)
+  const one = fc.tuple(fc.constantFrom(...names), fc.option(wrongTexts, { freq: 2 })).map(([name, text]): Config => {
+    const { [name]: _, ...rest } = config
+    return text === null ? rest : { ...rest, [name]: text }
+  })
+  return fc.oneof({ weight: 7, arbitrary: fc.constant(config) }, { weight: 1, arbitrary: one })
 }
 
 /** Compares `count` cases; equal seeds give equal cases. */
@@ -71,7 +86,7 @@ export async function compareTransforms(
       bySubject.set(each.subject.class, counts)
       counts.total++
       if (their.kind === 'result') counts.results++
-      if (isEqual(ours, their)) continue
+      if (isEqual(each, ours, their)) continue
       const difference = { case: each, ours, java: their }
       const why = deviationOf(difference)
       if (why !== null) {
@@ -85,11 +100,22 @@ export async function compareTransforms(
   return { total: count, differences, guarded, bySubject }
 }
 
-/** Errors are equal whatever their words, but not whether they are of the config or of the record. */
-function isEqual(ours: Outcome, java: Outcome): boolean {
+/**
+ * Whether errors are of the config or of the record has to be equal; of a config, for Connect's own classes, their
+ * words too, as users see them in the answer of `validate`.
+ */
+function isEqual({ subject }: Case, ours: Outcome, java: Outcome): boolean {
   if (ours.kind === 'result' && java.kind === 'result') return ours.text === java.text
-  return ours.kind === java.kind
+  if (ours.kind !== 'refused' || java.kind !== 'refused') return ours.kind === java.kind
+  if (!subject.class.startsWith('org.apache.')) return true
+  // Of one option Java says where it lies in memory instead of its name.
+  const told = java.message.replace(configException, '').replace(/(?<=static field: )org\..*@.*$/, '')
+  return ours.problems.some(
+    (problem) => problem.startsWith(told) && (told === problem || told.endsWith('static field: ')),
+  )
 }
+
+const configException = /^org\.apache\.kafka\.common\.config\.ConfigException: /
 
 async function javaOutcomes(java: JavaHarness, batch: readonly Case[]): Promise<readonly Outcome[]> {
   const jobs = batch.flatMap(({ subject, config, record }, i): Job[] => {
@@ -104,7 +130,7 @@ async function javaOutcomes(java: JavaHarness, batch: readonly Case[]): Promise<
   const answers = await java.run(jobs)
   return batch.map(({ subject }, i): Outcome => {
     const [made, applied, afterwards] = answers.slice(3 * i, 3 * i + 3)
-    if (made?.error !== undefined) return { kind: 'refused', message: errorText(made) }
+    if (made?.error !== undefined) return refused(errorText(made))
     if (applied === undefined || applied.error !== undefined) return { kind: 'failed', message: errorText(applied) }
     const text = (answer: Answer | undefined): string => {
       if (answer === undefined || answer.error !== undefined) return 'failed'
@@ -119,6 +145,10 @@ function tombstoneOf(record: ConnectRecord): ConnectRecord {
   return record.with({ valueSchema: null, value: null })
 }
 
+function refused(message: string, problems: readonly string[] = []): Outcome {
+  return { kind: 'refused', message, problems }
+}
+
 function errorText(answer: Answer | undefined): string {
   const texts: string[] = []
   for (let error = answer?.error; error !== undefined; error = error.cause)
@@ -128,13 +158,13 @@ function errorText(answer: Answer | undefined): string {
 
 async function ourOutcome({ subject, config, record }: Case): Promise<Outcome> {
   const plugin = builtinTransforms.find((p) => p.name === subject.class && p.type === subject.kind)
-  if (plugin === undefined) return { kind: 'refused', message: `there is no ${subject.class}` }
+  if (plugin === undefined) return refused(`there is no ${subject.class}`)
   let instance: Transformation<unknown> | Predicate<unknown>
   try {
     instance = (await plugin.create()) as Transformation<unknown> | Predicate<unknown>
     instance.configure(parseConfig(plugin.config as ConfigDef, config))
   } catch (error) {
-    return { kind: 'refused', message: toError(error).message }
+    return refused(toError(error).message, error instanceof ConfigError ? error.problems.map((p) => p.message) : [])
   }
   deepFreeze([record.key, record.value, record.headers])
   const text = (input: ConnectRecord): string => {

@@ -301,7 +301,7 @@ const routing: Configs = (record) =>
       }),
     ),
     'partition.topic.num': fc.constantFrom('1', '3', '7', '100', '0'),
-    'partition.hash.function': fc.constantFrom(null, 'java'),
+    'partition.hash.function': fc.constantFrom(null, 'java', 'murmur', 'MURMUR'),
   })
 
 /** One header into a nested struct, or several into new fields: Java's goes astray with more. */

@@ -24,6 +24,31 @@ const logicalNames: readonly (string | null)[] = Object.values(LogicalName)
 
 const deviations: readonly Deviation[] = [
   {
+    why: 'a pattern or path that is none is refused at the start; Java fails with each record',
+    explains: ({ case: { subject }, ours, java }) =>
+      /\.TimestampRouter$|\.ExtractField\$/.test(subject.class) &&
+      ours.kind === 'refused' &&
+      java.kind !== 'refused' &&
+      /Illegal pattern character|Unterminated quote|at least one step/.test(ours.message),
+  },
+  {
+    why: 'TimezoneConverter: an empty list is none; Java refuses it',
+    explains: ({ case: { subject, config }, java }) =>
+      subject.class.endsWith('.TimezoneConverter') &&
+      java.kind === 'refused' &&
+      [config['include.list'], config['exclude.list']].some((list) => list?.trim() === ''),
+  },
+  {
+    why: "a wrong boolean, or a name that is none of an option's, is refused; Debezium takes the default",
+    explains: ({ case: { subject }, ours, java }) =>
+      subject.class.startsWith('io.debezium.') &&
+      ours.kind === 'refused' &&
+      java.kind !== 'refused' &&
+      /Expected value to be either true or false|Not a number of type|String must be one of|no kind of schema change/.test(
+        ours.message,
+      ),
+  },
+  {
     why: 'Cast of a whole Decimal, Date, Time or Timestamp: the result is no longer of that logical type, under whose name no converter could write it',
     explains: ({ case: { subject, config, record } }) => {
       if (!subject.class.includes('.Cast$') || (config['spec'] ?? '').includes(':')) return false

@@ -119,6 +119,8 @@ describe('SchemaChangeEventFilter', () => {
     assert.notEqual(filter.apply(of([{ type: 'CREATE' }])), null)
     assert.equal(filter.apply(of([])), null)
     assert.equal(filter.apply(event), event)
+    const other = struct({ ddl: Schemas.string }, { name: 'io.debezium.connector.mysql.SchemaChangeValue' })
+    assert.throws(() => filter.apply(record({ valueSchema: other, value: { ddl: 'x' } })), /no list of tableChanges/)
   })
 })
 

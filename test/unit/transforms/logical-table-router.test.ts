@@ -44,4 +44,15 @@ describe('ByLogicalTableRouter', () => {
   it('refuses one half of the key expression', async () => {
     await assert.rejects(transform(old, { ...route, 'key.field.regex': 'x' }), /key.field.replacement/)
   })
+
+  it('refuses keys that cannot be told apart, and a key field that is there already', async () => {
+    const smt = await transform(old, route)
+    const text = record({ topic: 'p.shard_1', keySchema: Schemas.string, key: 'k' })
+    assert.throws(
+      () => smt.apply(text),
+      /Only Struct objects supported for \[Updating schema\], found: java.lang.String/,
+    )
+    const taken = await transform(old, { ...route, 'key.field.name': 'id' })
+    assert.throws(() => taken.apply(insert()), /duplication id/)
+  })
 })

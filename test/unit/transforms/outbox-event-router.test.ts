@@ -100,4 +100,25 @@ describe('EventRouter', () => {
     assert.throws(() => lenient.apply(insert({ aggregatetype: null })), /route.by.field/)
     await assert.rejects(transform(name, { 'table.fields.additional.placement': 'a:nowhere' }), /Invalid placement/)
   })
+
+  it('takes the time of the change where the column is null, and refuses columns that hold no time', async () => {
+    const smt = await transform(name, { 'table.field.event.timestamp': 'at' })
+    assert.equal(smt.apply(insert({ at: null }))?.timestamp, 9)
+    const wrong = await transform(name, { 'table.field.event.timestamp': 'ver' })
+    assert.throws(() => wrong.apply(insert()), /ver holds no timestamp/)
+  })
+
+  it('fails without the key column, and for two fields of one name in the envelope', async () => {
+    const keyless = await transform(name, { 'table.field.event.key': 'none' })
+    assert.throws(() => keyless.apply(insert()), /Unable to find the column none/)
+    const twice = await transform(name, { 'table.fields.additional.placement': 'type:envelope:x,ver:envelope:x' })
+    assert.throws(() => twice.apply(insert()), /duplication x/)
+  })
+
+  it('leaves JSON as text where numbers differ in width or a member has no type of its own', async () => {
+    const smt = await transform(name, { 'table.expand.json.payload': 'true' })
+    for (const payload of ['{"a":[1,3000000000]}', '{"a":12345678901234567890}', '{"a":01}', '{"a":[null]}', ' {}']) {
+      assert.equal(smt.apply(insert({ payload }))?.value, payload)
+    }
+  })
 })

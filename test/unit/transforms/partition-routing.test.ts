@@ -4,10 +4,11 @@ import { Decimal, decimalSchema, type Schema, Schemas, type Value } from '../../
 import { changeEvent } from './change-events.ts'
 import { record, transform } from './support.ts'
 
-const open = (fields: string, partitions = 1000003) =>
+const open = (fields: string, options: Readonly<Record<string, string>> = {}) =>
   transform('io.debezium.transforms.partitions.PartitionRouting', {
     'partition.payload.fields': fields,
-    'partition.topic.num': String(partitions),
+    'partition.topic.num': '1000003',
+    ...options,
   })
 
 describe('PartitionRouting', () => {
@@ -28,8 +29,24 @@ describe('PartitionRouting', () => {
     })
   }
 
+  // Partitions as Debezium 3.7 computes them.
+  const murmurs: readonly [Schema, Value, number][] = [
+    [Schemas.string, 'abc', 740361],
+    [Schemas.string, 'žluťoučký kůň 😀 a \ud800', 630966],
+    [Schemas.int32, 12345, 652578],
+    [Schemas.int64, -1n, 500474],
+    [Schemas.bytes, Buffer.from('0123456789abcdef\xff\x80', 'latin1'), 467999],
+  ]
+  for (const [schema, value, partition] of murmurs) {
+    it(`hashes ${schema.type} ${String(value)} by murmur as Debezium does`, async () => {
+      const smt = await open('change.v', { 'partition.hash.function': 'murmur' })
+      const event = changeEvent({ v: schema }, { op: 'c', after: { v: value } })
+      assert.equal(smt.apply(event)?.partition, partition)
+    })
+  }
+
   it('takes the old row of a delete, fields of source, and sums', async () => {
-    const smt = await open('change.a,source.lsn', 10)
+    const smt = await open('change.a,source.lsn', { 'partition.topic.num': '10' })
     const event = changeEvent({ a: Schemas.int32 }, { op: 'd', before: { a: 7 } })
     assert.equal(smt.apply(event)?.partition, 2)
   })
