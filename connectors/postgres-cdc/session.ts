@@ -10,6 +10,7 @@ import type { EventConstants } from './envelope.ts'
 import { classify, sqlStateOf } from './errors.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { type Lsn, parseLsn } from './lsn.ts'
+import { Notifications } from './notifications.ts'
 import { confirmable, type StoredOffset, signalPositionOf, startOf } from './offsets.ts'
 import { ensurePublication, setReplicaIdentities } from './publication.ts'
 import { ReplicationStream } from './replication-stream.ts'
@@ -399,6 +400,7 @@ export class Session implements AsyncDisposable {
       resumable: settings.snapshot.policy.streams,
       persist: resume.stored === null && settings.snapshot.policy.streams ? this.#options.persist : null,
       order: settings.snapshot.order,
+      notifications: new Notifications(settings.notifications, { ...settings, clock, logger }),
       clock,
       metrics: this.#options.metrics,
       readers: settings.snapshot.readers,

@@ -272,6 +272,7 @@ export class SignalHandler implements StreamSignals, AsyncDisposable {
       resumable: false,
       persist: null,
       order: settings.snapshot.order,
+      notifications: this.#notifications,
       clock: this.#options.clock,
       metrics: null,
       readers: settings.snapshot.readers,

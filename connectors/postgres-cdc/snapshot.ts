@@ -9,6 +9,7 @@ import { EnvelopeView, type EventConstants, EventTime, RowView, SourceBlock, typ
 import type { SnapshotMarker } from './event-schemas.ts'
 import type { Filters } from './filters.ts'
 import type { Lsn } from './lsn.ts'
+import type { Notifications } from './notifications.ts'
 import { snapshotOffset } from './offsets.ts'
 import { skipTuple, TupleIndex } from './pgoutput.ts'
 import { SnapshotMeter } from './snapshot-meter.ts'
@@ -21,6 +22,7 @@ import {
   type SnapshotPlan,
 } from './snapshot-plan.ts'
 import { progressMember } from './snapshot-progress.ts'
+import { SnapshotReports } from './snapshot-reports.ts'
 import { quoteIdentifier, quoteLiteral } from './sql.ts'
 import type { TableSchema, TableSchemas } from './table-schema.ts'
 
@@ -61,6 +63,7 @@ export interface SnapshotOptions {
   readonly persist: ((offset: SourceOffset) => Promise<void>) | null
   readonly limits: CopyLimits
   readonly order: RowCountOrder
+  readonly notifications: Notifications
   /** Connections that read at the same time, this one included. */
   readonly readers: number
   /** Opens a further one. */
@@ -133,11 +136,19 @@ export class Snapshot implements AsyncDisposable {
   #offset: SourceOffset | null = null
   readonly #schemas = new Map<PlannedTable, Promise<{ schema: TableSchema; columns: string; from: string } | null>>()
   #meter: SnapshotMeter | null = null
+  readonly #reports: SnapshotReports
+  /** Of the last record that was returned. */
+  #returned: SourceOffset | null = null
   readonly #readers: Reader[] = []
 
   constructor(options: SnapshotOptions) {
     this.#options = options
     this.#emitted = new EventTime(options.nowUs())
+    this.#reports = new SnapshotReports({
+      notifications: options.notifications,
+      parallel: options.readers > 1,
+      push: (record) => this.#batch.push(record),
+    })
   }
 
   /** Opens the transaction. The exported snapshot is free to go afterwards. */
@@ -185,6 +196,7 @@ export class Snapshot implements AsyncDisposable {
    */
   async *batches(signal: AbortSignal): AsyncGenerator<readonly SourceRecord[], void, void> {
     const { catalog, filters } = this.#options
+    const reports = this.#reports
     try {
       const captured = (await catalog.tables()).filter((t) => filters.capturesTable(t.schema, t.table))
       const wanted = captured.filter(
@@ -196,8 +208,16 @@ export class Snapshot implements AsyncDisposable {
       const tables = filters.snapshotOrder(wanted)
       await this.#lockTables(tables)
       const plan = await this.#planReads(tables)
+      this.#returned = this.#offsetNow(false)
       // A row without an offset would outlive its deletion: a start without offsets reads what is there then.
-      await this.#options.persist?.(this.#offsetNow(false))
+      await this.#options.persist?.(this.#returned)
+      reports.started({
+        offset: () => this.#offset ?? this.#offsetNow(false),
+        captured,
+        only: this.#options.only,
+        tables,
+      })
+      if (this.#batch.length > 0) yield this.#takeBatch()
       for await (const { reader, read, block } of this.#blocks(plan, signal)) {
         if (signal.aborted) return
         if (block === null) this.#endItem(reader, read)
@@ -209,8 +229,16 @@ export class Snapshot implements AsyncDisposable {
       if (signal.aborted) return
       if (this.#ended !== null) this.#emit(this.#ended, 'last', true)
       this.#ended = null
+      reports.completed()
       if (this.#batch.length > 0) yield this.#takeBatch()
       this.#meter?.end()
+    } catch (error) {
+      // Rows that were not returned are read again: no offset may tell otherwise.
+      this.#batch = []
+      this.#offset = this.#returned
+      reports.failed()
+      if (this.#batch.length > 0) yield this.#takeBatch()
+      throw error
     } finally {
       await this[Symbol.asyncDispose]()
     }
@@ -232,6 +260,7 @@ export class Snapshot implements AsyncDisposable {
 
   /** Ends the transactions, and the further connections; idempotent. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#reports.ended()
     for (const { database, copying } of this.#readers.splice(0)) {
       if (copying) database.destroy()
       else await database.execute('ROLLBACK').catch(() => undefined)
@@ -290,6 +319,7 @@ export class Snapshot implements AsyncDisposable {
     const where = condition === null || condition === '' ? '' : ` WHERE ${condition}`
     const sql = `COPY (SELECT ${columns} FROM ${source.from}${where}) TO STDOUT`
     reader.copying = true
+    this.#reports.reads(item)
     return { item, schema: source.schema, copy: CopyQuery.start(reader.database.client, sql, this.#options.limits) }
   }
 
@@ -322,6 +352,7 @@ export class Snapshot implements AsyncDisposable {
     if (held === null) this.#finishChunk(item)
     else if (table.left === 0) this.#replaceEnded({ ...held, ends: true })
     else this.#emit({ ...held, ends: true }, markerOf(held, false), true)
+    this.#reports.hasRead(item)
     if (table.left > 0) return
     this.#schemas.delete(table)
     this.#options.logger.info({ table: table.id, rows: table.rows }, 'Snapshot of the table is complete')
@@ -473,6 +504,7 @@ export class Snapshot implements AsyncDisposable {
   #takeBatch(): readonly SourceRecord[] {
     const batch = this.#batch
     this.#batch = []
+    this.#returned = batch.at(-1)?.sourceOffset ?? this.#returned
     return batch
   }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import type { SourceRecord } from '../../worker/api/record.ts'
-import { opOf, PostgresFixture, rowOf } from '../support/postgres-fixture.ts'
+import { opOf, PostgresFixture, rowOf, valueOf } from '../support/postgres-fixture.ts'
 import { requireService } from '../support/services.ts'
 
 const postgres = requireService('postgres')
@@ -95,5 +95,105 @@ suite('snapshot modes', { skip: postgres.skip }, () => {
       [await orderOf('disabled'), await orderOf('ascending'), await orderOf('descending')],
       ['abc', 'cab', 'bac'],
     )
+  })
+})
+
+/** Type and additional data of the notifications among records, without the name of the connector. */
+function notes(records: readonly SourceRecord[], topic = 'notes'): readonly string[] {
+  return records
+    .filter((record) => record.topic === topic)
+    .map((record) => {
+      const { aggregate_type, type, additional_data } = valueOf(record) as {
+        readonly aggregate_type: string
+        readonly type: string
+        readonly additional_data: ReadonlyMap<string, string>
+      }
+      assert.equal(aggregate_type, 'Initial Snapshot')
+      assert.ok(additional_data.has('connector_name'))
+      const data = [...additional_data].filter(([name]) => name !== 'connector_name').map((entry) => entry.join('='))
+      return [type, ...data.sort()].join(' ')
+    })
+}
+
+/** What Debezium 3.7 was seen to send, with `snapshot.max.threads` 1 and 2, for these tables. */
+suite('notifications of snapshots', { skip: postgres.skip }, () => {
+  const tables = `CREATE TABLE b (id int PRIMARY KEY); INSERT INTO b SELECT generate_series(1, 5);
+    CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1); CREATE TABLE e (id int PRIMARY KEY);
+    CREATE TABLE signals (id varchar(42) PRIMARY KEY, type varchar(32), data varchar(2048))`
+  const options = {
+    'notification.enabled.channels': 'sink,log',
+    'notification.sink.topic.name': 'notes',
+    'signal.data.collection': 'public.signals',
+  }
+  const all = 'data_collections=public.a,public.b,public.e,public.signals'
+  const read = 'data_collections=public.a,public.b,public.e'
+  const begun = (table: string) => `IN_PROGRESS current_collection_in_progress=public.${table} ${read}`
+  const scanned = (table: string, rows: number) =>
+    `TABLE_SCAN_COMPLETED ${all} scanned_collection=public.${table} status=SUCCEEDED total_rows_scanned=${rows}`
+  const isOver = (records: readonly SourceRecord[]) => notes(records).some((text) => /^(COMPLETED|ABORTED)/.test(text))
+
+  test('each table of the initial snapshot, in order, and of a blocking one (statement P133)', async () => {
+    await using fixture = await PostgresFixture.open(postgres.settings.url, tables)
+    const task = await fixture.task(null, options)
+    assert.deepEqual(notes(await task.takeUntil(isOver)), [
+      'STARTED',
+      `DATA_COLLECTIONS_RESOLVED ${all}`,
+      begun('a'),
+      scanned('a', 1),
+      begun('b'),
+      scanned('b', 5),
+      begun('e'),
+      scanned('e', 0),
+      'COMPLETED',
+    ])
+    const logged = task.context.logger.lines.filter(({ message }) => message === 'Notification')
+    assert.equal(logged.length, 9)
+    await fixture.sql(
+      `INSERT INTO signals VALUES ('1', 'execute-snapshot', '{"data-collections": ["public.b"], "type": "BLOCKING"}')`,
+    )
+    assert.deepEqual(notes(await task.takeUntil(isOver)), [
+      'STARTED',
+      'DATA_COLLECTIONS_RESOLVED data_collections=public.b',
+      'IN_PROGRESS current_collection_in_progress=public.b data_collections=public.b',
+      'TABLE_SCAN_COMPLETED data_collections=public.b scanned_collection=public.b status=SUCCEEDED total_rows_scanned=5',
+      'COMPLETED',
+    ])
+  })
+
+  test('with several readers each range of a table, too', async () => {
+    await using fixture = await PostgresFixture.open(postgres.settings.url, tables)
+    const task = await fixture.task(null, { ...options, 'snapshot.max.threads': '2' })
+    const told = notes(await task.takeUntil(isOver))
+    const chunk = (table: string) => [
+      `TABLE_CHUNK_IN_PROGRESS chunk_index=0 current_collection_in_progress=public.${table} total_chunks=1 total_rows_scanned=0`,
+      `TABLE_CHUNK_COMPLETED chunk_index=0 ${all} scanned_collection=public.${table} status=SUCCEEDED total_chunks=1`,
+    ]
+    const expected = ['a', 'b', 'e'].flatMap((t, i) => [begun(t), ...chunk(t), scanned(t, [1, 5, 0][i] ?? -1)])
+    assert.deepEqual(told.toSorted(), ['STARTED', `DATA_COLLECTIONS_RESOLVED ${all}`, 'COMPLETED', ...expected].sort())
+    assert.equal(told.at(-1), 'COMPLETED')
+  })
+
+  test('a start that reads nothing says so', async () => {
+    await using fixture = await PostgresFixture.open(postgres.settings.url, tables)
+    const task = await fixture.task(null, { ...options, 'snapshot.mode': 'no_data' })
+    assert.deepEqual(notes(await task.take(1)), ['SKIPPED'])
+  })
+
+  test('a table that cannot be read ends the snapshot; the next one goes on behind what was sent', async () => {
+    await using fixture = await PostgresFixture.open(postgres.settings.url, tables)
+    const failing = {
+      'snapshot.select.statement.overrides': 'public.b',
+      'snapshot.select.statement.overrides.public.b': 'SELECT 10 / (id - 3) AS id FROM public.b',
+    }
+    const task = await fixture.task(null, { ...options, ...failing })
+    const told = notes(await task.takeUntil(isOver))
+    assert.deepEqual(told.slice(-2), [
+      'TABLE_SCAN_COMPLETED scanned_collection=public.b status=SQL_EXCEPTION',
+      'ABORTED',
+    ])
+    await task.stop()
+    const next = await fixture.task(task.offset, options)
+    const rows = (await next.takeUntil(isOver)).filter(({ topic }) => topic !== 'notes')
+    assert.deepEqual(rows.map((record) => rowOf(record)?.['id']).slice(-5), [1, 2, 3, 4, 5])
   })
 })
