@@ -90,6 +90,20 @@ export function converterConformance(name: string, subject: ConverterSubject): v
       assert.deepEqual(bytes === null ? null : Buffer.from(bytes), copy)
     })
 
+    it('keeps no view of the bytes it reads, if it says so: they are written over', async () => {
+      const converter = await subject.open()
+      if (converter.copiesBytes !== true) return
+      for (const { schema, value } of subject.samples) {
+        const bytes = converter.fromConnectData('t', noHeaders, schema, value)
+        if (bytes === null) continue
+        const expected = converter.toConnectData('t', noHeaders, Uint8Array.from(bytes))
+        const storage = Uint8Array.from(bytes)
+        const read = converter.toConnectData('t', noHeaders, storage)
+        storage.fill(0xee)
+        assert.ok(valueEquals(read.value, expected.value) && schemaEquals(read.schema, expected.schema), schema?.type)
+      }
+    })
+
     it('answers malformed bytes with an error of kind record', async () => {
       const converter = await subject.open()
       for (const bytes of subject.malformed) {

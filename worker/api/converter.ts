@@ -40,6 +40,11 @@ export type ConverterRole = 'key' | 'value' | 'header'
  * Calls are synchronous; a converter that needs I/O first (a schema registry) does it in `prepare`.
  */
 export interface Converter<C> {
+  /**
+   * Whether nothing that `toConnectData` gives is a view of its bytes: their storage is then used for what is read
+   * next, which saves the collection of it. Default false.
+   */
+  readonly copiesBytes?: boolean
   configure(config: C, role: ConverterRole): void
   /** Bytes for a record; null is a null key or a tombstone. @throws DataError */
   fromConnectData(topic: string, headers: Headers, schema: Schema | null, value: Value): Uint8Array | null
@@ -67,6 +72,8 @@ export interface Converter<C> {
 
 /** Converts header values; each header by itself. */
 export interface HeaderConverter<C> {
+  /** As `Converter.copiesBytes`, of `toConnectHeader`. */
+  readonly copiesBytes?: boolean
   configure(config: C): void
   fromConnectHeader(topic: string, key: string, schema: Schema | null, value: Value): Uint8Array | null
   toConnectHeader(topic: string, key: string, bytes: Uint8Array | null): SchemaAndValue

@@ -71,6 +71,7 @@ export type JsonConverterConfig = ConfigOf<typeof jsonConverterConfig>
 
 /** Connect's JsonConverter: JSON with or without schemas. */
 export class JsonConverter implements Converter<JsonConverterConfig> {
+  readonly copiesBytes = true
   #schemasEnabled = true
   #fixedSchema: Schema | null = null
   #writer = new JsonWriter(writeOptions('BASE64', true))

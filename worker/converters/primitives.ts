@@ -31,6 +31,7 @@ export class ByteArrayConverter implements Converter<unknown> {
 }
 
 export class BooleanConverter implements Converter<unknown> {
+  readonly copiesBytes = true
   configure(): void {}
 
   fromConnectData(_topic: string, _headers: Headers, schema: Schema | null, value: Value): Uint8Array | null {
@@ -134,6 +135,7 @@ export const numberFormats = {
 
 /** One of the number converters (`IntegerConverter` and so on); only values of exactly its type are written. */
 export class NumberConverter implements Converter<unknown> {
+  readonly copiesBytes = true
   readonly #format: NumberFormat
 
   constructor(format: NumberFormat) {

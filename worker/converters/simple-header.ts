@@ -11,6 +11,8 @@ export const simpleHeaderConverterConfig = defineConfig({})
  * What cannot be read as text stays bytes; nothing is refused on reading.
  */
 export class SimpleHeaderConverter implements HeaderConverter<unknown> {
+  readonly copiesBytes = true
+
   configure(): void {}
 
   fromConnectHeader(_topic: string, _key: string, schema: Schema | null, value: Value): Uint8Array | null {
@@ -30,7 +32,7 @@ export class SimpleHeaderConverter implements HeaderConverter<unknown> {
       text = decoder.decode(bytes)
     } catch {
       // Text would not read back as the same bytes (I6).
-      return { schema: Schemas.bytes, value: bytes }
+      return { schema: Schemas.bytes, value: bytes.slice() }
     }
     return parseHeaderText(text)
   }

@@ -33,6 +33,7 @@ const charsets: ReadonlyMap<string, Charset> = new Map([
 
 /** Text: on the way out whatever Java's `toString` would give, on the way in an optional STRING. */
 export class StringConverter implements Converter<ConfigOf<typeof stringConverterConfig>> {
+  readonly copiesBytes = true
   #charset: Charset = 'utf8'
   #decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 

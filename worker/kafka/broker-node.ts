@@ -4,7 +4,7 @@
  */
 import { ConnectError, RetriableError } from '../api/errors.ts'
 import { brokerError, kafkaError } from './errors.ts'
-import type { ApiVersions, Broker, Connection } from './kafkajs-internals.ts'
+import { type ApiVersions, answersOf, type Broker, type Connection } from './kafkajs-internals.ts'
 import { WireReader, WireWriter } from './wire.ts'
 
 /** One of our own messages. */
@@ -233,6 +233,16 @@ export class BrokerNode {
     const connection = this.#broker.connectionPool.pool[lane === 'main' ? 0 : 1]
     if (connection === undefined) throw new Error('kafkajs has no second connection per broker any more')
     return connection
+  }
+
+  /** Nobody looks at the fetch answer any more that these bytes are a view of: its storage may be written over. */
+  reuse(bytes: Buffer): void {
+    answersOf(this.#connection('fetch'))?.reuse(bytes)
+  }
+
+  /** Nothing is fetched at the moment: gives up what waits for answers to come. */
+  shrink(): void {
+    answersOf(this.#connection('fetch'))?.shrink()
   }
 
   /** Breaks a connection: what waits on it is rejected as unreachable, the next request connects anew. */

@@ -98,6 +98,10 @@ export class KafkaConsumer implements Consumer {
     }
   }
 
+  release(): void {
+    this.#fetcher.release()
+  }
+
   pause(partitions: readonly TopicPartition[]): void {
     for (const { topic, partition } of partitions) this.#fetcher.pause(topic, partition)
   }

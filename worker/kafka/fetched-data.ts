@@ -11,6 +11,25 @@ export interface Piece {
   readonly byteLength: number
 }
 
+/** The bytes of one fetch answer, which hold the data of several partitions. */
+export class AnswerBytes {
+  readonly #reuse: () => void
+  #users = 0
+
+  /** @param reuse called once, when the last user has gone */
+  constructor(reuse: () => void) {
+    this.#reuse = reuse
+  }
+
+  hold(): void {
+    this.#users++
+  }
+
+  release(): void {
+    if (--this.#users === 0) this.#reuse()
+  }
+}
+
 export class FetchedData {
   readonly topic: string
   readonly partition: number
@@ -29,9 +48,11 @@ export class FetchedData {
   /** Mean size of the records of the batch in hand. */
   #recordBytes = 0
   #afterCurrent: bigint | null = null
+  /** What the bytes are a part of; null once they are a copy. */
+  #answer: AnswerBytes | null
 
   /** @param position offset that was asked for; a broker may send earlier records of the same batch */
-  constructor(answer: FetchAnswer, position: bigint, readCommitted: boolean) {
+  constructor(answer: FetchAnswer, position: bigint, readCommitted: boolean, answerBytes: AnswerBytes | null = null) {
     this.topic = answer.topic
     this.partition = answer.partition
     this.endOffset = readCommitted ? answer.lastStableOffset : answer.highWatermark
@@ -40,6 +61,8 @@ export class FetchedData {
     this.#bytes = answer.records
     this.byteLength = answer.records.length
     this.#position = position
+    this.#answer = answerBytes
+    answerBytes?.hold()
   }
 
   /** Offset after what was handed out so far. */
@@ -49,7 +72,20 @@ export class FetchedData {
 
   /** Copies the bytes out of the broker's answer, so that data that has to wait does not keep the whole answer alive. */
   detach(): void {
-    if (this.#bytes.buffer.byteLength > this.#bytes.length * 2) this.#bytes = Buffer.from(this.#bytes)
+    if (this.#bytes.buffer.byteLength <= this.#bytes.length * 2) return
+    this.#bytes = Buffer.from(this.#bytes)
+    // Records that were handed out may still be views of the answer, and nobody will tell when they are not.
+    this.#answer = null
+  }
+
+  /**
+   * Nothing more is taken from here. @returns what its records may still be views of, to be released when nobody looks
+   * at them any more; null when that is left to the garbage collector
+   */
+  end(): AnswerBytes | null {
+    const answer = this.#answer
+    this.#answer = null
+    return answer
   }
 
   /**

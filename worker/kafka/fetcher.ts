@@ -9,7 +9,7 @@ import { type TopicPartition, TopicPartitionMap } from '../api/topic-partition.t
 import type { BrokerNode } from './broker-node.ts'
 import type { Cluster } from './cluster.ts'
 import { BrokerCode, brokerError, isStale } from './errors.ts'
-import { FetchedData } from './fetched-data.ts'
+import { AnswerBytes, FetchedData } from './fetched-data.ts'
 import { type FetchAnswer, type FetchPartition, fetchRequest } from './protocol/fetch.ts'
 import type { ConsumerBatch } from './types.ts'
 import { Notifier } from './waiting.ts'
@@ -24,15 +24,18 @@ export interface FetchConfig {
 }
 
 const LEAST_FETCH_BYTES = 2 * 1024 * 1024
+/** A single late answer may be the machine's doing, and a larger size costs memory for long. */
+const LATE_ANSWERS = 4
 
 /**
  * Bytes to ask for at a time: what keeps the caller busy while the next answer comes, not all that `fetch.max.bytes`
- * allows. Doubled after a full answer that the caller had to wait for (a distant broker), halved towards the least
- * after one that found data still waiting.
+ * allows. Doubled after several full answers in a row that the caller had to wait for (a distant broker), halved
+ * towards the least after one that found data still waiting.
  */
 class FetchSize {
   readonly #most: number
   #bytes: number
+  #late = 0
 
   constructor(mostBytes: number) {
     this.#most = mostBytes
@@ -44,8 +47,13 @@ class FetchSize {
   }
 
   answered(askedBytes: number, cameBytes: number, callerRanDry: boolean): void {
-    if (!callerRanDry) this.#bytes = Math.max(Math.min(LEAST_FETCH_BYTES, this.#most), Math.floor(this.#bytes / 2))
-    else if (cameBytes >= askedBytes / 2) this.#bytes = Math.min(this.#most, askedBytes * 2)
+    if (!callerRanDry) {
+      this.#late = 0
+      this.#bytes = Math.max(Math.min(LEAST_FETCH_BYTES, this.#most), Math.floor(this.#bytes / 2))
+    } else if (cameBytes >= askedBytes / 2 && ++this.#late >= LATE_ANSWERS) {
+      this.#late = 0
+      this.#bytes = Math.min(this.#most, askedBytes * 2)
+    }
   }
 }
 
@@ -78,6 +86,8 @@ export class Fetcher {
   #rotation = 0
   /** The caller has found nothing since the last answer. */
   #dry = false
+  /** What the records handed out last are views of, of data that has been handed out to its end. */
+  #spent: AnswerBytes[] = []
   #closed = false
   /** Notified when something came or failed. */
   readonly news = new Notifier()
@@ -165,6 +175,8 @@ export class Fetcher {
       this.#failure = null
       throw failure
     }
+    // Not released: somebody may keep them.
+    this.#spent = []
     const batches: ConsumerBatch[] = []
     let left = maxRecords
     let bytesLeft = maxBytes
@@ -190,7 +202,7 @@ export class Fetcher {
         later.push(...this.#ready.slice(index))
         break
       }
-      if (piece === null || data.isExhausted) state.data = null
+      if (piece === null || data.isExhausted) this.#end(state, data)
       else later.push(state)
       if (piece === null) continue
       const { records, nextOffset, byteLength } = piece
@@ -202,6 +214,13 @@ export class Fetcher {
     this.#ready = later
     if (batches.length === 0) this.#dry = true
     return batches
+  }
+
+  /** Nobody looks at the bytes of the records that were handed out any more: their storage may be written over. */
+  release(): void {
+    const spent = this.#spent
+    this.#spent = []
+    for (const answer of spent) answer.release()
   }
 
   /** Sends a fetch to every broker that has none under way and leads partitions without data. */
@@ -235,6 +254,12 @@ export class Fetcher {
     this.#ready = []
   }
 
+  #end(state: PartitionState, data: FetchedData): void {
+    state.data = null
+    const answer = data.end()
+    if (answer !== null) this.#spent.push(answer)
+  }
+
   #isCurrent(state: PartitionState): boolean {
     return this.#partitions.get(state.topic, state.partition) === state
   }
@@ -265,9 +290,12 @@ export class Fetcher {
       const request = fetchRequest({ ...this.#config, maxBytes, requestTimeoutMs, partitions })
       const answers = await leader.send(request, 'fetch')
       const came = answers.reduce((sum, { records }) => sum + records.length, 0)
+      if (came === 0) leader.shrink()
       this.#size.answered(maxBytes, came, this.#dry)
       this.#dry = false
-      for (const answer of answers) this.#receive(answer, asked.get(answer.topic, answer.partition))
+      const filled = answers.find(({ records }) => records.length > 0)?.records
+      const bytes = filled === undefined ? null : new AnswerBytes(() => leader.reuse(filled))
+      for (const answer of answers) this.#receive(answer, asked.get(answer.topic, answer.partition), bytes)
     } catch (error) {
       this.#failed(toError(error), states)
     } finally {
@@ -279,7 +307,7 @@ export class Fetcher {
     this.pump()
   }
 
-  #receive(answer: FetchAnswer, askedOffset: bigint | undefined): void {
+  #receive(answer: FetchAnswer, askedOffset: bigint | undefined, bytes: AnswerBytes | null): void {
     const state = this.#partitions.get(answer.topic, answer.partition)
     // Revoked, or moved by a seek while the fetch was under way.
     if (state === undefined || askedOffset === undefined || state.position !== askedOffset) return
@@ -288,7 +316,7 @@ export class Fetcher {
       return
     }
     if (answer.records.length === 0) return
-    const data = new FetchedData(answer, askedOffset, this.#config.readCommitted)
+    const data = new FetchedData(answer, askedOffset, this.#config.readCommitted, bytes)
     if (state.paused) data.detach()
     state.data = data
     this.#ready.push(state)

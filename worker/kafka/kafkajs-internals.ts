@@ -5,10 +5,12 @@
  * to it by `test/unit/worker/kafka/kafkajs-internals.test.ts`.
  */
 import { createRequire } from 'node:module'
-import { isIP, connect as netConnect, type Socket } from 'node:net'
+import { isIP, connect as netConnect, type OnReadOpts, type Socket } from 'node:net'
 import { connect as tlsConnect } from 'node:tls'
 import type { Logger } from '../api/context.ts'
+import { toError } from '../api/errors.ts'
 import type { ClientTls } from '../api/tls/ssl-options.ts'
+import { AnswerReader } from './answer-reader.ts'
 import type { ConnectionConfig } from './client-config.ts'
 
 export interface ApiVersionRange {
@@ -43,6 +45,7 @@ export interface RequestQueue {
   checkPendingRequests(): void
   scheduleCheckPendingRequests(): void
   maybeThrottle(ms: number): void
+  fulfillRequest(answer: { readonly correlationId: number; readonly payload: Buffer; readonly size: number }): void
   rejectAll(error: Error): void
   destroy(): void
 }
@@ -50,6 +53,11 @@ export interface RequestQueue {
 export interface Connection {
   readonly requestQueue: RequestQueue
   readonly socket?: Socket
+  /** Opens the socket of each attempt to connect. */
+  socketFactory: (request: SocketRequest) => Socket
+  /** Set while an exchange of the login is under way, whose bytes only kafkajs can read. */
+  readonly authHandlers: object | null
+  processData(bytes: Buffer): void
   connectionStatus: 'connected' | 'disconnecting' | 'disconnected'
   /** Bytes of an answer that is not complete yet. */
   chunks: Buffer[]
@@ -196,12 +204,14 @@ export function brokerMaker(
       ssl: config.tls,
       // A copy each: the authenticator stores itself in the object.
       sasl: config.sasl === null ? null : { ...config.sasl },
-      socketFactory: openSocket,
+      socketFactory: (request) => openSocket(request),
       connectionTimeout: config.connectionTimeoutMs,
       requestTimeout: config.requestTimeoutMs,
       enforceRequestTimeout: true,
     })
     for (const connection of connectionPool.pool) restTimer(connection.requestQueue)
+    const fetching = connectionPool.pool[1]
+    if (fetching !== undefined) readAnswers(fetching)
     return new parts.Broker({
       connectionPool,
       logger,
@@ -223,13 +233,51 @@ function restTimer(queue: RequestQueue): void {
   }
 }
 
+const answerReaders = new WeakMap<Connection, AnswerReader>()
+
+/** What reads the answers of this connection; undefined for those that kafkajs reads. */
+export function answersOf(connection: Connection): AnswerReader | undefined {
+  return answerReaders.get(connection)
+}
+
+/** From now on the answers on this connection do not pass through kafkajs's buffers. */
+function readAnswers(connection: Connection): void {
+  const reader = new AnswerReader((answer) =>
+    connection.requestQueue.fulfillRequest({
+      correlationId: answer.readInt32BE(0),
+      payload: answer.subarray(4),
+      size: answer.length,
+    }),
+  )
+  answerReaders.set(connection, reader)
+  connection.socketFactory = (request) => {
+    reader.reset()
+    const socket = openSocket(request, {
+      buffer: () => reader.target(),
+      callback: (count, target) => {
+        try {
+          // The authenticator asks and waits in turn, so none of these bytes belong to another answer.
+          if (connection.authHandlers === null) reader.advance(count)
+          else connection.processData(Buffer.from(target.subarray(0, count)))
+        } catch (error) {
+          socket.destroy(toError(error))
+        }
+        return true
+      },
+    })
+    return socket
+  }
+}
+
 const KEEP_ALIVE_MS = 60_000
 
-function openSocket({ host, port, ssl, onConnect }: SocketRequest): Socket {
+/** @param onread takes the place of `data` events */
+function openSocket({ host, port, ssl, onConnect }: SocketRequest, onread?: OnReadOpts): Socket {
+  const reads = onread === undefined ? {} : { onread }
   const socket =
     ssl === null
-      ? netConnect({ host, port }, onConnect)
-      : tlsConnect({ host, port, ...(isIP(host) === 0 ? { servername: host } : {}), ...ssl }, onConnect)
+      ? netConnect({ host, port, ...reads }, onConnect)
+      : tlsConnect({ host, port, ...(isIP(host) === 0 ? { servername: host } : {}), ...ssl, ...reads }, onConnect)
   socket.setKeepAlive(true, KEEP_ALIVE_MS)
   // Requests are written whole; Nagle's algorithm would only hold back the tail of each.
   socket.setNoDelay(true)

@@ -133,6 +133,11 @@ export interface Consumer extends AsyncDisposable {
   assignment(): readonly TopicPartition[]
   /** Batches that are there, or that arrive within `maxWaitMs`; [] otherwise. Runs rebalance callbacks. */
   poll(maxWaitMs: number, signal?: AbortSignal): Promise<readonly ConsumerBatch[]>
+  /**
+   * Nobody looks at the keys, values and headers of the batches handed out so far any more: their storage may be used
+   * for what is read next. Who does not call it may keep them for as long as he likes.
+   */
+  release(): void
   /** Paused partitions stay assigned; data already fetched for them is kept, not delivered. */
   pause(partitions: readonly TopicPartition[]): void
   resume(partitions: readonly TopicPartition[]): void
@@ -212,13 +217,13 @@ export interface GroupMemberOptions {
   readonly soleClientId?: boolean
   /** Renewed with every answer that proves the membership. */
   readonly lease?: WorkLease
+  /** Told of every heartbeat that was answered, with the time that it took in ms. */
+  readonly onHeartbeat?: (durationMs: number) => void
 }
 
 export interface JoinedGroup {
   readonly generation: number
   readonly memberId: string
-  /** Told of every heartbeat that was answered, with the time that it took in ms. */
-  readonly onHeartbeat?: (durationMs: number) => void
   readonly leaderId: string
   readonly protocol: string
   /** Only the leader sees the members. */

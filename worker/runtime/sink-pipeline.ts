@@ -36,6 +36,13 @@ export class SinkPipeline {
     this.#needsPrepare = key.converter.needsPrepare !== undefined || value.converter.needsPrepare !== undefined
   }
 
+  /** Whether records refer to the bytes that they were read from. */
+  get keepsBytes(): boolean {
+    const { key, value, header } = this.#options.converters
+    const all = [key.converter, value.converter, header.converter]
+    return this.#plainJson || all.some(({ copiesBytes }) => copiesBytes !== true)
+  }
+
   /** From now on values may stay in their bytes (`SinkTask.takesPlainJson`). */
   keepPlainJson(): void {
     this.#plainJson = this.#options.chain.empty

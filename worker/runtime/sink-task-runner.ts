@@ -113,6 +113,7 @@ export class SinkTaskRunner {
       if (rewound.has(batch.topic, batch.partition)) continue
       if (!(await this.#accept(session, batch))) return
     }
+    if (!session.pipeline.keepsBytes) consumer.release()
     this.metrics.activeCount = this.#positions.activeCount()
     if (this.#redeliveryWaitMs() > 0 && this.#redelivery !== null) return
     await this.#put(session)

@@ -9,6 +9,7 @@ import type {
   ClientProperties,
   Consumer,
   ConsumerBatch,
+  ConsumerRecord,
   RebalanceListener,
   Subscription,
 } from '../../../worker/kafka/types.ts'
@@ -37,6 +38,8 @@ export class FakeConsumer implements Consumer {
   #polling = 0
   #polledAt: number
   #closed = false
+  /** Keys, values and headers since the last `release`. */
+  #lent: Uint8Array[] = []
   readonly #clientId: string
 
   constructor(kafka: FakeKafka, properties: ClientProperties, clock: Clock) {
@@ -110,7 +113,7 @@ export class FakeConsumer implements Consumer {
       if (read.nextOffset === state.position) continue
       state.position = read.nextOffset
       left -= read.records.length
-      const records = read.records.map((record) => ({ ...record, timestampType: 'CreateTime' as const }))
+      const records = read.records.map((record) => this.#lend(record))
       batches.push({ topic, partition, records, nextOffset: read.nextOffset, endOffset: read.endOffset })
     }
     return batches
@@ -126,6 +129,23 @@ export class FakeConsumer implements Consumer {
       throw kafkaError('CONNECT_KAFKA_OFFSET_RESET', `No valid offset for ${topic}-${partition}`)
     if (offsetReset === 'earliest') return log.startOffset
     return fetch.readCommitted ? log.stableOffset : log.endOffset
+  }
+
+  /** Writes over what was handed out at once: who still looks at it gets nonsense. */
+  release(): void {
+    for (const bytes of this.#lent) bytes.fill(0xee)
+    this.#lent = []
+  }
+
+  #lend<R extends Omit<ConsumerRecord, 'timestampType'>>(record: R): R & ConsumerRecord {
+    const copy = (bytes: Uint8Array | null): Uint8Array | null => {
+      if (bytes === null) return null
+      const lent = Uint8Array.from(bytes)
+      this.#lent.push(lent)
+      return lent
+    }
+    const headers = record.headers.map(({ key, value }) => ({ key, value: copy(value) }))
+    return { ...record, key: copy(record.key), value: copy(record.value), headers, timestampType: 'CreateTime' }
   }
 
   pause(partitions: readonly TopicPartition[]): void {

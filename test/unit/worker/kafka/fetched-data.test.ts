@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { FetchedData } from '../../../../worker/kafka/fetched-data.ts'
+import { AnswerBytes, FetchedData } from '../../../../worker/kafka/fetched-data.ts'
 import { NO_PRODUCER, RecordBatchBuilder } from '../../../../worker/kafka/record-batch-builder.ts'
 
 /** Batches of records with values of these sizes, as one answer to a fetch. */
-function fetched(batches: readonly (readonly number[])[]): FetchedData {
+function fetched(batches: readonly (readonly number[])[], bytes: AnswerBytes | null = null): FetchedData {
   let offset = 0n
   const parts = batches.map((sizes) => {
     const builder = new RecordBatchBuilder(Buffer.alloc(64), 1 << 24)
@@ -28,7 +28,7 @@ function fetched(batches: readonly (readonly number[])[]): FetchedData {
     aborted: [],
     records: Buffer.concat(parts),
   }
-  return new FetchedData(answer, 0n, false)
+  return new FetchedData(answer, 0n, false, bytes)
 }
 
 function pieces(data: FetchedData, maxRecords: number, maxBytes: number) {
@@ -81,4 +81,35 @@ test('a piece holds about as many bytes as asked for, and one record when that a
     [1, 1, 1],
   )
   for (const { byteLength } of large) assert.ok(byteLength > 5000 && byteLength < 5020)
+})
+
+test('an answer is used again when the last partition whose data it holds has ended and been released', () => {
+  let reused = 0
+  const bytes = new AnswerBytes(() => {
+    reused++
+  })
+  const [a, b] = [fetched([[10]], bytes), fetched([[10]], bytes)]
+  a.end()?.release()
+  assert.equal(a.end(), null, 'only once')
+  assert.equal(reused, 0)
+  b.end()?.release()
+  assert.equal(reused, 1)
+})
+
+test('an answer of which a part was copied out is left to the garbage collector', () => {
+  const bytes = new AnswerBytes(() => assert.fail('records that were handed out may still be views of it'))
+  const batch = Buffer.alloc(1000)
+  const answer = {
+    topic: 't',
+    partition: 0,
+    error: 0,
+    highWatermark: 1n,
+    lastStableOffset: 1n,
+    logStartOffset: 0n,
+    aborted: [],
+    records: batch.subarray(0, 100),
+  }
+  const data = new FetchedData(answer, 0n, false, bytes)
+  data.detach()
+  assert.equal(data.end(), null)
 })
