@@ -31,7 +31,6 @@ const notYet: readonly {
   },
   { option: 'notification.enabled.channels', supported: only('sink', 'log', 'jmx'), instead: 'use sink, log or both' },
   { option: 'converters', supported: (v) => v === null, instead: 'custom converters are not supported yet' },
-  { option: 'event.processing.failure.handling.mode', supported: (v) => v === 'fail', instead: 'use errors.tolerance' },
 ]
 
 /** Parts that `custom` names in Debezium's terms: those that it brings along exist here, too, Java classes do not. */

@@ -462,6 +462,7 @@ export class Session implements AsyncDisposable {
       nowUs: this.#options.nowUs,
       readTopic: this.#options.readTopic,
       systemId: this.#systemId,
+      metrics: this.#options.metrics,
       advance: this.#options.advance,
     })
     // Without an offset the next start would begin where the slot then is, or make a new one.

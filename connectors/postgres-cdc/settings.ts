@@ -7,6 +7,7 @@ import type { Header, Headers } from '../../worker/api/record.ts'
 import { ColumnMappers, mapperProblems } from './column-mappers.ts'
 import type { PostgresConfig } from './config.ts'
 import type { ConnectionOptions, SslMode } from './connection.ts'
+import type { ProcessingFailures } from './event-failures.ts'
 import { Filters } from './filters.ts'
 import type { NameAdjustment } from './names.ts'
 import { namingStrategyOf, topicNames } from './names.ts'
@@ -141,6 +142,13 @@ function notificationSettings(config: PostgresConfig) {
     topic: channels.has('sink') ? config['notification.sink.topic.name'] : null,
     logs: channels.has('log') || channels.has('jmx'),
   }
+}
+
+/** What becomes of changes that cannot be converted: `fail` where none is refused in the first place. */
+function processingFailures(config: PostgresConfig): ProcessingFailures {
+  if (config['event.converting.failure.handling.mode'] !== 'fail') return 'fail'
+  const mode = oneOf<ProcessingFailures | 'ignore'>(config['event.processing.failure.handling.mode'])
+  return mode === 'ignore' ? 'skip' : mode
 }
 
 /** `custom` names what is there anyway; the rules of the definition have refused everything else. */
@@ -300,6 +308,7 @@ export function settingsOf(config: PostgresConfig, raw: RawConfig, task: number,
     skipUnchanged: config['skip.messages.without.change'],
     transactionMetadata: metadata,
     conversionFailures: oneOf<'fail' | 'warn' | 'skip'>(config['event.converting.failure.handling.mode']),
+    processingFailures: processingFailures(config),
     snapshot: {
       ...snapshotModes(config),
       isolation: oneOf<IsolationMode>(config['snapshot.isolation.mode']),

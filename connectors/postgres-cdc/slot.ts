@@ -3,6 +3,7 @@ import type pg from 'pg'
 import type { Logger } from '../../worker/api/context.ts'
 import { ConnectError } from '../../worker/api/errors.ts'
 import type { Database } from './connection.ts'
+import { sqlStateOf } from './errors.ts'
 import { formatLsn, type Lsn, parseLsn } from './lsn.ts'
 import { type StoredOffset, startOf } from './offsets.ts'
 import { quoteIdentifier, quoteLiteral } from './sql.ts'
@@ -167,7 +168,15 @@ export async function resumeLsn(stored: StoredOffset, state: SlotState | null, c
 
 async function advanceSlot({ database, slot, logger }: PositionCheck, to: Lsn): Promise<void> {
   logger.info({ slot, to: formatLsn(to) }, 'Advancing the replication slot to the stored offset')
-  await database.rows(`SELECT pg_replication_slot_advance(${quoteLiteral(slot)}, ${quoteLiteral(formatLsn(to))})`)
+  try {
+    await database.rows(`SELECT pg_replication_slot_advance(${quoteLiteral(slot)}, ${quoteLiteral(formatLsn(to))})`)
+  } catch (error) {
+    // The stream starts at the offset all the same; only the log before it is kept until something is confirmed.
+    if (sqlStateOf(error) === '42883') logger.info({ slot }, 'Before PostgreSQL 11 a slot cannot be advanced')
+    else if (sqlStateOf(error) === '42501')
+      logger.warn({ slot }, 'The role may not advance the slot: it needs REPLICATION')
+    else throw error
+  }
 }
 
 /** Which server this is, and where its log ends. */

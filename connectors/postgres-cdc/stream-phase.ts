@@ -1,9 +1,10 @@
 /** The streaming part of a session: stream → decoder → batches, heartbeats, confirmation. */
-import type { Clock, Logger, TopicReader, TopicReaderOptions } from '../../worker/api/context.ts'
+import type { Clock, Logger, Metrics, TopicReader, TopicReaderOptions } from '../../worker/api/context.ts'
 import type { SourceOffset, SourceRecord } from '../../worker/api/record.ts'
 import type { Catalog } from './catalog.ts'
 import type { Database } from './connection.ts'
 import type { EventConstants } from './envelope.ts'
+import { EventFailures } from './event-failures.ts'
 import type { Heartbeat } from './heartbeat.ts'
 import { type Lsn, maxLsn } from './lsn.ts'
 import { type StoredOffset, StreamPosition } from './offsets.ts'
@@ -21,6 +22,7 @@ export interface StreamPhaseOptions {
   readonly constants: EventConstants
   readonly clock: Clock
   readonly logger: Logger
+  readonly metrics: Metrics
   readonly stream: ReplicationStream
   readonly stored: StoredOffset | null
   readonly start: Lsn
@@ -65,6 +67,7 @@ export class StreamPhase implements AsyncDisposable {
   readonly #decoder: StreamDecoder
   readonly #position: StreamPosition
   readonly #signals: SignalHandler | null
+  readonly #failures: EventFailures | null
   #blocking: AsyncGenerator<readonly SourceRecord[], void, void> | null = null
   /** The rest of a snapshot that is still to come, and is being read. */
   #rest: SnapshotRest | null
@@ -86,6 +89,14 @@ export class StreamPhase implements AsyncDisposable {
     this.#idleSinceMs = options.clock.monotonicMs()
     this.#advancedTo = start
     this.#position = new StreamPosition(stored, start)
+    this.#failures =
+      settings.processingFailures === 'fail'
+        ? null
+        : new EventFailures(
+            settings.processingFailures,
+            options.logger,
+            options.metrics.counter('erroneous-events-total', 'Records that were left out since a value was refused'),
+          )
     this.#rest = options.rest
     this.#position.snapshotProgress = options.rest?.progress ?? null
     const transactions = settings.transactionMetadata
@@ -132,7 +143,8 @@ export class StreamPhase implements AsyncDisposable {
         if (segment !== null) this.#feed(segment)
       }
       if (this.#decoder.hasMore) {
-        const records = await this.#decode()
+        const decoded = await this.#decode()
+        const records = this.#failures?.passed(decoded) ?? decoded
         if (heartbeat.dueInMs <= 0) return [...records, ...(await this.#beat())]
         if (records.length > 0) {
           this.#idleSinceMs = this.#options.clock.monotonicMs()

@@ -197,3 +197,37 @@ suite('notifications of snapshots', { skip: postgres.skip }, () => {
     assert.deepEqual(rows.map((record) => rowOf(record)?.['id']).slice(-5), [1, 2, 3, 4, 5])
   })
 })
+
+suite('changes that cannot be converted', { skip: postgres.skip }, () => {
+  // NaN is no Decimal.
+  const numbers = 'CREATE TABLE t (id int PRIMARY KEY, n numeric(9, 2)); ALTER TABLE t REPLICA IDENTITY FULL'
+  const changes = `INSERT INTO t VALUES (1, 1), (2, 'NaN'), (3, 3); UPDATE t SET n = 4 WHERE id = 2;
+    DELETE FROM t WHERE id = 3; UPDATE t SET n = 'NaN', id = 7 WHERE id = 1; INSERT INTO t VALUES (8, 8)`
+  const refused = { 'snapshot.mode': 'no_data', 'event.converting.failure.handling.mode': 'fail' }
+  const what = (records: readonly SourceRecord[]) =>
+    records
+      .map((record) => `${record.value === null ? '' : opOf(record)}${(record.key as { id: number }).id}`)
+      .join(' ')
+
+  for (const mode of ['warn', 'skip', 'ignore']) {
+    test(`event.processing.failure.handling.mode=${mode} leaves out the whole change, and nothing else`, async () => {
+      await using fixture = await PostgresFixture.open(postgres.settings.url, numbers)
+      const task = await fixture.task(null, { ...refused, 'event.processing.failure.handling.mode': mode })
+      await fixture.sql(changes)
+      const records = await task.takeUntil((all) => all.some((r) => r.value !== null && rowOf(r)?.['id'] === 8))
+      // Neither the row with NaN, nor the update from it, nor any of the three records of the key that changed.
+      assert.equal(what(records), 'c1 c3 d3 3 c8')
+      const warnings = task.context.logger.lines.filter(
+        ({ level, message }) => level === 'warn' && /left out/.test(message),
+      )
+      assert.equal(warnings.length, mode === 'warn' ? 3 : 0)
+    })
+  }
+
+  test('event.processing.failure.handling.mode=fail: the record is refused where it is converted', async () => {
+    await using fixture = await PostgresFixture.open(postgres.settings.url, numbers)
+    const task = await fixture.task(null, refused)
+    await fixture.sql(changes)
+    await assert.rejects(task.take(3), { kind: 'record', code: 'CONNECT_POSTGRES_VALUE_REFUSED', message: /Field n/ })
+  })
+})

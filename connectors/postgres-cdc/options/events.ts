@@ -291,7 +291,7 @@ export const valueOptions = {
     importance: 'MEDIUM',
     group: values,
     valid: oneOf('fail', 'warn', 'skip', 'ignore'),
-    doc: 'What to do when an event cannot be processed.',
+    doc: 'What becomes of a streamed change with a value that event.converting.failure.handling.mode=fail refuses: `fail` the record (as errors.tolerance says: by default the task), or leave the change out with a warning (`warn`) or without (`skip`, `ignore`).',
   },
   'event.converting.failure.handling.mode': {
     type: 'STRING',
