@@ -105,12 +105,13 @@ function connectorVersionProblem(plugin: ConnectorPlugin, wanted: string | null)
 
 /** A null is no value for any option; those of the connector itself are judged by its own definition (as in Connect). */
 function addNullProblems(states: States, raw: RawOptions): void {
-  const message = 'Null value can not be supplied as the configuration value.'
   addProblems(
     states,
-    Object.keys(raw).flatMap((option) => (raw[option] === null ? [{ option, message }] : [])),
+    Object.keys(raw).flatMap((option) => (raw[option] === null ? [{ option, message: nullText }] : [])),
   )
 }
+
+const nullText = 'Null value can not be supplied as the configuration value.'
 
 /** Without the connector's version nothing more is known of it than what all connectors have (KIP-891). */
 function wrongVersionInfos(
@@ -238,15 +239,25 @@ function overrideStates({ raw, worker }: ValidateInput, plugin: ConnectorPlugin)
     throw new RequestError(500, 'CONNECT_CONFIG_INVALID', message)
   }
   const source = plugin.type === 'source'
-  const deadLetters = !source && (raw['errors.deadletterqueue.topic.name'] ?? '').trim() !== ''
-  const exactlyOnce = source && worker.mode === 'distributed' && exactlyOnceSupport(worker.options) === 'enabled'
-  const ownOffsets = source && (exactlyOnce || (raw['offsets.storage.topic'] ?? '').trim() !== '')
+  const deadLetters = !source && topicName(raw, 'errors.deadletterqueue.topic.name') !== ''
+  // A standalone worker has no offset topics at all.
+  const ownOffsets =
+    source &&
+    worker.mode === 'distributed' &&
+    (topicName(raw, 'offsets.storage.topic') !== '' || exactlyOnceSupport(worker.options) === 'enabled')
   const createsTopics = source && Object.keys(raw).some((key) => key.startsWith('topic.creation.'))
   return [
     ...(source || deadLetters ? evaluateOverrides(policy, 'producer', raw) : []),
     ...(!source || ownOffsets ? evaluateOverrides(policy, 'consumer', raw) : []),
     ...(createsTopics || deadLetters || ownOffsets ? evaluateOverrides(policy, 'admin', raw) : []),
   ]
+}
+
+/** @throws RequestError 400 for null, of which Connect dies here with 500 */
+function topicName(raw: RawOptions, option: string): string {
+  const name = raw[option]
+  if (name === null) throw new RequestError(400, 'CONNECT_CONFIG_INVALID', `${option}: ${nullText}`)
+  return name?.trim() ?? ''
 }
 
 interface ConverterPart {

@@ -1,13 +1,6 @@
 /** Kafka Connect and Sluice, each with a cluster of its own, get the same requests at the same time. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import {
-  type Answer,
-  compareAnswer,
-  type Json,
-  kafkaClass,
-  type RecordedStep,
-  type Verdict,
-} from '../../conformance/rest-golden.ts'
+import { type Answer, compareAnswer, type Json, kafkaClass, type RecordedStep } from '../../conformance/rest-golden.ts'
 import { startJavaWorker } from '../../support/java-connect.ts'
 import { ClusterUnderTest, type WorkerUnderTest } from '../../support/worker-process.ts'
 import { type LiveRequest, liveRequests, type OptionInfo, type PluginOptions } from './live-requests.ts'
@@ -54,12 +47,10 @@ function withoutBuild(json: Json): Json {
   return isRoot ? { ...json, commit: '' } : json
 }
 
-/** Validation that ends in a null pointer of Java's, and here names the option that has no value. */
-function explains(expected: Answer, actual: Answer): boolean {
-  const errors = /"error_count":[1-9]/.test(JSON.stringify(actual.json ?? null))
-  return (
-    expected.status === 500 && /Cannot invoke/.test(JSON.stringify(expected.json)) && actual.status === 200 && errors
-  )
+/** Validation with a version that is not here: Java answers the first time, and has a null pointer from then on. */
+function answersAsFirst(expected: Answer, actual: Answer): boolean {
+  const isForgetful = /VersionedPluginLoadingException\.availableVersions/.test(JSON.stringify(expected.json ?? null))
+  return isForgetful && actual.status === 200 && /"error_count":2/.test(JSON.stringify(actual.json ?? null))
 }
 
 const showsState = ({ path }: LiveRequest): boolean => /\/(?:status|offsets|connectors\?.*|restart\?.*)$/.test(path)
@@ -77,9 +68,7 @@ async function compare({ java, sluice }: Pair, id: string, request: LiveRequest)
     const step: RecordedStep = { id, method, path, ...(body === undefined ? {} : { request: body }), ...expected }
     // The texts of Kafka's client options are Kafka's; ours has its own for some.
     const docs = !(body ?? '').includes('.override.')
-    const verdict: Verdict = explains(expected, answer)
-      ? 'better'
-      : compareAnswer(step, answer, { docs, headers: true })
+    const verdict = answersAsFirst(expected, answer) ? 'better' : compareAnswer(step, answer, { docs, headers: true })
     const durationMs = performance.now() - start
     if (!Array.isArray(verdict) || !showsState(request) || durationMs > settleMs) {
       return { step, answer, verdict, durationMs }
@@ -140,6 +129,6 @@ export async function liveParity(
 }
 
 export function liveSummary({ equal, better, different, total }: LiveParity): string {
-  const more = better > 0 ? `, ${better} better (a reason where Java says 500)` : ''
+  const more = better > 0 ? `, ${better} better (4xx with a reason where Java says 500)` : ''
   return `rest-live: ${equal} of ${total} answers equal${more}, ${different.length} different`
 }

@@ -1,6 +1,7 @@
 /** Statements 11.2 that the recording does not hold; plugins are made here, one per case. */
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import { RequestError } from '../../../../worker/api/errors.ts'
 import {
   defineConfig,
   defineConverter,
@@ -201,6 +202,26 @@ test('statements 35 to 37: override policies', async () => {
   assert.deepEqual(Object.keys(await errorsOf({ raw, workerRaw: policy('Principal') })), ['producer.override.acks'])
   const allow = { ...policy('Allowlist'), 'connector.client.config.override.allowlist': 'acks' }
   assert.deepEqual(Object.keys(await errorsOf({ raw, workerRaw: allow })), ['producer.override.sasl.jaas.config'])
+})
+
+test('what Connect answers with 500 is refused with 400 and the name of the option', async () => {
+  const quiet = source(
+    () => undefined,
+    () => false,
+  )
+  const plugins = new PluginRegistry([...parts, quiet])
+  for (const [option, value, base] of [
+    ['offsets.storage.topic', null, sourceRaw],
+    ['errors.deadletterqueue.topic.name', null, sinkRaw],
+    ['connector.plugin.version', '(', sinkRaw],
+  ] as const) {
+    const input = { raw: { ...base, [option]: value }, plugins, worker: worker(), providers: ConfigProviders.none }
+    await assert.rejects(validateConnector(input), (error) => {
+      assert.ok(error instanceof RequestError)
+      assert.deepEqual([error.status, error.message.split(':')[0]], [400, option])
+      return true
+    })
+  }
 })
 
 test('rules between options, then checks with I/O, one stage after the other', async () => {
