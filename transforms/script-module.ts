@@ -1,9 +1,7 @@
 /** Loading of the modules that Script runs. */
-import { realpathSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { isAbsolute, relative, resolve } from 'node:path'
 import type * as data from '../worker/api/data.ts'
-import { ConfigError, toError } from '../worker/api/errors.ts'
+import { ConfigError } from '../worker/api/errors.ts'
+import { requireModule } from '../worker/api/module-file.ts'
 import type { ConnectRecord, RecordChanges } from '../worker/api/record.ts'
 
 /** What a script may make values with; its own copies of the classes would not be recognised. */
@@ -17,8 +15,6 @@ export interface ScriptModule {
   readonly predicate: ((record: ConnectRecord, tools: ScriptTools) => boolean) | null
 }
 
-const require = createRequire(import.meta.url)
-
 /**
  * Loads a module, synchronously, so that a faulty one fails the start of the task.
  * @param pluginPath files and folders that modules may be loaded from; a relative path is tried from the working
@@ -26,60 +22,11 @@ const require = createRequire(import.meta.url)
  * @throws ConfigError naming the path and what is wrong
  */
 export function loadScript(path: string, pluginPath: readonly string[]): ScriptModule {
-  const file = allowedFile(path, pluginPath)
-  let exports: unknown
-  try {
-    exports = require(file)
-  } catch (error) {
-    throw problem(`Cannot load ${path}: ${reasonOf(error)}`, error)
-  }
-  return functionsOf(path, exports)
+  return functionsOf(path, requireModule('module', path, pluginPath))
 }
 
-function problem(message: string, cause?: unknown): ConfigError {
-  return new ConfigError([{ option: 'module', message }], { cause })
-}
-
-function allowedFile(path: string, pluginPath: readonly string[]): string {
-  const roots = pluginPath.map((entry) => resolve(entry))
-  const candidates = [resolve(path), ...roots.map((root) => resolve(root, path))]
-  const file = candidates.map(realPath).find((found) => found !== null)
-  if (file === undefined || file === null) {
-    throw problem(`There is no module ${path}, from the working directory or the folders of plugin.path`)
-  }
-  const isAllowed = roots.some((root) => {
-    const real = realPath(root)
-    return real !== null && isWithin(real, file)
-  })
-  if (isAllowed) return file
-  throw problem(
-    `The module ${path} is not below any entry of the worker's plugin.path, so it is not loaded; move it there, or add its folder to plugin.path`,
-  )
-}
-
-/** Links resolved, so that none leads out of the folders that are allowed; null when there is no such file. */
-function realPath(path: string): string | null {
-  try {
-    return realpathSync(path)
-  } catch {
-    // Absent, or not readable: another candidate may exist.
-    return null
-  }
-}
-
-function isWithin(root: string, file: string): boolean {
-  const path = relative(root, file)
-  return path === '' || (!path.startsWith('..') && !isAbsolute(path))
-}
-
-function reasonOf(error: unknown): string {
-  const { message } = toError(error)
-  const code = error instanceof Error && 'code' in error ? error.code : null
-  if (code === 'ERR_REQUIRE_ASYNC_MODULE') return 'it awaits something at its top level, which a transform cannot'
-  if (code === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX') {
-    return `${message} (types are only taken off: no enum, namespace or parameter property)`
-  }
-  return message
+function problem(message: string): ConfigError {
+  return new ConfigError([{ option: 'module', message }])
 }
 
 function functionsOf(path: string, exports: unknown): ScriptModule {

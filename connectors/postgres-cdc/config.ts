@@ -30,7 +30,6 @@ const notYet: readonly {
     instead: 'use source, kafka, file or notify',
   },
   { option: 'notification.enabled.channels', supported: only('sink', 'log', 'jmx'), instead: 'use sink, log or both' },
-  { option: 'converters', supported: (v) => v === null, instead: 'custom converters are not supported yet' },
 ]
 
 /** Parts that `custom` names in Debezium's terms: those that it brings along exist here, too, Java classes do not. */

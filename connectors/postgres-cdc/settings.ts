@@ -7,6 +7,7 @@ import type { Header, Headers } from '../../worker/api/record.ts'
 import { ColumnMappers, mapperProblems } from './column-mappers.ts'
 import type { PostgresConfig } from './config.ts'
 import type { ConnectionOptions, SslMode } from './connection.ts'
+import { CustomConverters, converterProblems } from './custom-converters.ts'
 import type { ProcessingFailures } from './event-failures.ts'
 import { Filters } from './filters.ts'
 import type { NameAdjustment } from './names.ts'
@@ -233,11 +234,19 @@ function mismatchStrategy(config: PostgresConfig, raw: RawConfig): MismatchStrat
 
 /** Problems of options whose names carry values, which the definition therefore cannot list. */
 export function namedOptionProblems(raw: RawConfig): readonly ConfigProblem[] {
-  return [...mapperProblems(raw), ...postProcessorProblems(raw)]
+  return [...mapperProblems(raw), ...postProcessorProblems(raw), ...converterProblems(raw)]
 }
 
 /** Everything a session needs, in the units and types it needs. */
-export function settingsOf(config: PostgresConfig, raw: RawConfig, task: number, nowMs: number) {
+export function settingsOf(
+  config: PostgresConfig,
+  raw: RawConfig,
+  {
+    task,
+    nowMs,
+    pluginPath,
+  }: { readonly task: number; readonly nowMs: number; readonly pluginPath: readonly string[] },
+) {
   const problems: readonly ConfigProblem[] = namedOptionProblems(raw)
   if (problems.length > 0) throw new ConfigError(problems)
   const logicalName = requireText(config, 'topic.prefix')
@@ -259,10 +268,15 @@ export function settingsOf(config: PostgresConfig, raw: RawConfig, task: number,
       keyReplacement: config['topic.key.field.replacement'],
     },
   })
+  const values = valueOptions(config)
   const tableOptions: TableSchemaOptions = {
-    values: valueOptions(config),
+    values,
     filters,
     mappers: new ColumnMappers(raw),
+    converters:
+      config.converters === null
+        ? null
+        : new CustomConverters(raw, pluginPath, Buffer.from(values.placeholder).toString('utf8')),
     topics,
     schemaNames: oneOf<NameAdjustment>(config['schema.name.adjustment.mode']),
     fieldNames: oneOf<NameAdjustment>(config['field.name.adjustment.mode']),

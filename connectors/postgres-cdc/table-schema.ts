@@ -47,6 +47,8 @@ export interface TableSchemaOptions {
   readonly filters: Filters
   readonly mappers: ColumnMappers
   readonly topics: TopicNames
+  /** Null where none are configured. */
+  readonly converters: CustomConverters | null
   readonly schemaNames: NameAdjustment
   readonly fieldNames: NameAdjustment
 }
@@ -127,6 +129,7 @@ export class TableSchemas {
   #mapped(input: TableInput, column: TupleColumn, catalog: ReadonlyMap<string, CatalogColumn>) {
     const type = this.#lookup(column.typeOid)
     return {
+    const resolved = resolveType(column.typeOid, column.typmod, this.#lookup)
       id: `${input.schema}.${input.table}.${column.name}`,
       table: `${input.schema}.${input.table}`,
       name: column.name,
@@ -142,6 +145,18 @@ export class TableSchemas {
     if (resolved === null) return null
     const codec = columnCodec(resolved, {
       options: values,
+    const place = { column: index, name: adjustFieldName(column.name, fieldNames) }
+    const custom = this.#options.converters?.convert({
+      schema: input.schema,
+      table: input.table,
+      name: column.name,
+      typeName: this.#lookup(column.typeOid)?.name ?? resolved.base.name,
+      typeOid: column.typeOid,
+      resolved,
+      isOptional: !(known?.notNull ?? false),
+      defaultValue: known?.expression ?? null,
+    })
+    if (custom != null) return { ...place, ...custom }
       lookup: this.#lookup,
       lookupElement: this.#lookupElement,
       from: input.from,
@@ -149,10 +164,9 @@ export class TableSchemas {
     if (codec === null) return null
     const optional = !(known?.notNull ?? false)
     const expression = known?.expression ?? null
-    const defaultValue = expression === null ? null : schemaDefault(expression, resolved.base, codec)
+    const defaultValue = expression === null ? null : schemaDefault(expression, resolved, codec)
     return {
-      column: index,
-      name: adjustFieldName(column.name, fieldNames),
+      ...place,
       schema: makeSchema({ ...codec.spec, optional, defaultValue }),
       codec,
       onNull: optional ? null : (defaultValue ?? codec.fallback),

@@ -56,7 +56,11 @@ export class PostgresTask implements SourceTask<PostgresConfig> {
   readonly #life = new AbortController()
 
   async start(config: PostgresConfig, context: SourceTaskContext): Promise<void> {
-    const settings = settingsOf(config, context.rawConfig, context.task, context.clock.now())
+    const settings = settingsOf(config, context.rawConfig, {
+      task: context.task,
+      nowMs: context.clock.now(),
+      pluginPath: context.pluginPath,
+    })
     this.#context = context
     this.#settings = settings
     const failed = context.metrics.counter('conversion-failures-total', 'Values that did not fit their schema')

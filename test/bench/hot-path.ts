@@ -94,7 +94,10 @@ function decoder(): StreamDecoder {
   const mappers = new ColumnMappers({})
   return new StreamDecoder({
     catalog,
-    schemas: new TableSchemas({ values, filters, topics, mappers, schemaNames: 'none', fieldNames: 'none' }, catalog),
+    schemas: new TableSchemas(
+      { values, filters, topics, mappers, converters: null, schemaNames: 'none', fieldNames: 'none' },
+      catalog,
+    ),
     filters,
     constants: { connectorName: 'c', logicalName: 'bench', database: 'bench', failures: { failed: silent } },
     partition: { server: 'p' },

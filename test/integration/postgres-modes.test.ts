@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { suite, test } from 'node:test'
 import type { SourceRecord } from '../../worker/api/record.ts'
 import { opOf, PostgresFixture, rowOf, valueOf } from '../support/postgres-fixture.ts'
@@ -229,5 +232,80 @@ suite('changes that cannot be converted', { skip: postgres.skip }, () => {
     const task = await fixture.task(null, refused)
     await fixture.sql(changes)
     await assert.rejects(task.take(3), { kind: 'record', code: 'CONNECT_POSTGRES_VALUE_REFUSED', message: /Field n/ })
+  })
+})
+
+suite('custom converters', { skip: postgres.skip }, () => {
+  const source = `export default () => {
+    let unit = ''
+    return {
+      configure(options) {
+        if (options.unit === undefined) throw new Error('unit is missing')
+        unit = options.unit
+      },
+      converterFor(column, registration) {
+        if (column.typeExpression !== 'numeric(9,2)') return
+        registration.register({ type: 'STRING', name: column.dataCollection, optional: false }, (text) => {
+          if (text === 'NaN') throw new Error('no number')
+          return text === null ? null : text + unit
+        })
+      },
+    }
+  }`
+  const setup = `CREATE TABLE t (id int PRIMARY KEY, price numeric(9, 2), tax numeric(9, 2) NOT NULL, other numeric(9, 3), pad text);
+    INSERT INTO t VALUES (1, 1.5, 2, 3, 'x'), (2, NULL, 'NaN', 4, 'x')`
+
+  async function withModule(text: string, run: (folder: string) => Promise<void>): Promise<void> {
+    const folder = await mkdtemp(join(tmpdir(), 'sluice-converter-'))
+    try {
+      await writeFile(join(folder, 'money.mjs'), text)
+      await run(folder)
+    } finally {
+      await rm(folder, { recursive: true })
+    }
+  }
+  const named = { converters: 'money', 'money.type': 'money.mjs', 'money.unit': ' EUR' }
+
+  test('a module of plugin.path turns the columns that it takes into values of its schema, in both phases', async () => {
+    await withModule(source, async (folder) => {
+      await using fixture = await PostgresFixture.open(postgres.settings.url, setup)
+      const task = await fixture.task(null, named, { pluginPath: [folder] })
+      const rows = await task.take(2)
+      await fixture.sql("INSERT INTO t VALUES (3, 7, 8, 9, 'y')")
+      const [streamed] = await task.take(1)
+      const moneyOf = (record: SourceRecord) => [rowOf(record)?.['price'], rowOf(record)?.['tax']]
+      assert.deepEqual([...rows, streamed ?? assert.fail()].map(moneyOf), [
+        ['1.50 EUR', '2.00 EUR'],
+        // What the converter refuses is a value that cannot be converted: null, with a warning.
+        [null, null],
+        ['7.00 EUR', '8.00 EUR'],
+      ])
+      const fields = rows[0]?.valueSchema?.fields?.find(({ name }) => name === 'after')?.schema.fields ?? []
+      const kinds = fields.map(({ name, schema }) => [name, schema.name, schema.optional])
+      assert.deepEqual(kinds.slice(1, 4), [
+        ['price', 'public.t', true],
+        ['tax', 'public.t', false],
+        ['other', 'org.apache.kafka.connect.data.Decimal', true],
+      ])
+      assert.ok(task.context.logger.lines.some(({ message }) => /could not be converted/.test(message)))
+    })
+  })
+
+  test('a module elsewhere, one that makes no converter, and refused options fail the start by their option', async () => {
+    await withModule(source, async (folder) => {
+      await using fixture = await PostgresFixture.open(postgres.settings.url, setup)
+      const start = (options: Readonly<Record<string, string>>, pluginPath = [folder]) =>
+        fixture.task(null, { ...named, ...options }, { pluginPath })
+      await writeFile(join(folder, 'other.mjs'), 'export default () => ({})')
+      const at = (message: RegExp) => ({ kind: 'config', message })
+      await assert.rejects(start({}, []), at(/money\.type.*There is no module/s))
+      await assert.rejects(
+        start({ 'money.type': join(folder, 'money.mjs') }, ['/etc/hosts']),
+        at(/not below any entry/),
+      )
+      await assert.rejects(start({ 'money.type': 'other.mjs' }), at(/makes no converter/))
+      const { 'money.unit': _unit, ...without } = named
+      await assert.rejects(fixture.task(null, without, { pluginPath: [folder] }), at(/unit is missing/))
+    })
   })
 })

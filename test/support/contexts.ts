@@ -125,6 +125,7 @@ export function sourceTaskContext(
       read: async (partitions) => partitions.map((partition) => offsets.get(partitionIdentity(partition)) ?? null),
     },
     transaction: null,
+    pluginPath: [],
     readTopic: () => {
       throw new Error('This context has no topics to read')
     },

@@ -174,11 +174,16 @@ export class PostgresFixture implements AsyncDisposable {
   }
 
   /** Starts a task from an offset. */
-  async task(offset: SourceOffset | null, extra: Readonly<Record<string, string>> = {}): Promise<CdcTask> {
+  async task(
+    offset: SourceOffset | null,
+    extra: Readonly<Record<string, string>> = {},
+    worker: Partial<Pick<TestSourceContext, 'pluginPath'>> = {},
+  ): Promise<CdcTask> {
     const raw = this.options(extra)
     const kafka = createKafkaClientFactory()
     const context: TestSourceContext = {
       ...sourceTaskContext({ rawConfig: raw }),
+      ...worker,
       connector: this.name,
       offsets: { read: async () => [offset] },
       readTopic: (options) => new KafkaTopicReader(kafka, options),

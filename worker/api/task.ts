@@ -19,6 +19,8 @@ export interface SourceTaskContext extends TaskContext {
   readonly offsets: OffsetReader
   /** Set when `transaction.boundary=connector` (KIP-618). */
   readonly transaction: TransactionContext | null
+  /** Entries of the worker's `plugin.path`: all that code named by a connector's config may be loaded from. */
+  readonly pluginPath: readonly string[]
   /**
    * Moves the offset of a partition without a record, e.g. past what concerns nobody. Called from within `poll`, when
    * everything that the offset covers has been returned by an earlier one: it is committed behind those records, and

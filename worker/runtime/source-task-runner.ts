@@ -7,6 +7,7 @@ import { partitionIdentity } from '../cluster/offset-format.ts'
 import { OffsetWriter } from '../cluster/offset-writer.ts'
 import { parseConfig } from '../config/config-def.ts'
 import type { Admin, Producer } from '../kafka/types.ts'
+import { parseList } from '../util/text-list.ts'
 import { ActiveTopics } from './active-topics.ts'
 import {
   adminProperties,
@@ -349,6 +350,7 @@ export class SourceTaskRunner {
       rawConfig: this.#spec.taskConfig,
       offsets: new HostOffsetReader(id.connector, services, remember),
       transaction: commits.transaction,
+      pluginPath: parseList(scope.worker['plugin.path']),
       readTopic: (options) => new KafkaTopicReader(kafka, options),
       advance: (partition, offset) => submitted.advance(partition, offset),
       persist: async (partition, offset) => {

@@ -301,7 +301,13 @@ export const valueOptions = {
     valid: oneOf('fail', 'warn', 'skip'),
     doc: 'What to do when a value does not fit its schema: fail the task, or null with or without a warning.',
   },
-  converters: { type: 'STRING', default: null, importance: 'LOW', group: values, doc: 'Custom value converters.' },
+  converters: {
+    type: 'STRING',
+    default: null,
+    importance: 'LOW',
+    group: values,
+    doc: 'Names of converters of columns, comma-separated: each with `<name>.type`, the file of a module below plugin.path that makes a `CustomConverter`, and its options `<name>.…`. The first that takes a column counts.',
+  },
   'post.processors': {
     type: 'STRING',
     default: null,

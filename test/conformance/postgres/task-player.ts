@@ -331,6 +331,7 @@ export class TaskPlayer {
       rawConfig: this.#config,
       offsets: { read: async () => [this.#offset] },
       transaction: null,
+      pluginPath: [],
       readTopic: (options) => new KafkaTopicReader(this.#kafka, options),
       advance: (_, offset) => {
         this.#offset = offset

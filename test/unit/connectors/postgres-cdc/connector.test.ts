@@ -41,6 +41,20 @@ test('options whose names carry values are checked before anything connects', as
   )
 })
 
+test('a converter is a module: a class of the JVM is refused, with what to do instead', async () => {
+  const raw = {
+    ...minimal,
+    converters: 'a,b',
+    'a.type': 'io.debezium.connector.binlog.converters.TinyIntOneToBooleanConverter',
+  }
+  const problems = await validateConnection(config, raw)
+  assert.deepEqual(
+    problems.map(({ option }) => option),
+    ['a.type', 'b.type'],
+  )
+  assert.match(problems[0]?.message ?? '', /module below plugin\.path .* CustomConverter/)
+})
+
 test('read-only mode needs server 13 (statement P5)', () => {
   const readOnly = parseConfig(plugin.config, { ...minimal, 'read.only': 'true' })
   assert.deepEqual(

@@ -40,10 +40,9 @@ suite('postgres-cdc manifest', () => {
     'signal.data.collection': 'signals',
     'signal.enabled.channels': 'source,in-process',
     'notification.enabled.channels': 'mail',
-    'snapshot.mode': 'configuration_based',
-    converters: 'x',
+    'snapshot.mode': 'never',
     'topic.naming.strategy': 'com.example.Strategy',
-    'event.processing.failure.handling.mode': 'warn',
+    'event.processing.failure.handling.mode': 'drop',
     'max.queue.size': '2048',
     'table.include.list': '(',
     'message.key.columns': 'nocolon',
@@ -64,7 +63,7 @@ suite('postgres-cdc manifest', () => {
   test('former names of options mean what they did', () => {
     const settings = (own: Readonly<Record<string, string>>) => {
       const raw = { ...minimal, ...own }
-      return settingsOf(parseConfig(plugin.config, raw), raw, 0, 0)
+      return settingsOf(parseConfig(plugin.config, raw), raw, { task: 0, nowMs: 0, pluginPath: [] })
     }
     assert.equal(settings({}).confirms, true)
     assert.equal(settings({ 'flush.lsn.source': 'false' }).confirms, false)
@@ -78,7 +77,7 @@ suite('postgres-cdc manifest', () => {
   test('connector_and_driver has heartbeats of ten minutes unless others are set (statement P77)', () => {
     const heartbeatMs = (own: Readonly<Record<string, string>>) => {
       const raw = { ...minimal, 'lsn.flush.mode': 'connector_and_driver', ...own }
-      return settingsOf(parseConfig(plugin.config, raw), raw, 0, 0).heartbeatMs
+      return settingsOf(parseConfig(plugin.config, raw), raw, { task: 0, nowMs: 0, pluginPath: [] }).heartbeatMs
     }
     assert.equal(heartbeatMs({}), 600_000)
     assert.equal(heartbeatMs({ 'heartbeat.interval.ms': '7' }), 7)

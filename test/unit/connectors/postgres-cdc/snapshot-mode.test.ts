@@ -68,7 +68,7 @@ suite('snapshot.mode', () => {
   test('a custom lock is the one that it names', () => {
     const lockOf = (options: Readonly<Record<string, string>>) => {
       const raw = { ...minimal, 'snapshot.lock.timeout.ms': '7', ...options }
-      return settingsOf(configOf(raw), raw, 0, 0).snapshot.lock
+      return settingsOf(configOf(raw), raw, { task: 0, nowMs: 0, pluginPath: [] }).snapshot.lock
     }
     const custom = { 'snapshot.locking.mode': 'custom' }
     assert.deepEqual(lockOf({ 'snapshot.locking.mode': 'shared' }), { timeoutMs: 7 })

@@ -84,7 +84,10 @@ function decoder(): StreamDecoder {
   const silent = () => undefined
   return new StreamDecoder({
     catalog,
-    schemas: new TableSchemas({ values, filters, topics, mappers: new ColumnMappers({}), ...adjust }, catalog),
+    schemas: new TableSchemas(
+      { values, filters, topics, mappers: new ColumnMappers({}), converters: null, ...adjust },
+      catalog,
+    ),
     filters,
     constants: { connectorName: 'c', logicalName: 'p', database: 'd', failures: { failed: silent } },
     partition: { server: 'p' },
