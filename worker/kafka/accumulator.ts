@@ -8,7 +8,7 @@ import { remedied } from './errors.ts'
 import { partitionOfKey } from './murmur2.ts'
 import { ProducerBatch } from './producer-batch.ts'
 import type { ProducerConfig } from './producer-config.ts'
-import { BATCH_HEADER_BYTES, RecordBatchBuilder } from './record-batch-builder.ts'
+import { BATCH_HEADER_BYTES, type ProducerState, RecordBatchBuilder } from './record-batch-builder.ts'
 import type { Delivery, ProducerRecord } from './types.ts'
 
 export interface PartitionQueue {
@@ -36,8 +36,11 @@ interface TopicQueues {
 
 /** Smallest storage of a batch; it doubles up to `batch.size`. */
 const INITIAL_BATCH_BYTES = 8 * 1024
-/** Bytes of idle storage that are kept for reuse. */
+/** Bytes of idle storage that are kept for reuse: for records, and for compressed batches under way. */
 const POOL_BYTES = 2 * 1024 * 1024
+const SEALED_POOL_BYTES = 1024 * 1024
+/** Storage of compressed batches is a multiple of this, so that it fits the next one, too. */
+const SEALED_STEP_BYTES = 4 * 1024
 
 export class Accumulator {
   readonly #config: ProducerConfig
@@ -46,6 +49,8 @@ export class Accumulator {
   readonly #all: PartitionQueue[] = []
   readonly #pool: Buffer[] = []
   #pooledBytes = 0
+  readonly #sealedPool: Buffer[] = []
+  #sealedPooledBytes = 0
   #pendingBytes = 0
   readonly #incomplete = new Set<ProducerBatch>()
 
@@ -128,12 +133,26 @@ export class Accumulator {
     return open !== undefined || batch.byteLength >= this.#config.batchBytes ? 'full' : 'new'
   }
 
+  /**
+   * The bytes to send. Where compression has made them small, the storage of the plain records takes the next batch at
+   * once: what waits for the broker then takes a few times less memory than its bounds count.
+   */
+  seal(batch: ProducerBatch, state: ProducerState): Buffer {
+    const isFirst = batch.sealed === null
+    const { compression, compressionLevel } = this.#config
+    const bytes = batch.seal(compression, compressionLevel, state, this.#takeSealed)
+    if (isFirst && batch.hasMoved) this.#giveBuffer(batch.buffer)
+    return bytes
+  }
+
   /** Takes a batch out of the books once its outcome is known; its storage is reused. */
   release(batch: ProducerBatch): void {
     if (!this.#incomplete.delete(batch)) return
     this.#pendingBytes -= batch.byteLength
     // Without an answer the socket may still hold the bytes.
-    if (this.#config.acks !== 0) this.#giveBuffer(batch.buffer)
+    if (this.#config.acks === 0) return
+    if (batch.sealed !== null && batch.hasMoved) this.#giveSealed(batch.sealed)
+    else this.#giveBuffer(batch.buffer)
   }
 
   /** Puts the parts of a split batch into the books in its place. */
@@ -177,6 +196,21 @@ export class Accumulator {
       return Buffer.allocUnsafeSlow(Math.min(INITIAL_BATCH_BYTES, this.#config.batchBytes + BATCH_HEADER_BYTES))
     this.#pooledBytes -= reused.length
     return reused
+  }
+
+  readonly #takeSealed = (bytes: number): Buffer => {
+    const reused = this.#sealedPool.pop()
+    if (reused !== undefined) {
+      this.#sealedPooledBytes -= reused.length
+      if (reused.length >= bytes) return reused
+    }
+    return Buffer.allocUnsafeSlow(Math.ceil(bytes / SEALED_STEP_BYTES) * SEALED_STEP_BYTES)
+  }
+
+  #giveSealed({ buffer }: Buffer): void {
+    if (this.#sealedPooledBytes + buffer.byteLength > SEALED_POOL_BYTES) return
+    this.#sealedPool.push(Buffer.from(buffer))
+    this.#sealedPooledBytes += buffer.byteLength
   }
 
   #giveBuffer(buffer: Buffer): void {

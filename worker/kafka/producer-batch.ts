@@ -50,8 +50,14 @@ export class ProducerBatch {
     return this.#builder.byteLength
   }
 
+  /** Where its records were written; free for others once `seal` has said so, or when the batch is done. */
   get buffer(): Buffer {
     return this.#builder.buffer
+  }
+
+  /** Whether the sealed bytes stand in storage of their own. */
+  get hasMoved(): boolean {
+    return this.#sealed !== null && this.#sealed.buffer !== this.#builder.buffer.buffer
   }
 
   tryAppend(
@@ -69,10 +75,15 @@ export class ProducerBatch {
     return true
   }
 
-  /** Compresses once; later calls only renew the producer state. */
-  seal(compression: CompressionType, level: number | null, state: ProducerState): Buffer {
+  /** Compresses once; later calls only renew the producer state. @param take see `RecordBatchBuilder.seal` */
+  seal(
+    compression: CompressionType,
+    level: number | null,
+    state: ProducerState,
+    take: ((bytes: number) => Buffer) | null = null,
+  ): Buffer {
     this.closed = true
-    if (this.#sealed === null) this.#sealed = this.#builder.seal(compression, level, state)
+    if (this.#sealed === null) this.#sealed = this.#builder.seal(compression, level, state, take)
     else writeProducerState(this.#sealed, state)
     return this.#sealed
   }

@@ -20,6 +20,9 @@ export interface ProducerState {
   readonly transactional: boolean
 }
 
+/** From this ratio on compressed bytes move to a buffer of their own, so that the large one takes the next batch. */
+const MUCH_SMALLER = 2
+
 /** Ends a batch written without idempotence. */
 export const NO_PRODUCER: ProducerState = { producerId: -1n, epoch: -1, baseSequence: -1, transactional: false }
 
@@ -128,11 +131,17 @@ export class RecordBatchBuilder {
   }
 
   /**
-   * Completes the header and gives the bytes to send. They share this builder's buffer, so that must not be reused
-   * before the broker has answered, and nothing can be appended or sealed any more: for another producer state (the
-   * sequence of a batch changes when the producer id does) there is `writeProducerState`.
+   * Completes the header and gives the bytes to send. They stand in this builder's own buffer, or, if compression made
+   * them much smaller, in one that `take` gave. Nothing can be appended or sealed any more: for another producer state
+   * (the sequence of a batch changes when the producer id does) there is `writeProducerState`.
+   * @param take storage of at least so many bytes; null: all stays in this builder's
    */
-  seal(compression: CompressionType, level: number | null, state: ProducerState): Buffer {
+  seal(
+    compression: CompressionType,
+    level: number | null,
+    state: ProducerState,
+    take: ((bytes: number) => Buffer) | null = null,
+  ): Buffer {
     if (compression === 'none') {
       const batch = this.#buffer.subarray(0, this.#length)
       this.#writeHeader(batch, 0, state)
@@ -140,12 +149,19 @@ export class RecordBatchBuilder {
     }
     const packed = compress(compression, this.#buffer.subarray(BATCH_HEADER_BYTES, this.#length), level)
     const bytes = BATCH_HEADER_BYTES + packed.length
-    // Back into its own storage: the plain records are not needed any more, and a second buffer per batch under way
-    // would outlive the young generation. Bytes that compression made longer get a buffer of their own.
-    const batch = bytes <= this.#buffer.length ? this.#buffer.subarray(0, bytes) : Buffer.allocUnsafe(bytes)
+    const batch = this.#storageFor(bytes, take).subarray(0, bytes)
     packed.copy(batch, BATCH_HEADER_BYTES)
     this.#writeHeader(batch, compressionId(compression), state)
     return batch
+  }
+
+  /**
+   * Never a new buffer per batch if it can be helped: it would outlive the young generation. Bytes that compression
+   * made longer have no other choice.
+   */
+  #storageFor(bytes: number, take: ((bytes: number) => Buffer) | null): Buffer {
+    if (take !== null && bytes * MUCH_SMALLER <= this.#buffer.length) return take(bytes)
+    return bytes <= this.#buffer.length ? this.#buffer : Buffer.allocUnsafe(bytes)
   }
 
   #writeHeader(batch: Buffer, codec: number, state: ProducerState): void {

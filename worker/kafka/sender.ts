@@ -87,14 +87,14 @@ export class Sender {
 
   /**
    * More waits than the connections need to stay busy. What a broker can have under way is bounded by
-   * `max.in.flight.requests.per.connection`, so beyond as much again as is under way, waiting bytes only take memory;
-   * where acknowledgements take long, more is under way, and up to `buffer.memory` may wait.
+   * `max.in.flight.requests.per.connection`, so beyond half as much again as is under way, waiting bytes only take
+   * memory; where acknowledgements take long, more is under way, and more may wait.
    */
   get isPressed(): boolean {
     const { accumulator, config } = this.#parts
     const { pendingBytes } = accumulator
     if (pendingBytes < this.#idleBytes) return false
-    return pendingBytes >= config.bufferBytes || pendingBytes >= Math.max(this.#idleBytes, 2 * this.#inFlightBytes)
+    return pendingBytes >= config.bufferBytes || pendingBytes >= Math.max(this.#idleBytes, 1.5 * this.#inFlightBytes)
   }
 
   /** Looks for work soon; many calls make one look. */
@@ -334,7 +334,7 @@ export class Sender {
     }
     batch.attempts++
     const { topic, partition } = batch
-    return { topic, partition, batch: batch.seal(config.compression, config.compressionLevel, state) }
+    return { topic, partition, batch: accumulator.seal(batch, state) }
   }
 
   // ---- answers -------------------------------------------------------------------------------------------------------
