@@ -46,9 +46,9 @@ export interface TableSchemaOptions {
   readonly values: ValueOptions
   readonly filters: Filters
   readonly mappers: ColumnMappers
-  readonly topics: TopicNames
   /** Null where none are configured. */
   readonly converters: CustomConverters | null
+  readonly topics: TopicNames
   readonly schemaNames: NameAdjustment
   readonly fieldNames: NameAdjustment
 }
@@ -129,7 +129,6 @@ export class TableSchemas {
   #mapped(input: TableInput, column: TupleColumn, catalog: ReadonlyMap<string, CatalogColumn>) {
     const type = this.#lookup(column.typeOid)
     return {
-    const resolved = resolveType(column.typeOid, column.typmod, this.#lookup)
       id: `${input.schema}.${input.table}.${column.name}`,
       table: `${input.schema}.${input.table}`,
       name: column.name,
@@ -143,8 +142,6 @@ export class TableSchemas {
     const { values, fieldNames } = this.#options
     const resolved = resolveType(column.typeOid, column.typmod, this.#lookup)
     if (resolved === null) return null
-    const codec = columnCodec(resolved, {
-      options: values,
     const place = { column: index, name: adjustFieldName(column.name, fieldNames) }
     const custom = this.#options.converters?.convert({
       schema: input.schema,
@@ -157,6 +154,8 @@ export class TableSchemas {
       defaultValue: known?.expression ?? null,
     })
     if (custom != null) return { ...place, ...custom }
+    const codec = columnCodec(resolved, {
+      options: values,
       lookup: this.#lookup,
       lookupElement: this.#lookupElement,
       from: input.from,
@@ -164,7 +163,7 @@ export class TableSchemas {
     if (codec === null) return null
     const optional = !(known?.notNull ?? false)
     const expression = known?.expression ?? null
-    const defaultValue = expression === null ? null : schemaDefault(expression, resolved, codec)
+    const defaultValue = expression === null ? null : schemaDefault(expression, resolved.base, codec)
     return {
       ...place,
       schema: makeSchema({ ...codec.spec, optional, defaultValue }),
