@@ -99,7 +99,6 @@ export const snapshotOptions = {
     valid: oneOf('none', 'shared', 'custom'),
     doc: '`shared` holds off DDL on the tables while the snapshot runs.',
   },
-  'snapshot.lock.timeout.ms': {
   'snapshot.locking.mode.custom.name': {
     type: 'STRING',
     default: null,
@@ -107,6 +106,7 @@ export const snapshotOptions = {
     group: snapshot,
     doc: 'For `snapshot.locking.mode=custom`: `none` or `shared`. Java classes cannot be loaded.',
   },
+  'snapshot.lock.timeout.ms': {
     type: 'LONG',
     default: 10_000,
     importance: 'MEDIUM',
