@@ -95,6 +95,7 @@ export class DistributedHerder extends HerderBase implements Herder {
       preflight: (id, config) => this.#preflightOf(id, config),
       publishTaskConfigs: (connector, configs) => this.#publishTaskConfigs(connector, configs),
       restartTask: (id) => this.restartTask(id),
+      restartConnector: (connector) => this.restartConnector(connector),
     })
     this.#loop = new ClusterLoop({
       ...options,

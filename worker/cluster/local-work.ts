@@ -12,6 +12,7 @@ import type {
 } from '../runtime/worker-types.ts'
 import { traceOf } from '../util/error-codec.ts'
 import type { ClusterState } from './cluster-state.ts'
+import { ConfigReloads } from './config-reloads.ts'
 import type { Stages } from './stages.ts'
 import type { StatusStore } from './status-store.ts'
 import { type RestartStatus, TaskRestarts } from './task-restarts.ts'
@@ -35,6 +36,8 @@ export interface LocalWorkOptions {
   publishTaskConfigs(connector: string, configs: readonly RawConfig[]): Promise<void>
   /** Restarts a task that failed, in the order of the herder's commands; rejects when that cannot be now. */
   restartTask(id: TaskId): Promise<void>
+  /** Restarts a connector whose values have expired, as `restartTask`. */
+  restartConnector(connector: string): Promise<void>
 }
 
 const firstRetryMs = 250
@@ -74,10 +77,14 @@ export class LocalWork implements WorkerListener {
   /** Calls of `taskConfigs` that have not come back. */
   readonly #generations = new Set<{ readonly connector: string; readonly done: Promise<void> }>()
   readonly #restarts: TaskRestarts
+  readonly #reloads: ConfigReloads
+  /** Of connector configs, references resolved, when their task configs were last made here. */
+  readonly #digests = new Map<string, string>()
 
   constructor(options: LocalWorkOptions) {
     this.#options = options
     const { clock, logger } = options
+    this.#reloads = new ConfigReloads(options)
     this.#restarts = new TaskRestarts({ clock, logger, random: Math.random, restart: (id) => options.restartTask(id) })
   }
 
@@ -150,7 +157,10 @@ export class LocalWork implements WorkerListener {
     if (mine.size === 0) return
     const stage = `stopping ${mine.connectors.size} connectors and ${mine.taskCount} tasks`
     await this.#options.stages.during(stage, async () => {
-      for (const connector of mine.connectors) this.#cancelReconfiguration(connector)
+      for (const connector of mine.connectors) {
+        this.#cancelReconfiguration(connector)
+        this.#reloads.cancel(connector)
+      }
       for (const id of mine.tasks()) this.#restarts.forget(id)
       const outcomes = await Promise.allSettled([
         this.#options.worker.stopConnectors([...mine.connectors]),
@@ -237,6 +247,11 @@ export class LocalWork implements WorkerListener {
     if (this.#connectors.has(connector)) this.reconfigure(connector)
   }
 
+  onConfigRead(connector: string, ttlMs: number | null): void {
+    const config = this.#options.state().connectorConfig(connector)
+    if (config !== null && this.#connectors.has(connector)) this.#reloads.read(connector, config, ttlMs)
+  }
+
   onTopicActive(id: TaskId, topic: string): void {
     const { statuses, clock, tracksTopics } = this.#options
     if (!tracksTopics || !this.runsTask(id)) return
@@ -257,11 +272,16 @@ export class LocalWork implements WorkerListener {
       const config = this.#options.state().connectorConfig(connector)
       if (config === null || !this.#connectors.has(connector)) return
       try {
+        const digest = await this.#options.worker.configDigest(config)
         const configs = await this.#generateTaskConfigs(connector, config)
         if (signal.aborted) return
-        if (taskConfigsDiffer(this.#options.state(), connector, configs)) {
+        const before = this.#digests.get(connector)
+        // Tasks with the same texts as before run with the old values of their references until they start again.
+        const isReread = before !== undefined && before !== digest
+        if (isReread || taskConfigsDiffer(this.#options.state(), connector, configs)) {
           await this.#options.publishTaskConfigs(connector, configs)
         }
+        this.#digests.set(connector, digest)
         return
       } catch (error) {
         if (signal.aborted) return
@@ -313,6 +333,7 @@ export class LocalWork implements WorkerListener {
     const state = this.#options.state()
     for (const connector of stopped.connectors) {
       if (state.hasConnector(connector)) continue
+      this.#digests.delete(connector)
       for (const topic of this.#options.statuses.topics(connector)) this.#options.statuses.deleteTopic(topic)
     }
   }

@@ -44,6 +44,7 @@ export class StandaloneHerder extends HerderBase implements Herder {
       publishTaskConfigs: (connector, configs) =>
         this.#commands.submit(() => this.#applyTaskConfigs(connector, configs)),
       restartTask: (id) => this.restartTask(id),
+      restartConnector: (connector) => this.restartConnector(connector),
     })
   }
 

@@ -49,6 +49,8 @@ export interface RestServer extends AsyncDisposable {
   register(herder: Herder): void
   /** Ports in the order of `listeners`; empty before `listen`. */
   readonly ports: readonly number[]
+  /** Those of `admin.listeners`, where it has any. */
+  readonly adminPorts: readonly number[]
   /** The application without a socket, for tests. */
   readonly app: FastifyInstance
   /** Stops accepting, lets running requests finish. Idempotent. */
@@ -146,6 +148,7 @@ class ListeningServer implements RestServer {
   readonly #options: ListeningOptions
   readonly #servers: Server[] = []
   #ports: readonly number[] = []
+  readonly #adminPorts: number[] = []
   #closing: Promise<void> | null = null
 
   constructor(options: ListeningOptions) {
@@ -160,6 +163,10 @@ class ListeningServer implements RestServer {
     return this.#ports
   }
 
+  get adminPorts(): readonly number[] {
+    return this.#adminPorts
+  }
+
   register(herder: Herder): void {
     this.#options.register(herder)
   }
@@ -171,7 +178,7 @@ class ListeningServer implements RestServer {
       for (const listener of restListeners(config)) ports.push(await this.#open(listener, main, 'listeners.https.'))
       this.#ports = ports
       for (const listener of admin === null ? [] : (adminListeners(config) ?? [])) {
-        await this.#open(listener, admin ?? main, 'admin.listeners.https.')
+        this.#adminPorts.push(await this.#open(listener, admin ?? main, 'admin.listeners.https.'))
       }
     } catch (error) {
       await this.close()

@@ -34,6 +34,8 @@ export interface WorkerListener {
   onTaskReconfigurationRequested(connector: string): void
   /** First record of this task to, or from, this topic. */
   onTopicActive(id: TaskId, topic: string): void
+  /** A connector that starts has read the values of its references; they expire after so many ms, or never (null). */
+  onConfigRead(connector: string, ttlMs: number | null): void
 }
 
 export interface TaskStart {
@@ -105,6 +107,8 @@ export interface Worker {
    * references put back (raw). @throws ConnectError with Connect's text when there are more than `tasks.max`
    */
   taskConfigs(connector: string, config: RawConfig): Promise<readonly RawConfig[]>
+  /** Tells configs apart by what their references stand for now, without showing it (I8). */
+  configDigest(config: RawConfig): Promise<string>
 
   /** Starts a task; resolves when its start has been reported, as RUNNING, PAUSED or FAILED. Never rejects. */
   startTask(start: TaskStart): Promise<void>

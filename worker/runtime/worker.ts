@@ -2,6 +2,7 @@
  * Runs connectors and tasks of this process in hosts: one for all connector instances and validation, one per task.
  * No plugin code runs on this thread.
  */
+import { createHash, randomBytes } from 'node:crypto'
 import type { RawConfig } from '../api/connector.ts'
 import type { Clock, Logger } from '../api/context.ts'
 import { NotFoundError, toError } from '../api/errors.ts'
@@ -81,6 +82,8 @@ export class ConnectWorker implements Worker {
   readonly #offsetCommands: OffsetCommands
   /** Readers of connector instances. */
   readonly #connectorOffsets = new Map<string, ConnectorOffsetReader>()
+  /** Keeps digests from being compared with those of guessed secrets. */
+  readonly #digestKey = randomBytes(16)
   /** Levels changed at run time, for hosts that start later. */
   readonly #logLevels = new Map<string, string>()
   /** Disowned tasks that are still being ended. */
@@ -209,7 +212,8 @@ export class ConnectWorker implements Worker {
   async startConnector(connector: string, config: RawConfig, target: TargetState): Promise<void> {
     this.#logger.info({ connector, target }, `Creating connector ${connector}`)
     try {
-      const { config: resolved } = await this.#options.providers.resolve(config)
+      const { config: resolved, ttlMs } = await this.#options.providers.resolve(config)
+      this.#listener?.onConfigRead(connector, ttlMs)
       // The options may name another offset topic than those of the instance before.
       await this.#closeConnectorOffsets(connector)
       const plugin = this.#options.registry.find('connector', resolved['connector.class'] ?? '')
@@ -260,6 +264,12 @@ export class ConnectWorker implements Worker {
       'task.class': generated.taskClass,
       ...topics,
     }))
+  }
+
+  async configDigest(config: RawConfig): Promise<string> {
+    const { config: resolved } = await this.#options.providers.resolve(config)
+    const entries = Object.entries(resolved).sort(([a], [b]) => (a < b ? -1 : 1))
+    return createHash('sha256').update(this.#digestKey).update(JSON.stringify(entries)).digest('base64')
   }
 
   // ---- tasks --------------------------------------------------------------------------------------------------------

@@ -110,6 +110,7 @@ function recorder() {
     onTaskState: ({ connector, task }, state, trace) => states.push({ what: `${connector}-${task}`, state, trace }),
     onTaskReconfigurationRequested: (connector) => reconfigurations.push(connector),
     onTopicActive: (_, topic) => topics.push(topic),
+    onConfigRead: () => undefined,
   }
   return { listener, states, topics, reconfigurations }
 }

@@ -242,8 +242,16 @@ export class FakeWorker implements Worker {
     return Array.from(this.runningTasks.values(), ({ start }) => start.id)
   }
 
+  /** What references stand for, and how long. */
+  secret = { value: 'first', ttlMs: null as number | null }
+
+  async configDigest(config: RawConfig): Promise<string> {
+    return JSON.stringify([config, this.secret.value])
+  }
+
   async startConnector(connector: string, config: RawConfig, target: TargetState): Promise<void> {
     this.log.push(`start ${connector}`)
+    this.listener.onConfigRead(connector, this.secret.ttlMs)
     if (config['fail'] !== undefined) {
       this.listener.onConnectorState(connector, 'FAILED', config['fail'], '1')
       throw new Error(config['fail'])

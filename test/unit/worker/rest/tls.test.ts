@@ -34,7 +34,7 @@ function identity(folder: string, name: string): Identity {
 }
 
 /** Status of an answer, or the code of the failure. */
-function get(port: number, options: ConnectionOptions): Promise<number | string> {
+function get(port: number, options: ConnectionOptions & { readonly path?: string }): Promise<number | string> {
   return new Promise((resolve) => {
     const sent = request(
       { host: '127.0.0.1', port, path: '/connectors', agent: false, timeout: 5_000, ...options },
@@ -89,6 +89,28 @@ suite('TLS of the REST server', {
     assert.equal(await get(portOf(server), { ca: own.cert }), 200)
     assert.equal(await get(portOf(server), { ca: other.cert }), 'DEPTH_ZERO_SELF_SIGNED_CERT')
     assert.equal((await fetch(`http://127.0.0.1:${portOf(server, 1)}/connectors`)).status, 200)
+  })
+
+  test('admin listeners have keys of their own, and answer for loggers only', async (t) => {
+    const loggers: Partial<Herder> = { ...herder, loggers: () => new Map() }
+    const raw = {
+      ...inlineKeys('admin.listeners.https.'),
+      listeners: 'http://127.0.0.1:0',
+      'admin.listeners': 'https://127.0.0.1:0',
+      // Those of the main listeners do not count here.
+      'listeners.https.ssl.client.auth': 'required',
+      'admin.listeners.https.ssl.client.auth': 'none',
+    }
+    const server = await open(t, raw, loggers)
+    const admin = server.adminPorts[0] ?? assert.fail('not listening')
+    assert.equal(await get(admin, { ca: own.cert, path: '/admin/loggers' }), 200)
+    assert.equal(await get(admin, { ca: other.cert, path: '/admin/loggers' }), 'DEPTH_ZERO_SELF_SIGNED_CERT')
+    assert.equal(await get(admin, { ca: own.cert, path: '/connectors' }), 404)
+    assert.equal((await fetch(`http://127.0.0.1:${portOf(server)}/admin/loggers`)).status, 404)
+    // Without a key of its own an admin listener takes the unprefixed one, not that of the main listeners.
+    const unprefixed = { ...inlineKeys(''), listeners: 'http://127.0.0.1:0', 'admin.listeners': 'https://127.0.0.1:0' }
+    const [port = 0] = (await open(t, unprefixed, loggers)).adminPorts
+    assert.equal(await get(port, { ca: own.cert, path: '/admin/loggers' }), 200)
   })
 
   test('unprefixed options count only when there is none with the prefix', async (t) => {
