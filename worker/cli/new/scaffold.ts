@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import type { Files, Names } from './names.ts'
 import { sinkFiles } from './sink.ts'
 import { sourceFiles } from './source.ts'
 import { transformFiles } from './transform.ts'
@@ -10,17 +11,6 @@ export interface ScaffoldInput {
   /** Class name of the plugin; null makes one of the package's name. */
   readonly className: string | null
 }
-
-/** What the templates are filled with. */
-export interface Names {
-  /** `OrderFeed`. */
-  readonly type: string
-  /** `org.example.OrderFeedSource`. */
-  readonly className: string
-}
-
-/** Content by path within the package. */
-export type Files = Readonly<Record<string, string>>
 
 /** `@acme/order-feed` → `order-feed`. */
 export function lastPart(name: string): string {

@@ -1,4 +1,4 @@
-import type { Files, Names } from './scaffold.ts'
+import type { Files, Names } from './names.ts'
 
 /** A sink that appends values to a file and syncs it: the smallest sink whose commits mean something. */
 export function sinkFiles({ type, className }: Names): Files {

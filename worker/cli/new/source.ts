@@ -1,4 +1,4 @@
-import type { Files, Names } from './scaffold.ts'
+import type { Files, Names } from './names.ts'
 
 /** A source of lines that are appended to a file, by position: the smallest source with real offsets. */
 export function sourceFiles({ type, className }: Names): Files {

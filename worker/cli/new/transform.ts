@@ -1,4 +1,4 @@
-import type { Files, Names } from './scaffold.ts'
+import type { Files, Names } from './names.ts'
 
 /** A transform that sets a header, of records as they come. */
 export function transformFiles({ type, className }: Names): Files {
