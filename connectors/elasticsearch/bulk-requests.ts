@@ -3,23 +3,17 @@ import { ConnectError, toError } from '../../worker/api/errors.ts'
 import type { BulkMetrics } from './bulk-metrics.ts'
 import type { ServerConnection, ServerRequest } from './client.ts'
 import type { ElasticsearchSinkConfig } from './config-options.ts'
-import { type BulkItem, classify, requestError, serverErrorType, statusOf } from './errors.ts'
+import { type BulkItem, classify, type ItemError, requestError, serverError, statusOf } from './errors.ts'
 import { type FlowControl, taskClosed } from './flow-control.ts'
 import { type Backoff, exhausted, reasonOf } from './retry.ts'
 
 // Without the status of every item, positions of the failed ones would be lost.
 const bulkQuery = 'filter_path=errors,items.*.status,items.*.error'
 
-/** Outcome of one bulk request: what became of each action, or that it was too large to be looked at. */
+/** Outcome of one bulk request: what became of each action, or that it was refused before any was looked at. */
 export type BulkOutcome =
   | { readonly kind: 'answered'; readonly errors: boolean; readonly items: readonly BulkItem[] }
-  | { readonly kind: 'too-large'; readonly error: ItemErrorOfRequest }
-
-/** Error of a request as a whole, in the form of an item's. */
-export interface ItemErrorOfRequest {
-  readonly type: string
-  readonly reason: string
-}
+  | { readonly kind: 'unread'; readonly error: ItemError }
 
 export interface BulkRequestsOptions {
   readonly config: ElasticsearchSinkConfig
@@ -55,10 +49,9 @@ export class BulkRequests {
       })
       return readAnswer(answer, actions)
     } catch (error) {
-      if (!isTooLarge(error)) throw error instanceof ConnectError ? error : requestError('execute bulk request', error)
-      const type = serverErrorType(error).trim() || 'content_too_long_exception'
+      if (!isDivisible(error)) throw error instanceof ConnectError ? error : requestError('execute bulk request', error)
       const reason = `the request was refused with HTTP ${statusOf(error)}: ${ndjson.length} bytes`
-      return { kind: 'too-large', error: { type, reason } }
+      return { kind: 'unread', error: { type: 'content_too_long_exception', reason, ...serverError(error) } }
     }
   }
 
@@ -96,12 +89,18 @@ function isOverload(error: unknown): boolean {
   return classify(error) === 'retry' && toError(error).name !== 'ConnectionError'
 }
 
-/** A request that smaller parts may get through; 400 when one action of it fails validation. */
-function isTooLarge(error: unknown): boolean {
+/** With 400: one action cannot be read, or fails validation, and the server looks at none of them. */
+const unreadableTypes: ReadonlySet<string> = new Set([
+  'action_request_validation_exception',
+  'parse_exception',
+  'x_content_parse_exception',
+])
+
+/** A request that smaller parts may get through. Other answers with 400 are about more than single actions. */
+function isDivisible(error: unknown): boolean {
   if (error instanceof ConnectError) return false
   if (classify(error) === 'split') return true
-  const type = serverErrorType(error)
-  return statusOf(error) === 400 && type === ' action_request_validation_exception'
+  return statusOf(error) === 400 && unreadableTypes.has(serverError(error)?.type ?? '')
 }
 
 function readAnswer(answer: unknown, actions: number): BulkOutcome {

@@ -155,10 +155,16 @@ export function requestError(what: string, error: unknown): ConnectError {
 
 /** `error.type` of an error answer, which never quotes data. */
 export function serverErrorType(error: unknown): string {
-  if (typeof error !== 'object' || error === null || !('body' in error)) return ''
+  const type = serverError(error)?.type
+  return type === undefined ? '' : ` ${type}`
+}
+
+/** `error` of an error answer, in the form of an item's; its reason may quote data (I8). Null when there is none. */
+export function serverError(error: unknown): ItemError | null {
+  if (typeof error !== 'object' || error === null || !('body' in error)) return null
   const { body } = error
-  if (typeof body !== 'object' || body === null || !('error' in body)) return ''
+  if (typeof body !== 'object' || body === null || !('error' in body)) return null
   const { error: inner } = body
-  if (typeof inner !== 'object' || inner === null || !('type' in inner)) return ''
-  return typeof inner.type === 'string' ? ` ${inner.type}` : ''
+  if (typeof inner !== 'object' || inner === null || !('type' in inner)) return null
+  return typeof inner.type === 'string' ? (inner as ItemError) : null
 }

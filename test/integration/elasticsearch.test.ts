@@ -127,6 +127,25 @@ describe('Elasticsearch sink on a real server', { skip: server.skip }, () => {
     assert.equal((await subject.documents())['b'], undefined)
   })
 
+  it('finds the update that is no object, for which the server refuses the whole request (E54)', async () => {
+    const options = { ...plain, 'write.method': 'upsert', 'behavior.on.malformed.documents': 'report' }
+    await using subject = await Subject.open(options)
+    await subject.put(
+      subject.record(0, 'a', { n: 0 }),
+      subject.record(1, 'b', 'a text'),
+      subject.record(2, 'c', [1]),
+      subject.record(3, 'd', { n: 3 }),
+    )
+    assert.equal(await subject.committed(), 4n)
+    assert.deepEqual(Object.keys(await subject.documents()).sort(), ['a', 'd'])
+    assert.deepEqual(
+      subject.context.reports.map((r) => r.record.offset),
+      [1n, 2n],
+    )
+    for (const { error } of subject.context.reports)
+      assert.match(error.message, /type=x_content_parse_exception, reason=\[/)
+  })
+
   it('makes ids of positions when keys are ignored, and of odd keys as they are (E23, E25)', async () => {
     await using subject = await Subject.open({ ...plain, 'key.ignore': 'true' })
     await subject.put(subject.record(7, null, { n: 1 }))

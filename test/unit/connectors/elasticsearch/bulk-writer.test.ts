@@ -229,18 +229,43 @@ describe('BulkWriter', () => {
     assert.equal(subject.server.documents.size, 1)
   })
 
-  it('splits what is too large, and treats one such document as malformed', async () => {
+  const unread = [
+    { statusCode: 413 },
+    { statusCode: 400, type: 'action_request_validation_exception' },
+    { statusCode: 400, type: 'x_content_parse_exception' },
+  ]
+  for (const refusal of unread) {
+    it(`splits what is refused as a whole with ${JSON.stringify(refusal)}, and treats one such document as malformed`, async () => {
+      await using subject = new Subject({ 'behavior.on.malformed.documents': 'ignore' })
+      const refused: Fault = { fail: { name: 'ResponseError', ...refusal } }
+      subject.server.faults.push(refused, refused, null, refused)
+      await subject.add(put(0, 'a'), put(1, 'b'), put(2, 'c'))
+      await subject.drain()
+      assert.deepEqual(
+        subject.server.requests.map((r) => r.map((l) => l.id).join('')),
+        ['abc', 'a', 'bc'],
+      )
+      assert.equal(subject.committable(), 3n)
+      assert.deepEqual(
+        subject.context.reports.map((r) => r.record.offset),
+        [0n],
+      )
+      assert.match(
+        subject.context.reports[0]?.error.message ?? '',
+        new RegExp(`type=${refusal.type ?? 'content_too_long'}`),
+      )
+    })
+  }
+
+  it('fails at once when a request is refused for more than its documents', async () => {
     await using subject = new Subject({ 'behavior.on.malformed.documents': 'ignore' })
-    const tooLarge: Fault = { fail: { name: 'ResponseError', statusCode: 413 } }
-    subject.server.faults.push(tooLarge, tooLarge, null, tooLarge)
-    await subject.add(put(0, 'a'), put(1, 'b'), put(2, 'c'))
+    const fail = { name: 'ResponseError', statusCode: 400, type: 'illegal_argument_exception' }
+    subject.server.faults.push({ fail })
+    await subject.add(put(0, 'a'), put(1, 'b'))
     await subject.drain()
-    assert.deepEqual(
-      subject.server.requests.map((r) => r.map((l) => l.id).join('')),
-      ['abc', 'a', 'bc', 'b', 'c'].slice(0, subject.server.requests.length),
-    )
-    assert.equal(subject.committable(), 3n)
-    assert.equal(subject.context.reports.length + subject.server.documents.size, 3)
+    assert.throws(() => subject.writer.throwIfFailed(), /HTTP 400 illegal_argument_exception/)
+    assert.equal(subject.server.requests.length, 1)
+    assert.equal(subject.committable(), 0n)
   })
 
   for (const behavior of ['ignore', 'warn', 'report', 'fail']) {
