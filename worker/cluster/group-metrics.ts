@@ -2,7 +2,16 @@
 import type { Clock, Counter } from '../api/context.ts'
 import type { MetricGroup, MetricRegistry, Stat } from '../metrics/registry.ts'
 import { Samples, type WindowOptions } from '../metrics/samples.ts'
-import type { Membership } from './membership.ts'
+import type { ProtocolVersion } from './protocol.ts'
+import type { WorkSet } from './work-set.ts'
+
+/** What a rebalance has brought. */
+interface Outcome {
+  readonly generation: number
+  readonly protocol: ProtocolVersion
+  readonly leaderUrl: string
+  readonly held: WorkSet
+}
 
 const protocols = ['EAGER', 'COMPATIBLE', 'SESSIONED'] as const
 
@@ -16,7 +25,7 @@ export class GroupMetrics {
   readonly #latency: Stat
   readonly #counts: Readonly<Record<'completed' | 'rebalances' | 'failed' | 'latency', Counter>>
   readonly #hourly: Readonly<Record<'rebalances' | 'failed', Samples>>
-  #membership: Membership | null = null
+  #outcome: Outcome | null = null
   /** Monotonic ms; null: none is under way, or there was none. */
   #startedMs: number | null = null
   #completedMs: number | null = null
@@ -55,9 +64,9 @@ export class GroupMetrics {
   }
 
   #declareWorker(group: MetricGroup): void {
-    group.textOf('connect-protocol', 'Protocol of the group', () => protocols[this.#membership?.protocol ?? 0])
-    group.textOf('leader-name', 'URL of the leader', () => this.#membership?.leaderUrl ?? '')
-    group.gaugeOf('epoch', 'Generation of the group', () => this.#membership?.generation ?? -1)
+    group.textOf('connect-protocol', 'Protocol of the group', () => protocols[this.#outcome?.protocol ?? 0])
+    group.textOf('leader-name', 'URL of the leader', () => this.#outcome?.leaderUrl ?? '')
+    group.gaugeOf('epoch', 'Generation of the group', () => this.#outcome?.generation ?? -1)
     group.gaugeOf('rebalancing', '1 while this worker rebalances, else 0', () => (this.#startedMs === null ? 0 : 1))
     group.gaugeOf('time-since-last-rebalance-ms', 'Time since the last rebalance was completed, in ms', () => {
       return this.#since(this.#completedMs) ?? Number.POSITIVE_INFINITY
@@ -65,7 +74,7 @@ export class GroupMetrics {
   }
 
   #declareCoordinator(group: MetricGroup): void {
-    const held = (): Membership['held'] | undefined => this.#membership?.held
+    const held = (): WorkSet | undefined => this.#outcome?.held
     group.gaugeOf('assigned-connectors', 'Connectors assigned to this worker', () => held()?.connectors.size ?? 0)
     group.gaugeOf('assigned-tasks', 'Tasks assigned to this worker', () => held()?.taskCount ?? 0)
     for (const [name, at] of [
@@ -113,8 +122,8 @@ export class GroupMetrics {
   }
 
   /** The group has dealt out its work. */
-  joined(membership: Membership): void {
-    this.#membership = membership
+  joined(outcome: Outcome): void {
+    this.#outcome = outcome
     const tookMs = this.#since(this.#startedMs) ?? 0
     this.#latency.observe(tookMs)
     this.#counts.latency.add(tookMs)

@@ -5,20 +5,7 @@ import type { ConnectorPlugin } from '../api/plugin.ts'
 import type { PluginKind, PluginRegistry } from '../plugins/registry.ts'
 import { parseList } from '../util/text-list.ts'
 import { converterConfig } from './converters.ts'
-
-/** Class and version of one transform or predicate. */
-export interface AliasedPlugin {
-  readonly alias: string
-  readonly className: string
-  readonly version: string
-}
-
-export interface PluginAttributes {
-  /** Attributes of `connector-task-metrics`. */
-  readonly texts: Readonly<Record<string, string>>
-  readonly transforms: readonly AliasedPlugin[]
-  readonly predicates: readonly AliasedPlugin[]
-}
+import type { AliasedPlugin, PluginAttributes } from './task-metrics.ts'
 
 const converterKinds = { key: 'converter', value: 'converter', header: 'header_converter' } as const satisfies Record<
   ConverterRole,

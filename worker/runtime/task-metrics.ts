@@ -2,9 +2,23 @@
 import type { Clock, Counter, Metrics } from '../api/context.ts'
 import { type MetricGroup, MetricRegistry, type Stat, type Text } from '../metrics/registry.ts'
 import type { MetricSnapshot } from '../metrics/snapshot.ts'
-import type { AliasedPlugin, PluginAttributes } from './plugin-attributes.ts'
 import type { ErrorCounters } from './retry.ts'
 import type { TaskId } from './worker-types.ts'
+
+/** Class and version of one transform or predicate. */
+export interface AliasedPlugin {
+  readonly alias: string
+  readonly className: string
+  readonly version: string
+}
+
+/** Which plugins a task is made of (KIP-891). */
+export interface PluginAttributes {
+  /** Attributes of `connector-task-metrics`. */
+  readonly texts: Readonly<Record<string, string>>
+  readonly transforms: readonly AliasedPlugin[]
+  readonly predicates: readonly AliasedPlugin[]
+}
 
 export interface TaskMetricsOptions {
   readonly id: TaskId
