@@ -67,8 +67,67 @@ export function parseJsonBytes(bytes: Uint8Array, options: JsonReadOptions = {})
   return parseJson(text.charCodeAt(0) === 0xfeff ? text.slice(1) : text, options)
 }
 
+/**
+ * A key and what followed it in texts read before. Messages of a topic resemble each other: where the next key is the
+ * one that came last time, it need not be cut out of the text nor looked up among the engine's names, which is most of
+ * what a member costs.
+ */
+class KeyNode {
+  readonly key: string
+  /** The key and its closing quote. */
+  readonly #quoted: string
+  #next: KeyNode | null = null
+  #others: Map<string, KeyNode> | null = null
+
+  constructor(key: string) {
+    this.key = key
+    this.#quoted = `${key}"`
+  }
+
+  /** The key that stands at `at`, behind its quote, when it is the one expected; null otherwise. */
+  expected(text: string, at: number): KeyNode | null {
+    const next = this.#next
+    return next !== null && text.startsWith(next.#quoted, at) ? next : null
+  }
+
+  /** Remembers what followed; undefined where it was not known and `mayGrow` is false. */
+  followedBy(key: string, mayGrow: boolean): KeyNode | undefined {
+    let node = this.#others?.get(key)
+    if (node === undefined && mayGrow) {
+      node = new KeyNode(key)
+      this.#others ??= new Map()
+      this.#others.set(key, node)
+    }
+    if (node !== undefined) this.#next = node
+    return node
+  }
+}
+
+/** Integers of so many digits are within ±2^53; of two more, without zeros in front, beyond. */
+const safeDigits = 15
+
+/** Keys that are remembered, over all texts; then it begins anew. */
+const maxKeyNodes = 4096
+const maxKeyLength = 64
+const keys = { first: new KeyNode(''), count: 0 }
+
+function keyAfter(node: KeyNode, key: string): KeyNode | undefined {
+  // Only keys that have no need of escapes are written as they are.
+  // oxlint-disable-next-line no-control-regex -- these are the characters to look for
+  if (key.length > maxKeyLength || /["\\\u0000-\u001f]/.test(key)) return undefined
+  const known = node.followedBy(key, false)
+  if (known !== undefined) return known
+  if (++keys.count > maxKeyNodes) {
+    keys.first = new KeyNode('')
+    keys.count = 0
+    return undefined
+  }
+  return node.followedBy(key, true)
+}
+
 class JsonReader {
   readonly #text: string
+  #lastKey = keys.first
   readonly #exactDecimals: boolean
   #at = 0
   #depth = 0
@@ -89,6 +148,7 @@ class JsonReader {
     const text = this.#text
     let at = this.#at
     let code = text.charCodeAt(at)
+    if (code > 0x20) return code
     while (code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09) code = text.charCodeAt(++at)
     this.#at = at
     return code
@@ -119,7 +179,7 @@ class JsonReader {
     if (code === 0x7d) return this.#leave(object)
     for (;;) {
       if (code !== 0x22) throw this.#unexpected()
-      const key = this.#string()
+      const key = this.#key()
       if (this.#blanks() !== 0x3a) throw this.#unexpected()
       this.#at++
       const value = this.#value()
@@ -133,6 +193,18 @@ class JsonReader {
       this.#at++
       code = this.#blanks()
     }
+  }
+
+  #key(): string {
+    const expected = this.#lastKey.expected(this.#text, this.#at + 1)
+    if (expected !== null) {
+      this.#lastKey = expected
+      this.#at += expected.key.length + 2
+      return expected.key
+    }
+    const key = this.#string()
+    this.#lastKey = keyAfter(this.#lastKey, key) ?? this.#lastKey
+    return key
   }
 
   #array(): Value[] {
@@ -192,7 +264,10 @@ class JsonReader {
     let at = start
     if (text.charCodeAt(at) === 0x2d) at++
     const integerStart = at
-    while (isDigit(text.charCodeAt(at))) at++
+    let magnitude = 0
+    for (let code = text.charCodeAt(at); isDigit(code); code = text.charCodeAt(++at)) {
+      magnitude = magnitude * 10 + (code - 0x30)
+    }
     if (at === integerStart) throw this.#unexpected()
     let fractional = false
     if (text.charCodeAt(at) === 0x2e) {
@@ -212,9 +287,11 @@ class JsonReader {
     }
     this.#at = at
     if (at - start > maxNumberLength) throw new SyntaxError(`Number longer than ${maxNumberLength} digits at ${start}`)
+    if (!fractional && at - integerStart <= safeDigits) return integerStart > start ? -magnitude : magnitude
     const digits = text.slice(start, at)
     if (!fractional) {
-      const value = Number(digits)
+      const isLong = at - integerStart > safeDigits + 1 && text.charCodeAt(integerStart) !== 0x30
+      const value = isLong ? Number.POSITIVE_INFINITY : Number(digits)
       return Number.isSafeInteger(value) ? value : BigInt(digits)
     }
     if (this.#exactDecimals) return parseDecimal(digits)

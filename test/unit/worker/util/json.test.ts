@@ -138,6 +138,23 @@ describe('exact JSON', () => {
     })
   }
 
+  it('reads keys alike, whatever keys came before at the same place', () => {
+    const big = '12345678901234567890'
+    const texts = [
+      `{"a":${big},"b":{"c":1}}`,
+      `{"a":${big},"bb":{"c":1}}`,
+      `{"b":1,"a":${big}}`,
+      `{"\\u0061":${big},"a\\"":1,"a\\\\":2}`,
+      `{"a\\n":${big},"":0,"__proto__":1}`,
+      // More keys than are remembered.
+      ...Array.from({ length: 5000 }, (_, i) => `{"k${i}":${big},"k":${i}}`),
+    ]
+    for (const text of [...texts, ...texts.slice(0, 5)]) {
+      const expected = JSON.parse(text, (_, value: unknown) => (value === Number(big) ? BigInt(big) : value)) as Value
+      assert.ok(valueEquals(parseJson(text), expected), text)
+    }
+  })
+
   it('refuses text nested too deep, numbers too long and bytes that are not UTF-8', () => {
     assert.throws(() => parseJson(`${'['.repeat(2000)}1.0${']'.repeat(2000)}`), /deeper/)
     assert.throws(() => parseJson('1'.repeat(1001)), /longer/)
