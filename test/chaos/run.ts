@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util'
 import { servicesFrom } from '../../compose/pipelines/support/pipeline.ts'
 import { stackEnvironment } from '../../compose/pipelines/support/session.ts'
 import { seededRandom } from '../support/random.ts'
+import { elasticsearchOptionsRounds } from './elasticsearch-options.ts'
 import { elasticsearchRounds } from './elasticsearch-rounds.ts'
 import { postgresRounds } from './postgres-rounds.ts'
 import { searchRounds } from './search-rounds.ts'
@@ -54,6 +55,17 @@ const scenarios: Readonly<Record<string, () => Promise<readonly Round[]>>> = {
           r,
           `${r.disaster.padEnd(7)} ${r.records} records, ${r.deadLetters} dead letters, ${r.faults} requests disturbed`,
         ),
+    }),
+  /** Random records under random options of the sink, against what the specification makes of them. */
+  'elasticsearch-options': async () =>
+    elasticsearchOptionsRounds({
+      url: null,
+      rounds,
+      random,
+      report: (r) => {
+        print(r, `seed ${r.seed}, ${r.records} records, ${r.reported} reported, ${r.failures} failures`)
+        if (r.differences.length > 0) console.log(`    ${JSON.stringify(r.options)}`)
+      },
     }),
   /** The server crashes, its network fails, workers are killed; exactly-once on and off in turn. */
   postgres: async () =>
