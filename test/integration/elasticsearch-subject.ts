@@ -69,7 +69,9 @@ export class Subject implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.task.stop()
     const url = server.settings.url
-    await fetch(`${url}/${this.topic}*`, { method: 'DELETE' })
+    // By their full names: servers refuse to delete by a pattern.
+    const indices = (await (await fetch(`${url}/${this.topic}*/_settings`)).json()) as object
+    for (const index of Object.keys(indices)) await fetch(`${url}/${index}`, { method: 'DELETE' })
     await fetch(`${url}/_data_stream/logs-ds-${this.topic}`, { method: 'DELETE' })
     await fetch(`${url}/_index_template/${this.topic}`, { method: 'DELETE' })
     await this.connection.close()
