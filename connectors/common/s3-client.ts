@@ -70,7 +70,15 @@ export interface WriteCondition {
 
 export interface ReadObject extends WrittenObject {
   readonly body: Buffer
+  readonly metadata: ObjectMetadata
 }
+
+export interface PutOptions extends WriteOptions, WriteCondition {
+  readonly metadata?: ObjectMetadata
+}
+
+/** A user's metadata of an object, by names in lower case without `x-amz-meta-`. */
+export type ObjectMetadata = Readonly<Record<string, string>>
 
 export interface ObjectHead extends WrittenObject {
   readonly bytes: number
@@ -89,7 +97,7 @@ export interface ObjectStore {
   /** Whether the bucket exists: a denied or redirected HEAD counts, as the bucket is there. */
   bucketExists(bucket: string): Promise<boolean>
   /** Throws CONNECT_S3_PRECONDITION_FAILED when the condition does not hold. */
-  put(at: ObjectAddress, body: Uint8Array, options: WriteOptions & WriteCondition): Promise<WrittenObject>
+  put(at: ObjectAddress, body: Uint8Array, options: PutOptions): Promise<WrittenObject>
   createUpload(at: ObjectAddress, options: WriteOptions): Promise<string>
   uploadPart(at: ObjectAddress, uploadId: string, part: PartBody, options: WriteOptions): Promise<UploadedPart>
   completeUpload(
@@ -245,10 +253,11 @@ class SdkObjectStore implements ObjectStore {
     }
   }
 
-  put(at: ObjectAddress, body: Uint8Array, options: WriteOptions & WriteCondition): Promise<WrittenObject> {
+  put(at: ObjectAddress, body: Uint8Array, options: PutOptions): Promise<WrittenObject> {
     const input: PutObjectCommandInput = { ...this.#writeInput(at, options), Body: body, ContentLength: body.length }
     if (options.onlyIfAbsent) input.IfNoneMatch = '*'
     if (options.ifMatch !== undefined) input.IfMatch = `"${options.ifMatch}"`
+    if (options.metadata !== undefined) input.Metadata = { ...options.metadata }
     if (options.contentMd5) input.ContentMD5 = md5(body)
     return this.#attempt('PutObject', at, async (abortSignal) =>
       written(await this.#client.send(new this.#sdk.PutObjectCommand(input), { abortSignal })),
@@ -313,7 +322,8 @@ class SdkObjectStore implements ObjectStore {
         const command = new this.#sdk.GetObjectCommand({ Bucket: at.bucket, Key: at.key })
         const answer = await this.#client.send(command, { abortSignal })
         const bytes = (await answer.Body?.transformToByteArray()) ?? new Uint8Array()
-        return { ...written(answer), body: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength) }
+        const body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+        return { ...written(answer), body, metadata: answer.Metadata ?? {} }
       }),
     )
   }

@@ -85,6 +85,9 @@ function checkTemplate(config: S3SinkConfig): ConfigProblem[] {
   const option = 'file.name.template'
   const template = config[option]
   if (template === '') {
+    if (config['compact.merge']) {
+      return [{ option: 'compact.merge', message: `needs one object per key: set ${option}={{key}}` }]
+    }
     if (config['behavior.on.null.values'].toLowerCase() !== 'delete') return []
     return [{ option: 'behavior.on.null.values', message: `delete needs one object per key: set ${option}={{key}}` }]
   }
@@ -101,6 +104,13 @@ function checkTemplate(config: S3SinkConfig): ConfigProblem[] {
   if (config['store.kafka.headers']) refuse('store.kafka.headers')
   if (config['commit.journal.prefix'] !== '') refuse('commit.journal.prefix')
   if (config['s3.object.tagging'] || config['s3.object.tagging.key.value.pairs'].length > 0) refuse('s3.object.tagging')
+  if (!config['compact.merge']) return problems
+  const refuseMerge = (other: string, message: string) =>
+    problems.push({ option: other, message: `compact.merge ${message}` })
+  if (formatOf(config['format.class']) !== 'json') refuseMerge('format.class', 'merges JSON: choose JsonFormat')
+  if (config['s3.compression.type'].toLowerCase() !== 'none') refuseMerge('s3.compression.type', 'needs none')
+  if (config['format.output.meta.fields'].length > 0)
+    refuseMerge('format.output.meta.fields', 'adds no members: leave it empty')
   return problems
 }
 

@@ -54,6 +54,14 @@ export const s3SinkErrorCodes = defineErrorCodes({
     meaning: 'Conditional writes found existing objects at every name that may be tried.',
     remedy: 'Remove objects of other origin from topics.dir, or choose another topics.dir.',
   },
+  CONNECT_S3_MERGE_CONTENDED: {
+    meaning: 'Others changed an object again and again while records were to be merged into it (compact.merge).',
+    remedy: 'Nothing: the sink tries again. Else spread the writers, so that a key has one topic partition.',
+  },
+  CONNECT_S3_MERGE_INVALID: {
+    meaning: 'An object into which records are to be merged (compact.merge) is not one that this sink wrote.',
+    remedy: 'Move the object away, or choose another topics.dir or file.name.template.',
+  },
   CONNECT_S3_JOURNAL_CHANGED: {
     meaning: 'Another task wrote the journal of commits of the same topic partition.',
     remedy: 'Handled by the sink, which reads it again; if it goes on, two connectors share commit.journal.prefix.',

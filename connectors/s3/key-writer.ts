@@ -3,6 +3,7 @@ import { kindOf, toError } from '../../worker/api/errors.ts'
 import type { SinkRecord } from '../../worker/api/record.ts'
 import type { TopicPartition } from '../../worker/api/topic-partition.ts'
 import type { ObjectAddress } from '../common/s3-client.ts'
+import { MergedObject, type MergeSettings } from './merged-object.ts'
 import { type NameTemplate, renderName } from './name-template.ts'
 import { ObjectUpload } from './object-upload.ts'
 import { type FileLayout, RoleObject } from './open-file.ts'
@@ -18,6 +19,8 @@ export interface KeyWriterServices {
   readonly retryBackoffMs: number
   /** Writes of one object follow each other, also those of different topic partitions. */
   readonly lanes: KeyLanes
+  /** Null: the latest record is the object. */
+  readonly merge: MergeSettings | null
   report(record: SinkRecord, error: Error): Promise<void>
   reportNull(record: SinkRecord): Promise<void>
   /** Whether this task still owns the partition (I7). */
@@ -40,8 +43,8 @@ export class KeyLanes {
   }
 }
 
-/** What becomes of one object: its new content, or null when it is removed. */
-type Change = RoleObject | null
+/** What becomes of one object: new content, what is merged into it, or null when it is removed. */
+type Change = RoleObject | MergedObject | null
 
 /**
  * One object per key, which holds the latest record of that key: of a batch the last one is written, a tombstone
@@ -108,7 +111,7 @@ export class KeyWriter implements PartitionWriter {
 
   /** Drops what is not written; the next owner reads it again. */
   async close(): Promise<void> {
-    for (const change of this.#changes.values()) await change?.upload.abort()
+    for (const change of this.#changes.values()) if (change instanceof RoleObject) await change.upload.abort()
     this.#changes.clear()
     this.#queue = []
   }
@@ -131,13 +134,20 @@ export class KeyWriter implements PartitionWriter {
 
   /** The change that a record makes replaces that of the record before it. @throws DataError */
   #take(record: SinkRecord): void {
-    const { layout, template } = this.#services
+    const { layout, template, merge } = this.#services
     const { format } = layout.values
     const rendered = renderName(template, record)
     const stem = layout.topicsDir === '' ? rendered : `${layout.topicsDir}${layout.directoryDelimiter}${rendered}`
     const name = `${stem}${format.extension}${layout.compressionSuffix}`
     const at: ObjectAddress = { bucket: layout.bucket, key: name }
-    let change: Change = null
+    if (merge !== null) {
+      const known = this.#changes.get(name)
+      const merged = known instanceof MergedObject ? known : new MergedObject(at, this.tp, merge)
+      merged.add(record)
+      this.#changes.set(name, merged)
+      return
+    }
+    let change: RoleObject | null = null
     if (record.rawValue !== null) {
       change = new RoleObject('value', layout.values, new ObjectUpload(at, layout.uploads))
       try {
@@ -148,17 +158,19 @@ export class KeyWriter implements PartitionWriter {
         throw error
       }
     }
-    this.#changes.get(name)?.upload.release()
+    const before = this.#changes.get(name)
+    if (before instanceof RoleObject) before.upload.release()
     this.#changes.set(name, change)
   }
 
   #apply(name: string, change: Change): Promise<void> {
     const { layout, lanes } = this.#services
+    const { store, limiter } = layout.uploads
     return lanes.run(name, async () => {
       if (change === null) {
-        const { store, limiter } = layout.uploads
         await limiter.run(() => store.remove({ bucket: layout.bucket, key: name }))
-      } else await change.upload.complete()
+      } else if (change instanceof MergedObject) await limiter.run(() => change.apply())
+      else await change.upload.complete()
       this.#changes.delete(name)
     })
   }

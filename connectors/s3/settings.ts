@@ -11,10 +11,12 @@ import type { S3SinkConfig } from './config-options.ts'
 import { assumesRole, compatibilityOf, formatOf, isMetaField, metaFieldNames, partitionerOf } from './config-rules.ts'
 import { CutJournal } from './cut-journal.ts'
 import { FileBuffer, type FileBufferServices, type RotationRules, skippedNullError } from './file-buffer.ts'
+import { JsonEncoder } from './formats/json-encoder.ts'
 import { openFormats } from './formats/open-formats.ts'
 import { KeyLanes, KeyWriter } from './key-writer.ts'
 import { Limiter } from './limiter.ts'
 import { MemoryBudget } from './memory-budget.ts'
+import type { MergeSettings } from './merged-object.ts'
 import { groupFromDirectory, MetadataTopic } from './metadata-topic.ts'
 import { parseNameTemplate } from './name-template.ts'
 import type { FileLayout, OpenFile } from './open-file.ts'
@@ -139,7 +141,15 @@ export function writerFactory(
   const { layout, clock, logger, retryBackoffMs, report, reportNull, isAssigned } = services
   const shared = { layout, clock, logger, retryBackoffMs, report, reportNull, isAssigned }
   const lanes = new KeyLanes()
-  return (tp) => new KeyWriter(tp, { ...shared, template, nullValues, lanes })
+  const merge = mergeSettings(config, layout)
+  return (tp) => new KeyWriter(tp, { ...shared, template, nullValues, lanes, merge })
+}
+
+function mergeSettings(config: S3SinkConfig, { uploads }: FileLayout): MergeSettings | null {
+  if (!config['compact.merge']) return null
+  const encoder = new JsonEncoder(config['json.decimal.format'].toUpperCase() === 'NUMERIC')
+  const { store, write } = uploads
+  return { store, write, encoder, increments: new Set(config['compact.merge.increment.fields']) }
 }
 
 function cutJournal(config: S3SinkConfig, store: ObjectStore): CutJournal | null {

@@ -55,6 +55,20 @@ export const storageOptions = {
     group,
     doc: 'Below `topics.dir`, without extension: `{{key}}`, alone or with `{{topic}}` and `{{partition}}`. Then there is one object per key, which holds its latest record; rotation and partitioners have no effect. Empty: files as by the other options. Addition of this sink.',
   },
+  'compact.merge': {
+    type: 'BOOLEAN',
+    default: false,
+    importance: 'LOW',
+    group,
+    doc: 'With `file.name.template`: records are merged into the object of their key instead of replacing it, JSON members over JSON members, each record once. The object is read and written back on condition that nobody else did; its metadata keep how far it is. Needs a server with `If-Match`. Addition of this sink.',
+  },
+  'compact.merge.increment.fields': {
+    type: 'LIST',
+    default: [],
+    importance: 'LOW',
+    group,
+    doc: 'With `compact.merge`: members, by dotted path, whose numbers are added to what is there.',
+  },
   'retry.backoff.ms': {
     type: 'LONG',
     default: 5000,

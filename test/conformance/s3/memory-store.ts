@@ -2,8 +2,10 @@ import { createHash } from 'node:crypto'
 import type {
   ObjectAddress,
   ObjectHead,
+  ObjectMetadata,
   ObjectStore,
   PartBody,
+  PutOptions,
   ReadObject,
   UploadedPart,
   WriteCondition,
@@ -40,6 +42,7 @@ interface Upload {
 /** An S3 server in memory: visible objects only after put or completion, parts kept until abort, faults on demand. */
 export class MemoryStore implements ObjectStore {
   readonly objects = new Map<string, Buffer>()
+  readonly metadata = new Map<string, ObjectMetadata>()
   readonly tags = new Map<string, readonly (readonly [string, string])[]>()
   readonly uploads = new Map<string, Upload>()
   readonly calls: string[] = []
@@ -64,13 +67,18 @@ export class MemoryStore implements ObjectStore {
     return this.#buckets.has(bucket)
   }
 
-  put(at: ObjectAddress, body: Uint8Array, options: WriteCondition): Promise<WrittenObject> {
+  put(
+    at: ObjectAddress,
+    body: Uint8Array,
+    options: WriteCondition & Pick<PutOptions, 'metadata'>,
+  ): Promise<WrittenObject> {
     return this.#call('put', at, () => {
       this.#checkAbsent(at, options.onlyIfAbsent)
       const existing = this.objects.get(at.key)
       if (options.ifMatch !== undefined && (existing === undefined || md5(existing) !== options.ifMatch))
         throw unmet(at)
       this.objects.set(at.key, Buffer.from(body))
+      this.metadata.set(at.key, options.metadata ?? {})
       return { etag: md5(body), versionId: null }
     })
   }
@@ -115,7 +123,9 @@ export class MemoryStore implements ObjectStore {
   read(at: ObjectAddress): Promise<ReadObject | null> {
     return this.#call('read', at, () => {
       const body = this.objects.get(at.key)
-      return body === undefined ? null : { body, etag: md5(body), versionId: null }
+      return body === undefined
+        ? null
+        : { body, etag: md5(body), versionId: null, metadata: this.metadata.get(at.key) ?? {} }
     })
   }
 
