@@ -18,10 +18,12 @@ import type { Random } from '../support/random.ts'
 import { type Emulator, startEmulator } from '../support/redshift/emulator.ts'
 
 /** What goes wrong in a round. */
-export type WarehouseDisaster = (typeof disasters)[number]
+type WarehouseDisaster = (typeof disasters)[number]
 
 const disasters = [
   'kill',
+  'kill-at-step',
+  's3-gone',
   'rebalance',
   's3-error-after',
   's3-reset-after',
@@ -36,11 +38,25 @@ const disasters = [
 
 export interface WarehouseRound {
   readonly round: number
-  readonly disaster: WarehouseDisaster
+  /** With the step, where there are several. */
+  readonly disaster: string
   readonly afterMs: number
   readonly events: number
   readonly recoveryMs: number
   readonly differences: readonly string[]
+}
+
+/**
+ * Every step on the way from buffer to ledger that a server sees: workers are killed when the request is on its way,
+ * and when it is carried out and its answer is not there yet. Between two of them lie the messages of topic B and the
+ * commits of offsets.
+ */
+const steps = ['object', 'manifest', 'load', 'outcome'] as const
+const requestOf: Readonly<Record<(typeof steps)[number], { readonly line: string; readonly body?: string }>> = {
+  object: { line: '^(PUT|POST) (?!.*_manifests)' },
+  manifest: { line: '^PUT .*_manifests' },
+  load: { line: '^POST', body: '"Sqls":.*COPY' },
+  outcome: { line: '^POST', body: '^\\{"Id":' },
 }
 
 const perRound = 1_200
@@ -62,7 +78,9 @@ export async function warehouseRounds(options: {
   const { random, rounds, port, instance } = options
   await using proxy = await FaultProxy.open(options.services.s3Endpoint, [])
   await using emulator = await RestartableEmulator.open(options.services)
-  const services = { ...options.services, s3Endpoint: proxy.url, redshiftEndpoint: emulator.endpoint }
+  await using dataApi = await FaultProxy.open(emulator.endpoint, [])
+  const services = { ...options.services, s3Endpoint: proxy.url, redshiftEndpoint: dataApi.url }
+  const choice = new Shuffled(disasters, random)
   const pipeline = new WarehousePipeline(instance)
   await using workers = new WorkerCluster({
     group: `chaos-${port}`,
@@ -80,21 +98,21 @@ export async function warehouseRounds(options: {
     await pipeline.prepare(run)
     await pipeline.start(connect)
     for (let round = 1; round <= rounds; round++) {
-      // Each once in a random order before any comes again.
-      const disaster = nextDisaster(random, round)
+      const disaster = choice.next()
       const afterMs = random.integer(0, 2_000)
       const writing = writeRound(services, pipeline, round)
       await sleep(afterMs)
       const brokenAt = Date.now()
-      await happen(disaster, { random, workers, connect, proxy, emulator, pipeline })
+      const what = await happen(disaster, { random, workers, connect, proxy, dataApi, emulator, pipeline })
       await writing
       await settle(services, pipeline)
       proxy.disarm()
+      dataApi.disarm()
       emulator.heal()
       const differences = await compare(services, pipeline, config.path, round * perRound)
       const result = {
         round,
-        disaster,
+        disaster: what,
         afterMs,
         events: round * perRound,
         recoveryMs: Date.now() - brokenAt,
@@ -109,12 +127,22 @@ export async function warehouseRounds(options: {
   }
 }
 
-let order: WarehouseDisaster[] = []
+/** Each once in a random order before any comes again. */
+class Shuffled<T> {
+  readonly #all: readonly T[]
+  readonly #random: Random
+  #left: T[] = []
 
-function nextDisaster(random: Random, round: number): WarehouseDisaster {
-  if (round === 1 || order.length === 0) order = [...disasters]
-  const [next = 'kill'] = order.splice(random.integer(0, order.length - 1), 1)
-  return next
+  constructor(all: readonly [T, ...T[]], random: Random) {
+    this.#all = all
+    this.#random = random
+  }
+
+  next(): T {
+    if (this.#left.length === 0) this.#left = [...this.#all]
+    const [next] = this.#left.splice(this.#random.integer(0, this.#left.length - 1), 1)
+    return next ?? this.next()
+  }
 }
 
 async function writeRound(services: Services, { payroll }: WarehousePipeline, round: number): Promise<void> {
@@ -130,22 +158,32 @@ interface Surroundings {
   readonly random: Random
   readonly workers: WorkerCluster
   readonly connect: ConnectClient
+  /** In front of S3. */
   readonly proxy: FaultProxy
+  /** In front of the Data API. */
+  readonly dataApi: FaultProxy
   readonly emulator: RestartableEmulator
   readonly pipeline: WarehousePipeline
 }
 
-async function happen(disaster: WarehouseDisaster, around: Surroundings): Promise<void> {
+/** @returns what happened, with details */
+async function happen(disaster: WarehouseDisaster, around: Surroundings): Promise<string> {
+  if (disaster === 'kill-at-step') return await killAtStep(around)
+  await breakSomething(disaster, around)
+  return disaster
+}
+
+async function breakSomething(
+  disaster: Exclude<WarehouseDisaster, 'kill-at-step'>,
+  around: Surroundings,
+): Promise<void> {
   const { random, workers, connect, proxy, emulator, pipeline } = around
   const writes = '^(PUT|POST) '
   const times = random.integer(1, 4)
   switch (disaster) {
     case 'kill': {
       const [first = 0, second = 0] = workers.ports
-      const victims = random.pick([[first], [second], [first, second]])
-      await Promise.all(victims.map((victim) => workers.kill(victim)))
-      await Promise.all(victims.map((victim) => workers.start(victim)))
-      return
+      return await killAndStart(workers, random.pick([[first], [second], [first, second]]))
     }
     case 'rebalance':
       // Fewer tasks, then as many as before: every partition changes hands.
@@ -154,6 +192,11 @@ async function happen(disaster: WarehouseDisaster, around: Surroundings): Promis
         await sleep(random.integer(0, 500))
       }
       return
+    case 's3-gone':
+      // As while the server is started again: nobody answers, and what was on its way is cut off.
+      proxy.arm({ match: '.', do: 'drop', times: Number.POSITIVE_INFINITY })
+      await sleep(random.integer(500, 4_000))
+      return proxy.disarm()
     case 's3-error-after':
       return proxy.arm({ match: writes, do: 'statusAfter', status: 500, times })
     case 's3-reset-after':
@@ -173,6 +216,29 @@ async function happen(disaster: WarehouseDisaster, around: Surroundings): Promis
     case 'emulator-restart':
       return emulator.restart(random.integer(0, 1_000))
   }
+}
+
+/** Kills both workers at a request of one of them, or shortly after it was answered. */
+async function killAtStep({ random, workers, proxy, dataApi }: Surroundings): Promise<string> {
+  const step = random.pick(steps)
+  const when = random.pick(['before', 'after', 'answered'] as const)
+  const server = step === 'load' || step === 'outcome' ? dataApi : proxy
+  const giveUp = setTimeout(() => server.disarm(), 30_000)
+  const release = await server.hold({ ...requestOf[step], when: when === 'answered' ? 'after' : when })
+  clearTimeout(giveUp)
+  if (when === 'answered') {
+    release()
+    // Messages, offsets and the next request follow within moments.
+    await sleep(random.integer(0, 100))
+  }
+  await killAndStart(workers, workers.ports)
+  release()
+  return `killed at ${step}, ${when}`
+}
+
+async function killAndStart(workers: WorkerCluster, victims: readonly number[]): Promise<void> {
+  await Promise.all(victims.map((victim) => workers.kill(victim)))
+  await Promise.all(victims.map((victim) => workers.start(victim)))
 }
 
 async function settle({ kafkaBrokers }: Services, { payroll, s3, redshift }: WarehousePipeline): Promise<void> {

@@ -18,6 +18,14 @@ interface PlannedFault {
   hits: number
 }
 
+/** A request that is to be held, with nothing done yet or with everything done but the answer. */
+interface Hold {
+  readonly line: RegExp
+  readonly body: RegExp
+  readonly when: 'before' | 'after'
+  readonly reached: (release: () => void) => void
+}
+
 interface Answer {
   readonly status: number
   readonly headers: IncomingHttpHeaders
@@ -40,6 +48,7 @@ export class FaultProxy implements AsyncDisposable {
   readonly actions: JsonObject[] = []
   readonly #target: URL
   readonly #faults: PlannedFault[] = []
+  readonly #holds = new Set<Hold>()
   readonly #server = createServer((incoming, outgoing) => {
     this.#handle(incoming, outgoing).catch(() => outgoing.destroy())
   })
@@ -70,8 +79,24 @@ export class FaultProxy implements AsyncDisposable {
     this.#faults.push({ plan, skips: plan.after ?? 0, left: plan.times ?? 1, hits: 0 })
   }
 
-  /** Takes every fault away that has not been met. */
+  /**
+   * Holds the next request that matches: before it is passed on, or when the server has answered and the client does
+   * not know. Resolves, once it is held, with what lets it go; `disarm` gives the wait up.
+   */
+  hold(match: {
+    readonly line: string
+    readonly body?: string
+    readonly when: 'before' | 'after'
+  }): Promise<() => void> {
+    const line = new RegExp(match.line)
+    const body = new RegExp(match.body ?? '')
+    return new Promise((reached) => this.#holds.add({ line, body, when: match.when, reached }))
+  }
+
+  /** Takes every fault away that has not been met, and every hold. */
   disarm(): void {
+    for (const { reached } of this.#holds) reached(() => {})
+    this.#holds.clear()
     for (const fault of this.#faults) fault.left = 0
   }
 
@@ -93,13 +118,27 @@ export class FaultProxy implements AsyncDisposable {
     return null
   }
 
+  /** Waits as long as somebody holds this request at this point. */
+  async #holdAt(when: Hold['when'], line: string, body: string): Promise<void> {
+    for (const hold of this.#holds) {
+      if (hold.when !== when || !hold.line.test(line) || !hold.body.test(body)) continue
+      this.#holds.delete(hold)
+      await new Promise<void>((release) => hold.reached(release))
+      return
+    }
+  }
+
   async #handle(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
     const body = await buffer(incoming)
     const zipped = incoming.headers['content-encoding'] === 'gzip'
     const plain = (zipped ? gunzipSync(body) : body).toString('utf8')
     const pairs = incoming.url?.includes('/_bulk') === true ? splitBulk(plain) : []
     for (const [action] of pairs) this.actions.push(action)
-    const plan = this.#next(`${incoming.method} ${incoming.url}`, plain)
+    const line = `${incoming.method} ${incoming.url}`
+    await this.#holdAt('before', line, plain)
+    // A client that died meanwhile has sent nothing.
+    if (incoming.socket.destroyed) return
+    const plan = this.#next(line, plain)
     if (plan?.do === 'status') {
       reply(outgoing, { status: plan.status ?? 500, headers: plan.headers ?? {}, body: Buffer.from(plan.text ?? '') })
       return
@@ -110,6 +149,7 @@ export class FaultProxy implements AsyncDisposable {
     }
     const received = { request: incoming, headers: incoming.headers, body }
     const answer = plan?.do === 'item' ? await this.#withItem(received, pairs, plan) : await this.#pass(received)
+    await this.#holdAt('after', line, plain)
     if (plan?.do === 'dropAfter') incoming.socket.resetAndDestroy()
     else if (plan?.do === 'statusAfter') {
       reply(outgoing, { status: plan.status ?? 500, headers: {}, body: Buffer.from(plan.text ?? '') })
