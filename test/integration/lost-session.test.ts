@@ -47,6 +47,17 @@ class ProbedCluster {
     }, 30_000)
   }
 
+  /** Two connectors, whose tasks are shared out among these workers. */
+  async populate(workers: readonly [WorkerUnderTest, ...WorkerUnderTest[]]): Promise<void> {
+    for (const name of ['a', 'b']) {
+      const config = { 'connector.class': 'OwnerProbe', 'tasks.max': `${tasks / 2}`, topic: this.topic }
+      await eventually(async () => {
+        assert.ok((await workers[0].rest('PUT', `/connectors/${name}/config`, config)).status < 300)
+      }, 20_000)
+    }
+    await this.runOn(workers, 40_000)
+  }
+
   async neverTwice(): Promise<void> {
     for (const [task, list] of await stretches(brokers, this.topic)) {
       const epochs = list.map(({ epoch }) => epoch)
@@ -62,13 +73,7 @@ test('three workers, one frozen beyond its session, one killed: tasks move, none
   await using cluster = await ClusterUnderTest.open(brokers, { 'session.timeout.ms': `${sessionMs}` })
   const probed = new ProbedCluster(cluster, await writeOwnerProbe(cluster.folder))
   const [first, frozen, killed] = await Promise.all([probed.start(), probed.start(), probed.start()])
-  for (const name of ['a', 'b']) {
-    const config = { 'connector.class': 'OwnerProbe', 'tasks.max': `${tasks / 2}`, topic: probed.topic }
-    await eventually(async () => {
-      assert.ok((await first.rest('PUT', `/connectors/${name}/config`, config)).status < 300)
-    }, 20_000)
-  }
-  await probed.runOn([first, frozen, killed], 40_000)
+  await probed.populate([first, frozen, killed])
 
   await probed.quiet()
   void frozen.signal('SIGSTOP')
@@ -87,3 +92,33 @@ test('three workers, one frozen beyond its session, one killed: tasks move, none
   t.diagnostic(`taken over from a killed worker after ${Math.round(performance.now() - killedAt)} ms`)
   await probed.neverTwice()
 })
+
+const delayMs = 3_000
+
+for (const { title, options, leastMs } of [
+  // Everything stops and is dealt out anew; there is no delay in this protocol.
+  { title: 'eager (I7)', options: { 'connect.protocol': 'eager' }, leastMs: sessionMs },
+  {
+    title: 'sessioned, with a delay (I7, statement 138)',
+    options: { 'scheduled.rebalance.max.delay.ms': `${delayMs}` },
+    leastMs: sessionMs + delayMs,
+  },
+] as const) {
+  test(`three workers, ${title}: tasks of a killed one run elsewhere when its time is over, none twice`, {
+    skip,
+    timeout: 180_000,
+  }, async (t) => {
+    await using cluster = await ClusterUnderTest.open(brokers, { 'session.timeout.ms': `${sessionMs}`, ...options })
+    const probed = new ProbedCluster(cluster, await writeOwnerProbe(cluster.folder))
+    const [first, second, killed] = await Promise.all([probed.start(), probed.start(), probed.start()])
+    await probed.populate([first, second, killed])
+    await killed.signal('SIGKILL')
+    const killedAt = performance.now()
+    await probed.runOn([first, second], 60_000)
+    const tookMs = Math.round(performance.now() - killedAt)
+    t.diagnostic(`taken over from a killed worker after ${tookMs} ms`)
+    // Its session began with its last heartbeat.
+    assert.ok(tookMs > leastMs - 1_000, `after ${tookMs} ms already`)
+    await probed.neverTwice()
+  })
+}
