@@ -6,7 +6,7 @@ import type { ConfigProblem } from '../../worker/api/errors.ts'
 import { PatternList } from './pattern-list.ts'
 import type { FieldPlan } from './row-plan.ts'
 import { numericModifier, type PgType, type ResolvedType } from './types.ts'
-import { valueCodec } from './values/codec.ts'
+import { type ReadFrom, valueCodec } from './values/codec.ts'
 
 /** The column that a mapper may apply to. */
 export interface MappedColumn {
@@ -15,14 +15,18 @@ export interface MappedColumn {
   readonly table: string
   readonly name: string
   readonly type: PgType | undefined
+  readonly from: ReadFrom
   readonly resolved: ResolvedType | null
+  /** Of an array: the type of its elements. */
+  readonly element: PgType | undefined
   readonly expression: string | null
 }
 
 type Mapper = (field: FieldPlan, column: MappedColumn) => FieldPlan
 
 interface Rule {
-  readonly columns: PatternList
+  readonly rank: number
+  readonly matches: (column: MappedColumn) => boolean
   readonly map: Mapper
 }
 
@@ -30,7 +34,11 @@ const truncateOption = /^column\.truncate\.to\.(\d+)\.chars$/
 const maskOption = /^column\.mask\.with\.(\d+)\.chars$/
 const hashOption = /^column\.mask\.hash\.(v2\.)?([^.]+)\.with\.salt\.(.+)$/
 
-const charTypes = new Set(['varchar', 'text', 'bpchar', 'char', 'citext', 'name'])
+const charTypes = new Set(['varchar', 'text', 'bpchar', 'char', 'name'])
+
+/** Whether JDBC calls the column one of characters: only those can be masked. */
+const isCharacters = ({ resolved }: MappedColumn): boolean =>
+  resolved?.base.kind === 'e' || charTypes.has(resolved?.base.name ?? '')
 
 /** A schema with further parameters, after its own. */
 function withParameters(schema: Schema, parameters: Readonly<Record<string, string>>): Schema {
@@ -48,7 +56,9 @@ function mapValues(field: FieldPlan, map: (value: Value) => Value): FieldPlan {
 }
 
 function truncate(length: number): Mapper {
-  return (field) => {
+  return (field, column) => {
+    // A column that cannot be longer is left alone.
+    if (sizeOf(column).length <= length) return field
     const cut = (value: Value): Value =>
       typeof value === 'string' || value instanceof Uint8Array ? value.slice(0, length) : value
     return { ...mapValues(field, cut), schema: withParameters(field.schema, { truncateLength: String(length) }) }
@@ -59,9 +69,7 @@ function mask(length: number): Mapper {
   const stars = '*'.repeat(length)
   return (field, column) => {
     const schema = withParameters(field.schema, { masked: 'true' })
-    return charTypes.has(column.resolved?.base.name ?? '')
-      ? { ...mapValues(field, () => stars), schema }
-      : { ...field, schema }
+    return isCharacters(column) ? { ...mapValues(field, () => stars), schema } : { ...field, schema }
   }
 }
 
@@ -69,9 +77,8 @@ function mask(length: number): Mapper {
 function hash(algorithm: string, salt: string, version: 1 | 2): Mapper {
   return (field, column) => {
     const schema = withParameters(field.schema, { masked: 'true' })
-    const { base, typmod } = column.resolved ?? { base: undefined, typmod: -1 }
-    if (!charTypes.has(base?.name ?? '')) return { ...field, schema }
-    const length = typmod >= 4 ? typmod - 4 : Number.MAX_SAFE_INTEGER
+    if (!isCharacters(column)) return { ...field, schema }
+    const { length } = sizeOf(column)
     const digest = (value: Value): Value => {
       if (typeof value !== 'string') return value
       const bytes = version === 1 ? javaSerialized(value) : Buffer.from(value, 'utf8')
@@ -124,14 +131,23 @@ const precisions: Readonly<Record<string, number>> = {
   char: 1,
 }
 
-/** Length and scale as JDBC's metadata gives them. */
-function sizeOf({ resolved }: MappedColumn): { readonly length: number; readonly scale: number } {
-  const { base, typmod } = resolved ?? { base: undefined, typmod: -1 }
+interface Size {
+  readonly length: number
+  readonly scale: number | null
+}
+
+/** Length and scale as JDBC's metadata gives them: those of an array are its elements'. */
+function sizeOf({ resolved, element, from }: MappedColumn): Size {
+  const { typmod } = resolved ?? { typmod: -1 }
+  const base = element ?? resolved?.base
   const digits = typmod < 0 ? 6 : typmod
   const seconds = digits === 0 ? 0 : digits === 1 ? 3 : digits + 1
   switch (base?.name) {
     case 'numeric': {
       const modifier = numericModifier(typmod)
+      // A snapshot learns of the columns from the driver, which has no size for an unbounded number.
+      const isUnsized = modifier === null && from === 'snapshot' && element === undefined && !resolved?.isDomain
+      if (isUnsized) return { length: 0, scale: null }
       return { length: modifier?.precision ?? 131_089, scale: modifier?.scale ?? 0 }
     }
     case 'varchar':
@@ -148,6 +164,8 @@ function sizeOf({ resolved }: MappedColumn): { readonly length: number; readonly
       return { length: 22 + seconds, scale: digits }
     case 'timestamptz':
       return { length: 28 + seconds, scale: digits }
+    case 'interval':
+      return { length: 49, scale: typmod < 0 ? 6 : typmod & 0xffff }
     default:
       return {
         length: precisions[base?.name ?? ''] ?? 2_147_483_647,
@@ -164,7 +182,7 @@ function propagate(field: FieldPlan, column: MappedColumn): FieldPlan {
     schema: withParameters(field.schema, {
       [`${source}.type`]: sourceTypeName(column),
       [`${source}.length`]: String(length),
-      [`${source}.scale`]: String(scale),
+      ...(scale === null ? {} : { [`${source}.scale`]: String(scale) }),
       [`${source}.name`]: column.name,
     }),
   }
@@ -173,32 +191,43 @@ function propagate(field: FieldPlan, column: MappedColumn): FieldPlan {
 /** Value mappers of one task: of several that name a column, the first one counts. */
 export class ColumnMappers {
   readonly #rules: readonly Rule[]
-  readonly #propagateColumns: PatternList | null
-  readonly #propagateTypes: PatternList | null
 
   constructor(config: RawConfig) {
-    this.#rules = Object.entries(config).flatMap(([option, columns]) => {
-      const map = mapperOf(option)
-      return map === null ? [] : [{ columns: new PatternList(columns), map }]
-    })
-    const list = (option: string) => {
-      const text = config[option]
-      return text === undefined || text === '' ? null : new PatternList(text)
+    const byColumn = (option: string, text: string, map: Mapper): Rule => {
+      const columns = new PatternList(text)
+      return { rank: rankOf(option), matches: ({ id }) => columns.matches(id), map }
     }
-    this.#propagateColumns = list('column.propagate.source.type')
-    this.#propagateTypes = list('datatype.propagate.source.type')
+    const byType = (option: string, text: string): Rule => {
+      const types = new PatternList(text)
+      const matches = (column: MappedColumn) => types.matches(`${column.table}.${sourceTypeName(column)}`)
+      return { rank: rankOf(option), matches, map: propagate }
+    }
+    const rules = Object.entries(config).flatMap(([option, text]): readonly Rule[] => {
+      if (option === 'column.propagate.source.type') return [byColumn(option, text, propagate)]
+      if (option === 'datatype.propagate.source.type') return [byType(option, text)]
+      const map = mapperOf(option)
+      return map === null ? [] : [byColumn(option, text, map)]
+    })
+    this.#rules = rules.sort((a, b) => a.rank - b.rank)
   }
 
   apply(field: FieldPlan, column: MappedColumn): FieldPlan {
-    const rule = this.#rules.find((candidate) => candidate.columns.matches(column.id))
-    if (rule !== undefined) return rule.map(field, column)
-    const typeName = sourceTypeName(column)
-    const wanted =
-      (this.#propagateColumns?.matches(column.id) ?? false) ||
-      (this.#propagateTypes?.matches(`${column.table}.${typeName}`) ?? false)
-    return wanted ? propagate(field, column) : field
+    const rule = this.#rules.find((candidate) => candidate.matches(column))
+    return rule === undefined ? field : rule.map(field, column)
   }
 }
+
+/** The order in which Debezium asks the kinds of mappers, wherever they stand in the configuration. */
+const ranks = [
+  /^column\.truncate\./,
+  /^column\.mask\.with\./,
+  /^column\.propagate\./,
+  /^datatype\.propagate\./,
+  /^column\.mask\.hash\.(?!v2\.)/,
+  /^column\.mask\.hash\.v2\./,
+]
+
+const rankOf = (option: string): number => ranks.findIndex((start) => start.test(option))
 
 function mapperOf(option: string): Mapper | null {
   const truncated = truncateOption.exec(option)

@@ -199,9 +199,9 @@ function contextHeaders(logicalName: string, task: number, nowMs: number): Heade
   ]
 }
 
-/** Letters whose events are not emitted. */
+/** Letters whose events are not emitted. Debezium takes `r` and emits the rows of snapshots all the same. */
 function skippedOperations(text: string): ReadonlySet<string> {
-  return new Set(text.trim() === 'none' ? [] : text.split(',').map((item) => item.trim()))
+  return new Set(text.split(',').flatMap((item) => (/^\s*(?:none|r)\s*$/.test(item) ? [] : [item.trim()])))
 }
 
 const publishWords = { c: 'insert', u: 'update', d: 'delete', t: 'truncate' }

@@ -2,7 +2,7 @@
 import { makeSchema, type Schema, Schemas } from '../../worker/api/data.ts'
 import { ConnectError } from '../../worker/api/errors.ts'
 import type { CatalogColumn, CatalogDetails } from './catalog.ts'
-import type { ColumnMappers } from './column-mappers.ts'
+import type { ColumnMappers, MappedColumn } from './column-mappers.ts'
 import type { CustomConverters } from './custom-converters.ts'
 import { envelopeSchemaOf } from './event-schemas.ts'
 import type { Filters } from './filters.ts'
@@ -127,14 +127,17 @@ export class TableSchemas {
     }
   }
 
-  #mapped(input: TableInput, column: TupleColumn, catalog: ReadonlyMap<string, CatalogColumn>) {
+  #mapped(input: TableInput, column: TupleColumn, catalog: ReadonlyMap<string, CatalogColumn>): MappedColumn {
     const type = this.#lookup(column.typeOid)
+    const resolved = resolveType(column.typeOid, column.typmod, this.#lookup)
     return {
       id: `${input.schema}.${input.table}.${column.name}`,
       table: `${input.schema}.${input.table}`,
       name: column.name,
       type,
-      resolved: resolveType(column.typeOid, column.typmod, this.#lookup),
+      from: input.from,
+      resolved,
+      element: resolved?.base.category === 'A' ? this.#lookup(resolved.base.elementOid) : undefined,
       expression: catalog.get(column.name)?.expression ?? null,
     }
   }
@@ -164,7 +167,7 @@ export class TableSchemas {
     if (codec === null) return null
     const optional = !(known?.notNull ?? false)
     const expression = known?.expression ?? null
-    const defaultValue = expression === null ? null : schemaDefault(expression, resolved.base, codec)
+    const defaultValue = expression === null ? null : schemaDefault(expression, resolved, codec)
     return {
       ...place,
       schema: makeSchema({ ...codec.spec, optional, defaultValue }),
@@ -183,10 +186,10 @@ export class TableSchemas {
       const index = tuple.findIndex((candidate) => candidate.name === column)
       const inTuple = tuple[index] ?? (from === 'snapshot' ? known : undefined)
       if (inTuple === undefined) continue
-      // An excluded key column: only its fallback in a snapshot, which does not select it; optional in the stream.
+      // An excluded key column: only its fallback in a snapshot that does not select it; optional in the stream.
       const excluded = !this.#options.filters.capturesColumn(schema, table, column)
       const field = this.#field(input, inTuple, index, excluded && from === 'stream' ? undefined : known)
-      if (field !== null) fields.push(excluded && from === 'snapshot' ? { ...field, column: -1 } : field)
+      if (field !== null) fields.push(field)
     }
     const { origin } = this.#options.topics
     if (origin !== null) fields.push(constantField(origin.name, origin.value(schema, table)))

@@ -43,6 +43,7 @@ import {
 } from './values/temporal-codecs.ts'
 import {
   bitsToBytes,
+  jsonObject,
   parseArray,
   parseBytea,
   parseDecimal,
@@ -114,7 +115,7 @@ const namedString = (name: string): Partial<SchemaSpec> => ({ name, version: 1 }
 const plainStrings = new Set(
   (
     'char bpchar varchar text citext inet cidr macaddr macaddr8 int4range int8range numrange tsrange tstzrange ' +
-    'daterange isbn isbn13 issn issn13 ismn ismn13 ean13 upc'
+    'daterange isbn'
   ).split(' '),
 )
 const namedStrings: Readonly<Record<string, string>> = {
@@ -135,8 +136,11 @@ const integers: Readonly<Record<string, SchemaSpec['type']>> = {
 /** Types whose unchanged TOAST value has no stand-in of its own kind of text. */
 const neverToasted = new Set(['ltree', 'inet', 'cidr', 'macaddr', 'macaddr8'])
 
-/** Array elements that Debezium leaves out. */
-const unsupportedElements = new Set(['money', 'name', 'interval', 'varbit', 'xml', 'point', 'tsvector'])
+/** Array elements that Debezium leaves out, unknown types included or not. */
+const unsupportedElements = new Set(['money', 'name', 'interval', 'varbit', 'xml', 'point', 'refcursor'])
+
+/** Array elements beside enums that Debezium does not name one by one, and that are then required. */
+const requiredElements = new Set('box lseg path polygon tsvector isbn vector halfvec sparsevec'.split(' '))
 
 /**
  * Codec of a column, or null for a type that is left out of events.
@@ -302,19 +306,29 @@ function moneyCodec(options: ValueOptions): ValueCodec {
 }
 
 function bitCodec(typmod: number): ValueCodec {
-  if (typmod === 1) return booleanCodec(49)
+  if (typmod === 1) return singleBitCodec()
   const length = typmod < 0 ? 2_147_483_647 : typmod
   return textCodec({ spec: bitSpec(length), fallback: new Uint8Array(0) }, bitsToBytes)
+}
+
+/** A bit varying of no bits at all is no boolean. */
+function singleBitCodec(): ValueCodec {
+  return valueCodec({ spec: { type: 'BOOLEAN' }, fallback: false }, (bytes, start, end) => {
+    if (start === end) throw conversionError('varbit')
+    return bytes[start] === 49
+  })
 }
 
 function bitSpec(length: number): SchemaSpec {
   return { type: 'BYTES', name: 'io.debezium.data.Bits', version: 1, parameters: { length: String(length) } }
 }
 
-/** `name` columns carry a value in snapshots only: Debezium's stream decoder does not know the type. */
+/** `name` columns carry a value in snapshots only: Debezium's stream decoder counts the type among the unknown. */
 function nameCodec(options: ValueOptions, from: ReadFrom): ValueCodec {
   const codec = stringCodec({}, options.placeholder)
-  return from === 'snapshot' ? codec : { ...codec, read: () => null, write: (_b, _s, _e, out) => out.null() }
+  return from === 'snapshot' || options.includeUnknown
+    ? codec
+    : { ...codec, read: () => null, write: (_b, _s, _e, out) => out.null() }
 }
 
 function byteaCodec(options: ValueOptions): ValueCodec {
@@ -334,9 +348,7 @@ function hstoreCodec(options: ValueOptions): ValueCodec {
   }
   const spec: SchemaSpec = { type: 'STRING', name: 'io.debezium.data.Json', version: 1 }
   const unavailable = JSON.stringify({ [placeholder]: placeholder })
-  return textCodec({ spec, fallback: '{}', unavailable }, (text) =>
-    JSON.stringify(Object.fromEntries(parseHstore(text))),
-  )
+  return textCodec({ spec, fallback: '{}', unavailable }, (text) => jsonObject(parseHstore(text)))
 }
 
 export function enumSpec(type: PgType): SchemaSpec {
@@ -408,21 +420,26 @@ function arrayCodec(type: PgType, typmod: number, context: TypeContext): ValueCo
   if (element === undefined || element.kind === 'd' || unsupportedElements.has(element.name)) return null
   // Debezium gives bit(n)[] the schema of its element and no value.
   if (element.name === 'bit') {
-    return valueCodec({ spec: bitSpec(typmod), fallback: new Uint8Array(0) }, () => null)
+    return valueCodec(
+      typmod > 1
+        ? { spec: bitSpec(typmod), fallback: new Uint8Array(0) }
+        : { spec: { type: 'BOOLEAN' }, fallback: false },
+      () => null,
+    )
   }
   const codec = scalarCodec(element, typmod, context, true)
-  if (codec === null || geometricValues[element.name] !== undefined) return null
-  const isEnum = element.kind === 'e'
-  const valueSchema = makeSchema({ ...codec.spec, optional: !isEnum })
+  if (codec === null) return null
+  const isRequired = element.kind === 'e' || requiredElements.has(element.name)
+  const valueSchema = makeSchema({ ...codec.spec, optional: !isRequired })
   const unavailable = unavailableArray(element, codec, context.options)
   return textCodec({ spec: { type: 'ARRAY', valueSchema }, fallback: [], unavailable }, (text) => {
-    const items = parseArray(text)
+    const items = parseArray(text, element.name === 'box' ? ';' : ',')
     if (items === null) throw conversionError(type.name)
     return items.map((item) => {
       // A nested array is not modelled: its elements come out as null.
       if (item.text === null || item.nested) {
-        // Labels of enums are required, in Debezium too: the array as a whole does not fit its schema.
-        if (isEnum) throw conversionError(type.name)
+        // The array as a whole does not fit its schema.
+        if (isRequired) throw conversionError(type.name)
         return null
       }
       const bytes = scratch(item.text)
@@ -462,7 +479,7 @@ function nameUuid(bytes: Uint8Array): string {
   return digest.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
 }
 
-/** `include.unknown.datatypes`: the text's bytes in the binary mode; arrays of domains element by element. */
+/** `include.unknown.datatypes`: the text's bytes in the binary mode; arrays element by element. */
 function unknownCodec(type: PgType, context: TypeContext): ValueCodec | null {
   const mode = context.options.binary
   const element = type.category === 'A' ? context.lookup(type.elementOid) : undefined
@@ -471,10 +488,12 @@ function unknownCodec(type: PgType, context: TypeContext): ValueCodec | null {
   if (element === undefined) {
     return type.category === 'A' ? null : textCodec({ spec: binarySpec(mode), fallback }, encode)
   }
-  // Arrays of types that Debezium knows as scalars only stay out even so.
-  if (element.kind !== 'd') return null
-  const valueSchema = makeSchema({ ...binarySpec(mode), optional: true })
+  if (unsupportedElements.has(element.name)) return null
+  const valueSchema = makeSchema(binarySpec(mode))
   return textCodec({ spec: { type: 'ARRAY', valueSchema }, fallback: [] }, (text) =>
-    (parseArray(text) ?? []).map((item) => (item.text === null ? null : encode(item.text))),
+    (parseArray(text) ?? []).map((item) => {
+      if (item.text === null || item.nested) throw conversionError(type.name)
+      return encode(item.text)
+    }),
   )
 }

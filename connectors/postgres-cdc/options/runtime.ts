@@ -9,7 +9,8 @@ import {
 import { namingStrategyOf } from '../names.ts'
 import { patternProblem } from '../pattern-list.ts'
 
-const prefix: Validator = {
+/** Of topic names and their parts. */
+const topicName: Validator = {
   description: 'letters, digits, `_`, `.`, `-`',
   check: (_, value) =>
     value === null || /^[a-zA-Z0-9_.-]+$/.test(String(value))
@@ -202,7 +203,7 @@ export const topicOptions = {
     default: null,
     importance: 'HIGH',
     group: topics,
-    valid: prefix,
+    valid: topicName,
     doc: 'First part of all topic names and identity of the source in offsets. Required.',
   },
   'topic.naming.strategy': {
@@ -262,7 +263,7 @@ export const topicOptions = {
     default: '.',
     importance: 'LOW',
     group: topics,
-    valid: nonEmptyString,
+    valid: topicName,
     doc: 'Between the parts of topic names.',
   },
   'topic.heartbeat.prefix': {
@@ -272,6 +273,7 @@ export const topicOptions = {
     group: topics,
     alternatives: ['heartbeat.topics.prefix'],
     doc: 'First part of the heartbeat topic.',
+    valid: topicName,
   },
   'topic.heartbeat.name': {
     type: 'STRING',
@@ -279,6 +281,7 @@ export const topicOptions = {
     importance: 'LOW',
     group: topics,
     doc: 'Whole name of the heartbeat topic.',
+    valid: topicName,
   },
   'topic.transaction': {
     type: 'STRING',
@@ -286,6 +289,7 @@ export const topicOptions = {
     importance: 'LOW',
     group: topics,
     doc: 'Last part of the topic for transaction metadata.',
+    valid: topicName,
   },
   'topic.cache.size': {
     type: 'INT',

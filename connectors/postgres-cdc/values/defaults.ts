@@ -1,52 +1,67 @@
 /** Column defaults of the catalog (`pg_get_expr`) as schema defaults. */
 import type { Value } from '../../../worker/api/data.ts'
-import type { PgType } from '../types.ts'
+import { numericModifier, type ResolvedType } from '../types.ts'
 import type { ValueCodec } from './codec.ts'
+import { parseDecimal, rescale, stripZeros } from './text-formats.ts'
 
-/** Types whose literals Debezium parses. */
-const parsed = new Set(
-  (
-    'bit varbit bool bpchar varchar text numeric float4 float8 int2 int4 int8 json jsonb xml uuid date time timestamp ' +
-    'timestamptz interval'
-  ).split(' '),
-)
-
-const numbers = new Set(['numeric', 'float4', 'float8', 'int2', 'int4', 'int8'])
-
-/** What stands for the result of a function call, per type. */
-const ofFunction: Readonly<Record<string, string>> = {
-  bit: '00',
-  varbit: '0',
-  bool: 'f',
-  bpchar: '',
-  varchar: '',
-  text: '',
-  xml: '',
-  json: '{}',
-  jsonb: '{}',
-  uuid: '00000000-0000-0000-0000-000000000000',
-  date: '1970-01-01',
-  time: '00:00:00',
-  timestamp: '1970-01-01 00:00:00',
-  timestamptz: '1970-01-01 00:00:00+00',
-  interval: '00:00:00',
+interface Parser {
+  /** Stands for the result of a function call. */
+  readonly ofFunction: string
+  /** The literal as the server would write the value; null for one that Java refuses. */
+  readonly parse: (literal: string) => string | null
 }
 
-const functionCall = /^\(?[A-Za-z0-9_.]+\(.*\)/s
-const currentTime = /^(?:CURRENT_TIMESTAMP|CURRENT_TIME|CURRENT_DATE|LOCALTIME|LOCALTIMESTAMP)\b/i
+const asIs = (literal: string): string => literal
+const matching = (pattern: RegExp) => (literal: string) => (pattern.test(literal) ? literal : null)
+const integer: Parser = { ofFunction: '0', parse: matching(/^[+-]?\d+$/) }
+const float: Parser = {
+  ofFunction: '0',
+  parse: (literal) => matching(/^[+-]?(?:NaN|Infinity|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)$/i)(literal.trim()),
+}
+const text: Parser = { ofFunction: '', parse: asIs }
+const json: Parser = { ofFunction: '{}', parse: asIs }
+/** What has no moment of its own has no default either. */
+const finite = matching(/^(?!-?infinity$)/)
+
+/** Types whose literals Debezium parses. */
+const parsers: Readonly<Record<string, Parser>> = {
+  bit: { ofFunction: '00', parse: asIs },
+  varbit: { ofFunction: '0', parse: asIs },
+  bool: { ofFunction: 'f', parse: (literal) => (literal.toLowerCase() === 'true' ? 't' : 'f') },
+  bpchar: text,
+  varchar: text,
+  text,
+  xml: text,
+  json,
+  jsonb: json,
+  numeric: { ofFunction: '0', parse: matching(/^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i) },
+  float4: float,
+  float8: float,
+  int2: integer,
+  int4: integer,
+  int8: integer,
+  uuid: { ofFunction: '00000000-0000-0000-0000-000000000000', parse: asIs },
+  date: { ofFunction: '1970-01-01', parse: finite },
+  time: { ofFunction: '00:00:00', parse: asIs },
+  timestamp: { ofFunction: '1970-01-01 00:00:00', parse: finite },
+  timestamptz: { ofFunction: '1970-01-01 00:00:00+00', parse: finite },
+  interval: { ofFunction: '00:00:00', parse: asIs },
+}
+
+const functionCall = /^\(?[A-Za-z0-9_.]+\(.*\)/
+const currentTime = /^(?:current_timestamp|current_time|current_date|localtime|localtimestamp)$/i
 
 /**
- * Schema default of a column, or null. Quirks kept: an expression that starts with a string literal yields that
- * literal, quotes inside enum labels stay doubled, `CURRENT_USER` is a text.
+ * Schema default of a column, or null. Quirks kept: the first string literal of an expression stands for the whole,
+ * with the backslashes of `E'…'` doubled; quotes inside enum labels stay doubled; `CURRENT_USER` is a text; a column of
+ * a domain has none, as parsers are found by the name of the column's own type.
  */
-export function schemaDefault(expression: string, type: PgType, codec: ValueCodec): Value {
-  if (codec.spec.type === 'STRUCT' || codec.spec.type === 'ARRAY' || codec.spec.type === 'MAP') return null
-  const isEnum = type.kind === 'e'
-  if (!isEnum && !parsed.has(type.name)) return null
-  if (/^NULL(?:::|$)/i.test(expression)) return null
-  const text = literalText(expression, type, isEnum)
-  if (text === null) return null
-  const bytes = Buffer.from(text, 'utf8')
+export function schemaDefault(expression: string, { base, isDomain, typmod }: ResolvedType, codec: ValueCodec): Value {
+  if (isDomain || codec.spec.type === 'STRUCT' || expression.startsWith('NULL::')) return null
+  const literal = base.kind === 'e' ? enumLabel(expression, base.name) : literalText(expression, parsers[base.name])
+  const fitted = literal !== null && base.name === 'numeric' ? atScale(literal, numericModifier(typmod)) : literal
+  if (fitted === null) return null
+  const bytes = Buffer.from(fitted, 'utf8')
   try {
     return codec.read(bytes, 0, bytes.length)
   } catch {
@@ -55,48 +70,28 @@ export function schemaDefault(expression: string, type: PgType, codec: ValueCode
   }
 }
 
-function literalText(expression: string, type: PgType, isEnum: boolean): string | null {
-  const quoted = /^\(?B?'((?:[^']|'')*)'/s.exec(expression)
-  if (quoted !== null) {
-    const inner = quoted[1] as string
-    if (isEnum) return inner
-    const text = inner.replaceAll("''", "'")
-    return type.name === 'bool' ? booleanText(text) : normalised(text, type)
-  }
-  if (isEnum) return null
-  if (functionCall.test(expression) || currentTime.test(expression)) return ofFunction[type.name] ?? '0'
-  const bare = expression.replace(/::.*$/s, '').replace(/^\((.*)\)$/s, '$1')
-  switch (type.name) {
-    case 'bool':
-      return booleanText(bare)
-    case 'text':
-    case 'varchar':
-    case 'bpchar':
-    case 'xml':
-      return bare
-    case 'int2':
-    case 'int4':
-    case 'int8':
-      return /^-?\d+$/.test(bare) ? bare : null
-    case 'numeric':
-    case 'float4':
-    case 'float8':
-      return /^-?\d+(?:\.\d*)?(?:e[+-]?\d+)?$/i.test(bare) ? bare : null
-    default:
-      return null
-  }
+function literalText(expression: string, parser: Parser | undefined): string | null {
+  if (parser === undefined) return null
+  if (functionCall.test(expression) || currentTime.test(expression)) return parser.ofFunction
+  const quoted = /'([^']*(?:''[^']*)*)'/.exec(expression)?.[1]
+  return parser.parse(quoted === undefined ? expression : quoted.replaceAll("''", "'"))
 }
 
-function booleanText(text: string): string {
-  return /^t/i.test(text) ? 't' : 'f'
+/** `'label'::schema."Name"`, of this very type. */
+function enumLabel(expression: string, typeName: string): string | null {
+  const cast = expression.lastIndexOf('::')
+  if (cast < 0) return null
+  const name = /(?:^|\.)("(?:[^"]|"")*"|[^".]+)$/.exec(expression.slice(cast + 2))?.[1] ?? ''
+  const unquoted = name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name
+  const label = expression.slice(0, cast)
+  return unquoted === typeName && /^'.*'$/s.test(label) ? label.slice(1, -1) : null
 }
 
-/** Text of a literal as the server would write the value. */
-function normalised(text: string, type: PgType): string | null {
-  if (numbers.has(type.name)) {
-    const trimmed = text.trim()
-    return /^[+-]?(?:\d|\.\d|NaN|Infinity)/.test(trimmed) ? trimmed : null
-  }
-  if (type.name === 'bpchar') return text.replace(/ +$/, '')
-  return text
+/** The literal with the digits of its column; null where digits would be lost: no default rather than another one. */
+function atScale(literal: string, modifier: ReturnType<typeof numericModifier>): string | null {
+  const value = parseDecimal(literal)
+  // A negative scale shows as a large one and leaves a whole number as it is.
+  if (value === null || modifier === null || modifier.scale >= 1024) return literal
+  const exact = stripZeros(value)
+  return exact.scale > modifier.scale ? null : rescale(exact, modifier.scale).toString()
 }

@@ -166,16 +166,23 @@ function daysFrom(parsed: ParsedMoment, from: ReadFrom): number {
   return from === 'snapshot' && parsed.days >= reformStart && parsed.days < reformEnd ? parsed.days + 10 : parsed.days
 }
 
+/** A Connect Date; beyond the year 275760, where JavaScript's `Date` ends, the bare days. */
+function connectDate(days: number): Value {
+  const ms = days * 86_400_000
+  return Math.abs(ms) <= maxDateMs ? new Date(ms) : BigInt(days)
+}
+
 export function dateCodec({ options, from }: Context): ValueCodec {
   const days = (bytes: Buffer, start: number, end: number) => daysFrom(parse('date', bytes, start, end), from)
   switch (options.timePrecision) {
     case 'connect':
-      return valueCodec({ spec: named('INT32', `${connectName}.Date`), fallback: new Date(0) }, (bytes, start, end) => {
-        const value = days(bytes, start, end)
-        // Connect's Date is JavaScript's here, which ends in the year 275760.
-        if (Math.abs(value) * 86_400_000 > maxDateMs) throw conversionError('date')
-        return new Date(value * 86_400_000)
-      })
+      return {
+        spec: named('INT32', `${connectName}.Date`),
+        fallback: new Date(0),
+        unavailable: undefined,
+        read: (bytes, start, end) => connectDate(days(bytes, start, end)),
+        write: (bytes, start, end, out) => out.integer(days(bytes, start, end)),
+      }
     case 'isostring':
       return valueCodec(
         { spec: named('STRING', `${debezium}.IsoDate`), fallback: '1970-01-01Z' },

@@ -7,8 +7,11 @@ export interface ArrayItem {
   readonly nested: boolean
 }
 
-/** Items of `{a,NULL,"b,\"c"}` (also with explicit bounds, `[0:1]={…}`). Null for text that is not an array. */
-export function parseArray(text: string): readonly ArrayItem[] | null {
+/**
+ * Items of `{a,NULL,"b,\"c"}` (also with explicit bounds, `[0:1]={…}`). Null for text that is not an array.
+ * @param delimiter `;` for boxes, as `pg_type.typdelim` has it
+ */
+export function parseArray(text: string, delimiter = ','): readonly ArrayItem[] | null {
   const open = text.indexOf('{')
   if (open < 0 || !text.endsWith('}')) return null
   const items: ArrayItem[] = []
@@ -30,7 +33,7 @@ export function parseArray(text: string): readonly ArrayItem[] | null {
       end += 1
       items.push({ text: value, nested: false })
     } else {
-      while (end < text.length && text.charAt(end) !== ',' && text.charAt(end) !== '}') end += 1
+      while (end < text.length && text.charAt(end) !== delimiter && text.charAt(end) !== '}') end += 1
       const value = text.slice(at, end)
       items.push({ text: value === 'NULL' ? null : value, nested: false })
     }
@@ -55,15 +58,38 @@ function closingBrace(text: string, open: number): number {
   return text.length
 }
 
-/** Pairs of `"a"=>"1", "b"=>NULL`. */
+/** Pairs of `"a"=>"1", "b"=>NULL`, in the order of the hash map that Debezium's driver makes of them. */
 export function parseHstore(text: string): ReadonlyMap<string, string | null> {
-  const pairs = new Map<string, string | null>()
+  const pairs: [string, string | null][] = []
   const pattern = /"((?:[^"\\]|\\.)*)"=>(?:"((?:[^"\\]|\\.)*)"|NULL)(?:, )?/gs
   const unescape = (s: string) => s.replace(/\\(.)/gs, '$1')
   for (const match of text.matchAll(pattern)) {
-    pairs.set(unescape(match[1] as string), match[2] === undefined ? null : unescape(match[2]))
+    pairs.push([unescape(match[1] as string), match[2] === undefined ? null : unescape(match[2])])
+  }
+  return new Map(inHashOrder(pairs))
+}
+
+/** Buckets of `java.util.HashMap`: 16 of them, doubled when they are three quarters full. */
+function inHashOrder<T>(pairs: readonly (readonly [string, T])[]): readonly (readonly [string, T])[] {
+  if (pairs.length < 2) return pairs
+  let buckets = 16
+  while (pairs.length > buckets * 0.75) buckets *= 2
+  const bucketOf = (key: string): number => {
+    let hash = 0
+    for (let i = 0; i < key.length; i++) hash = (Math.imul(hash, 31) + key.charCodeAt(i)) | 0
+    return (hash ^ (hash >>> 16)) & (buckets - 1)
   }
   return pairs
+    .map((pair) => ({ pair, bucket: bucketOf(pair[0]) }))
+    .sort((a, b) => a.bucket - b.bucket)
+    .map(({ pair }) => pair)
+}
+
+/** A JSON object of texts; the order of the pairs is kept, and control characters are escaped as Jackson does. */
+export function jsonObject(pairs: ReadonlyMap<string, string | null>): string {
+  const members = Array.from(pairs, ([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`)
+  const upper = (escape: string): string => (escape.startsWith('\\u') ? `\\u${escape.slice(2).toUpperCase()}` : escape)
+  return `{${members.join(',')}}`.replace(/\\(?:u[0-9a-f]{4}|.)/g, upper)
 }
 
 /** Plain decimal notation. Null for NaN, infinities and anything else that is no number. */

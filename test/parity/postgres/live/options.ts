@@ -71,8 +71,8 @@ const choices: readonly Choice[] = [
   { chance: 0.3, choose: oneOf('schema.name.adjustment.mode', ...adjustments) },
   { chance: 0.3, choose: oneOf('field.name.adjustment.mode', ...adjustments) },
   { chance: 0.25, choose: oneOf('topic.naming.strategy', ...strategies) },
-  { chance: 0.2, choose: oneOf('topic.delimiter', '_', '-', '..', '#') },
-  { chance: 0.1, choose: oneOf('topic.transaction', 'tx', 'odd name') },
+  { chance: 0.2, choose: oneOf('topic.delimiter', '_', '-', '..') },
+  { chance: 0.1, choose: oneOf('topic.transaction', 'tx', 'odd-name') },
   { chance: 0.3, choose: oneOf('publication.autocreate.mode', 'all_tables', 'filtered') },
   { chance: 0.2, choose: oneOf('publish.via.partition.root', 'true') },
   { chance: 0.2, choose: oneOf('include.schema.comments', 'true') },
@@ -166,7 +166,7 @@ const choices: readonly Choice[] = [
         .filter(({ columns }) => random.next() < 0.5 && columns.length > 0)
         .map((table) => {
           const count = random.integer(1, 2)
-          const names = Array.from({ length: count }, () => pickFrom(random, table.columns).name).filter(
+          const names = [...new Set(Array.from({ length: count }, () => pickFrom(random, table.columns).name))].filter(
             (name) => !/[,;:\\]/.test(name),
           )
           return names.length === 0 ? null : `${tableId(table)}:${names.join(',')}`

@@ -30,8 +30,8 @@ const connectorClass = 'io.debezium.connector.postgresql.PostgresConnector'
 const startMs = 60_000
 /** Longest wait for both to have read what was written. */
 const syncMs = 20_000
-/** Both have answered the last message: what else they sent is under way. */
-const settleMs = 400
+/** Both have sent the last message: what else they sent is under way for as long as something comes, and this much. */
+const settleMs = 1200
 const pause = (ms = 25) => new Promise((resolve) => setTimeout(resolve, ms))
 
 /** What one connector is called. */
@@ -130,13 +130,18 @@ export class Round {
     const chosen = Object.entries(randomOptions(random, database))
     const options = Object.fromEntries(chosen.filter(([name]) => !without.some((start) => name.startsWith(start))))
     await Promise.all(this.#sides.map((side) => this.#start(side, options)))
-    await this.#untilStreaming()
+    const late = await this.#untilStreaming()
+    if (late.length > 0) {
+      const differences = late.map((side) => `  ${side === this.#ours ? 'ours' : 'theirs'} does not stream`)
+      return { seed: this.#seed, records: 0, theirFailure: null, differences, options, sql: this.#sql }
+    }
     for (const step of randomScript(random, database)) {
       if ((await this.#failures()).some((trace) => trace !== null)) break
       await this.#run(step)
     }
     await this.#sync()
-    await pause(settleMs)
+    const synced = performance.now()
+    while (performance.now() - Math.max(synced, this.#collector.lastMs) < settleMs) await pause()
     await this.#collector.check()
     return await this.#compare(options)
   }
@@ -164,17 +169,14 @@ export class Round {
 
   /** Adds the types of the columns that a difference names. */
   async #withTypes(text: string): Promise<string> {
-    const names = Array.from(
-      text.matchAll(/(?:before|after|key|payload)"?\]?(?:\.fields\[|\.)([^\n[\].]+)/g),
-      ([, name]) => name,
-    )
+    const names = text.split(/[.[\]\n]/)
     const { rows } = await this.#database.query<{ name: string; type: string }>(
       `SELECT DISTINCT c.relname || '.' || a.attname AS name, format_type(a.atttypid, a.atttypmod) ||
          coalesce(' over ' || format_type(t.typbasetype, t.typtypmod), '') AS type
        FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid LEFT JOIN pg_type t ON t.oid = a.atttypid AND t.typtype = 'd'
        WHERE a.attnum > 0 AND c.relkind IN ('r', 'p') AND (c.relnamespace > 16383 OR c.relnamespace = 'public'::regnamespace)
          AND a.attname = ANY($1)`,
-      [names.map((name) => String(name).replaceAll('"', ''))],
+      [names],
     )
     return rows.length === 0 ? text : `${text}\n    types ${rows.map(({ name, type }) => `${name} ${type}`).join(', ')}`
   }
@@ -233,16 +235,19 @@ export class Round {
     return Promise.all(this.#sides.map((side) => side.failure()))
   }
 
-  /** A slot is active while it is being made, too. */
-  async #untilStreaming(): Promise<void> {
-    await eventually(async () => {
-      if ((await this.#failures()).some((trace) => trace !== null)) return
-      const { rows } = await this.#database.query(
-        `SELECT slot_name FROM pg_replication_slots JOIN pg_stat_replication ON pid = active_pid
+  /** Waits for both; a slot is active while it is being made, too. @returns the sides that do not stream in time */
+  async #untilStreaming(): Promise<readonly Side[]> {
+    const deadline = performance.now() + startMs
+    for (;;) {
+      if ((await this.#failures()).some((trace) => trace !== null)) return []
+      const { rows } = await this.#database.query<{ name: string }>(
+        `SELECT slot_name AS name FROM pg_replication_slots JOIN pg_stat_replication ON pid = active_pid
          WHERE state IN ('catchup', 'streaming') AND slot_name LIKE 'lv${this.#token}_'`,
       )
-      if (rows.length < 2) throw new Error(`Only ${rows.length} of the connectors stream`)
-    }, startMs)
+      const late = this.#sides.filter(({ slot }) => !rows.some(({ name }) => name === slot))
+      if (late.length === 0 || performance.now() > deadline) return late
+      await pause()
+    }
   }
 
   async #run({ statements, isAtomic, changesCatalog }: ScriptStep): Promise<void> {

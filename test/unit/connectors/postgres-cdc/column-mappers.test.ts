@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { suite, test } from 'node:test'
-import { ColumnMappers, mapperProblems } from '../../../../connectors/postgres-cdc/column-mappers.ts'
+import { ColumnMappers, type MappedColumn, mapperProblems } from '../../../../connectors/postgres-cdc/column-mappers.ts'
 import type { PgType } from '../../../../connectors/postgres-cdc/types.ts'
 import { stringCodec } from '../../../../connectors/postgres-cdc/values/codec.ts'
 import { makeSchema, type Value } from '../../../../worker/api/data.ts'
@@ -27,6 +27,8 @@ function mapped(options: Readonly<Record<string, string>>, value: string | null,
     name: 'c',
     type: text,
     resolved: { base: text, typmod: length < 0 ? -1 : length + 4, isDomain: false },
+    from: 'stream' as const,
+    element: undefined,
     expression: null,
   }
   const result = new ColumnMappers(options).apply(field, column)
@@ -92,5 +94,69 @@ suite('column mappers', () => {
     const options = { 'column.truncate.to.2.chars': 'public.t.c', 'column.mask.with.1.chars': 'public.t.c' }
     assert.equal(mapped(options, 'abc').value, 'ab')
     assert.deepEqual(mapped({ 'column.mask.with.1.chars': 'public.t.other' }, 'abc').parameters, {})
+  })
+
+  /** Parameters of a column of this type; `from` decides what JDBC's metadata is like. */
+  function parametersOf(options: Readonly<Record<string, string>>, type: PgType, column: Partial<MappedColumn> = {}) {
+    const schema = makeSchema({ type: 'STRING', optional: true })
+    const field = { column: 0, name: 'c', schema, codec: stringCodec({}, Buffer.from('')), onNull: null }
+    const resolved = { base: type, typmod: -1, isDomain: false }
+    const mappedColumn: MappedColumn = {
+      id: 'public.t.c',
+      table: 'public.t',
+      name: 'c',
+      type,
+      from: 'stream',
+      resolved,
+      element: undefined,
+      expression: null,
+      ...column,
+    }
+    const result = new ColumnMappers(options).apply(field, mappedColumn)
+    const value = result.codec.read(Buffer.from('value'), 0, 5)
+    return { value, parameters: Object.fromEntries(result.schema.parameters ?? []) }
+  }
+
+  test('mappers are asked by their kind, wherever they stand', () => {
+    const sha = { [hash('', 'MD5')]: 'public.t.c' }
+    const types = { 'datatype.propagate.source.type': 'public.t.varchar' }
+    const stars = { 'column.mask.with.2.chars': 'public.t.c' }
+    assert.equal(parametersOf({ ...sha, ...stars }, text).value, '**')
+    assert.deepEqual(Object.keys(parametersOf({ ...sha, ...types }, text).parameters), [
+      '__debezium.source.column.type',
+      '__debezium.source.column.length',
+      '__debezium.source.column.scale',
+      '__debezium.source.column.name',
+    ])
+    const later = { [hash('v2.', 'MD5')]: 'public.t.c' }
+    const md5 = parametersOf({ ...later, ...sha }, text).value
+    assert.equal(md5, parametersOf(sha, text).value)
+    assert.notEqual(md5, parametersOf(later, text).value)
+  })
+
+  test('what cannot be longer is not truncated', () => {
+    const cut = { 'column.truncate.to.3.chars': 'public.t.c' }
+    const single: PgType = { ...text, name: 'bool' }
+    assert.deepEqual(parametersOf(cut, single).parameters, {})
+    assert.deepEqual(parametersOf(cut, { ...text, name: 'int4' }).parameters, { truncateLength: '3' })
+    const elements = { ...text, name: '_bool', category: 'A' }
+    assert.deepEqual(parametersOf(cut, elements, { element: single }).parameters, {})
+  })
+
+  test('labels of enums are masked like texts, citext is not', () => {
+    const stars = { 'column.mask.with.2.chars': 'public.t.c' }
+    assert.equal(parametersOf(stars, { ...text, name: 'own', kind: 'e' }).value, '**')
+    const citext = parametersOf(stars, { ...text, name: 'citext' })
+    assert.deepEqual([citext.value, citext.parameters], ['value', { masked: 'true' }])
+  })
+
+  test('a snapshot knows no size of an unbounded number, the stream does', () => {
+    const all = { 'column.propagate.source.type': '.*' }
+    const size = (from: 'snapshot' | 'stream') => {
+      const { parameters } = parametersOf(all, { ...text, name: 'numeric' }, { from })
+      return [parameters['__debezium.source.column.length'], parameters['__debezium.source.column.scale']]
+    }
+    assert.deepEqual(size('snapshot'), ['0', undefined])
+    assert.deepEqual(size('stream'), ['131089', '0'])
   })
 })

@@ -47,6 +47,10 @@ suite('postgres-cdc manifest', () => {
     'table.include.list': '(',
     'message.key.columns': 'nocolon',
     'skipped.operations': 'c,x',
+    'topic.delimiter': '#',
+    'topic.transaction': 'odd name',
+    'topic.heartbeat.prefix': 'a b',
+    'topic.heartbeat.name': 'ünï',
     'slot.name': 'Upper',
     'database.hostname': 'a,b',
   }
@@ -72,6 +76,15 @@ suite('postgres-cdc manifest', () => {
     assert.equal(settings({}).mismatch, 'fail')
     assert.equal(settings(seek).mismatch, 'trust_offset')
     assert.equal(settings({ ...seek, 'offset.mismatch.strategy': 'trust_slot' }).mismatch, 'trust_slot')
+  })
+
+  test('rows of snapshots are emitted whatever is skipped', () => {
+    const skipped = (operations: string) => {
+      const raw = { ...minimal, 'skipped.operations': operations }
+      return [...settingsOf(parseConfig(plugin.config, raw), raw, { task: 0, nowMs: 0, pluginPath: [] }).skipped]
+    }
+    assert.deepEqual(skipped(' r, d'), ['d'])
+    assert.deepEqual(skipped('none'), [])
   })
 
   test('connector_and_driver has heartbeats of ten minutes unless others are set (statement P77)', () => {

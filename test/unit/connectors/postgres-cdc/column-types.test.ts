@@ -1,0 +1,177 @@
+/** Column types and defaults as Debezium 3.7 was seen to map them, over random tables (`npm run parity postgres-live`). */
+import assert from 'node:assert/strict'
+import { suite, test } from 'node:test'
+import {
+  columnCodec,
+  numericModifier,
+  type PgType,
+  type ResolvedType,
+  type TypeContext,
+} from '../../../../connectors/postgres-cdc/types.ts'
+import type { ReadFrom, ValueCodec, ValueOptions } from '../../../../connectors/postgres-cdc/values/codec.ts'
+import { schemaDefault } from '../../../../connectors/postgres-cdc/values/defaults.ts'
+import type { Value } from '../../../../worker/api/data.ts'
+
+const defaults: ValueOptions = {
+  timePrecision: 'adaptive',
+  decimals: 'precise',
+  hstore: 'json',
+  intervals: 'numeric',
+  binary: 'bytes',
+  moneyFractionDigits: 2,
+  includeUnknown: false,
+  placeholder: Buffer.from('gone'),
+}
+
+const scalar = (name: string, kind = 'b', labels: readonly string[] = []): PgType => ({
+  oid: 1,
+  name,
+  kind,
+  category: 'U',
+  elementOid: 0,
+  baseOid: 0,
+  typmod: -1,
+  labels,
+})
+
+const array = (name: string): PgType => ({ ...scalar(`_${name}`), oid: 2, category: 'A', elementOid: 1 })
+
+interface Column {
+  readonly typmod?: number
+  readonly from?: ReadFrom
+  readonly options?: Partial<ValueOptions>
+  readonly kind?: string
+}
+
+const resolved = (base: PgType, typmod = -1, isDomain = false): ResolvedType => ({ base, typmod, isDomain })
+
+/** Codec of a column of the type, or of its array when the name ends in `[]`. */
+function codecOf(name: string, { typmod, from = 'stream', options, kind }: Column = {}): ValueCodec | null {
+  const isArray = name.endsWith('[]')
+  const element = scalar(isArray ? name.slice(0, -2) : name, kind, ['one'])
+  const lookup = (oid: number) => (oid === 1 ? element : undefined)
+  const context: TypeContext = { options: { ...defaults, ...options }, lookup, lookupElement: lookup, from }
+  return columnCodec(resolved(isArray ? array(element.name) : element, typmod), context)
+}
+
+function read(codec: ValueCodec | null, text: string): Value {
+  assert.ok(codec !== null)
+  const bytes = Buffer.from(text)
+  return codec.read(bytes, 0, bytes.length)
+}
+
+suite('column types', () => {
+  test('of the numbers of books only isbn is known', () => {
+    assert.equal(codecOf('isbn')?.spec.type, 'STRING')
+    for (const name of ['ean13', 'isbn13', 'upc']) {
+      assert.equal(codecOf(name), null)
+      assert.equal(codecOf(name, { options: { includeUnknown: true } })?.spec.type, 'BYTES')
+    }
+  })
+
+  test('a single bit that is missing is no boolean', () => {
+    const codec = codecOf('varbit', { typmod: 1 })
+    assert.deepEqual([read(codec, '1'), read(codec, '0')], [true, false])
+    assert.throws(() => read(codec, ''), { code: 'CONNECT_POSTGRES_VALUE' })
+  })
+
+  test('a name has a value in the stream when unknown types are included', () => {
+    const options = { includeUnknown: true }
+    assert.equal(read(codecOf('name'), 'a'), null)
+    assert.equal(read(codecOf('name', { options }), 'a'), 'a')
+    assert.equal(read(codecOf('name', { from: 'snapshot' }), 'a'), 'a')
+  })
+
+  test('arrays of shapes have elements that are required, but for lines and circles', () => {
+    const optional = (name: string) => codecOf(`${name}[]`)?.spec.valueSchema?.optional
+    for (const name of ['box', 'lseg', 'path', 'polygon', 'tsvector', 'isbn']) assert.equal(optional(name), false, name)
+    for (const name of ['line', 'circle', 'text']) assert.equal(optional(name), true, name)
+    const boxes = read(codecOf('box[]'), '{(2,3),(0,1);(1,1),(0,0)}') as readonly Value[]
+    assert.equal(boxes.length, 2)
+    assert.throws(() => read(codecOf('box[]'), '{NULL}'), { code: 'CONNECT_POSTGRES_VALUE' })
+  })
+
+  test('arrays of unknown types hold the bytes of each element, some types stay out all the same', () => {
+    const options = { includeUnknown: true }
+    const codec = codecOf('pg_lsn[]', { options })
+    assert.deepEqual([codec?.spec.valueSchema?.type, codec?.spec.valueSchema?.optional], ['BYTES', false])
+    assert.deepEqual(read(codec, '{0/0}'), [new Uint8Array(Buffer.from('0/0'))])
+    for (const text of ['{NULL}', '{{0/0}}']) assert.throws(() => read(codec, text), { code: 'CONNECT_POSTGRES_VALUE' })
+    assert.equal(codecOf('pg_lsn[]'), null)
+    for (const name of ['money', 'name', 'interval', 'varbit', 'xml', 'point', 'refcursor']) {
+      assert.equal(codecOf(`${name}[]`, { options }), null, name)
+    }
+  })
+
+  test('an array of single bits has the schema of a boolean', () => {
+    assert.equal(codecOf('bit[]', { typmod: 1 })?.spec.type, 'BOOLEAN')
+    assert.equal(codecOf('bit[]', { typmod: 7 })?.spec.name, 'io.debezium.data.Bits')
+  })
+
+  test('the members of an hstore come in the order of a Java hash map', () => {
+    const text = '"é"=>"\\\\", "10"=>"2", "9"=>NULL, "x y"=>"q\\"u\u0001f"'
+    assert.equal(read(codecOf('hstore'), text), '{"x y":"q\\"u\\u0001f","é":"\\\\","9":null,"10":"2"}')
+    const map = read(codecOf('hstore', { options: { hstore: 'map' } }), text)
+    assert.ok(map instanceof Map)
+    assert.deepEqual([...map.keys()], ['x y', 'é', '9', '10'])
+  })
+
+  test('a Connect Date beyond that of JavaScript is the bare days', () => {
+    const codec = codecOf('date', { options: { timePrecision: 'connect' } })
+    assert.deepEqual(read(codec, '1970-01-02'), new Date(86_400_000))
+    assert.equal(read(codec, '5874897-12-31'), 2_145_042_905n)
+    assert.equal(read(codec, 'infinity'), -2_147_472_692n)
+  })
+})
+
+suite('column defaults', () => {
+  const typmodOf = (precision: number, scale: number) => ((precision << 16) | scale) + 4
+  function defaultOf(name: string, expression: string, column: Column & { readonly isDomain?: boolean } = {}): Value {
+    const codec = codecOf(name, column)
+    assert.ok(codec !== null)
+    const type = resolved(scalar(name, column.kind, ['one']), column.typmod, column.isDomain)
+    return schemaDefault(expression, type, codec)
+  }
+
+  test('a column of a domain has none', () => {
+    assert.equal(defaultOf('int4', '7'), 7)
+    assert.equal(defaultOf('int4', '7', { isDomain: true }), null)
+  })
+
+  test('days and moments without end have none', () => {
+    assert.equal(defaultOf('date', "'2020-01-02'::date"), 18_263)
+    assert.equal(defaultOf('date', "'infinity'::date"), null)
+    assert.equal(defaultOf('timestamptz', "'-infinity'::timestamp with time zone"), null)
+  })
+
+  test('the first literal of an expression stands for the whole; a function call for a value of its type', () => {
+    assert.equal(defaultOf('text', "('a'::text || 'b'::text)"), 'a')
+    assert.equal(defaultOf('text', "CASE WHEN true THEN 'it''s'::text ELSE NULL::text END"), "it's")
+    assert.equal(defaultOf('text', "upper('x'::text)"), '')
+    assert.equal(defaultOf('text', 'NULL::text'), null)
+    assert.equal(defaultOf('text', "E'a\\\\b'::text"), 'a\\\\b')
+    assert.equal(defaultOf('bpchar', "'c '::bpchar"), 'c ')
+    assert.equal(defaultOf('int4', '(2 + 2)'), null)
+    assert.equal(defaultOf('int4', "'-3'::integer"), -3)
+    assert.equal(defaultOf('bool', 'true'), true)
+    assert.equal(defaultOf('bytea', "'\\x01'::bytea"), null)
+  })
+
+  test('a number has the digits of its column, or is no default', () => {
+    const column = { typmod: typmodOf(11, 8), options: { decimals: 'string' } } as const
+    assert.equal(numericModifier(column.typmod)?.scale, 8)
+    assert.equal(defaultOf('numeric', '0', column), '0.00000000')
+    assert.equal(defaultOf('numeric', "'-1.50'::numeric", column), '-1.50000000')
+    const rounded = { typmod: typmodOf(5, 2), options: { decimals: 'string' } } as const
+    assert.equal(defaultOf('numeric', '1.005', rounded), null)
+    assert.equal(defaultOf('numeric', '1.100', rounded), '1.10')
+    assert.equal(defaultOf('numeric', "'NaN'::numeric", rounded), null)
+  })
+
+  test('labels of enums are taken with a cast to their own type', () => {
+    assert.equal(defaultOf('own', "'one'::own", { kind: 'e' }), 'one')
+    assert.equal(defaultOf('Own Type', `'one'::other."Own Type"`, { kind: 'e' }), 'one')
+    assert.equal(defaultOf('own', "'one'::text", { kind: 'e' }), null)
+    assert.equal(defaultOf('own', 'pick_one()', { kind: 'e' }), null)
+  })
+})
