@@ -4,6 +4,15 @@ import { DataError } from './errors.ts'
 /** Numbers up to this magnitude are doubled by zigzag coding without losing bits. */
 const safeHalf = 2 ** 52
 
+/** Numbers of so many digits are doubled without losing bits. */
+const safeDigits = 15
+
+function parseDigits(bytes: Uint8Array, start: number, end: number): number {
+  let value = 0
+  for (let i = start; i < end; i++) value = value * 10 + ((bytes[i] as number) - 0x30)
+  return value
+}
+
 /** Avro's binary encoding of primitive values, into any `ByteWriter`. */
 export class AvroOutput {
   #out: ByteWriter | null = null
@@ -24,10 +33,15 @@ export class AvroOutput {
     if (value >= safeHalf || value < -safeHalf) return this.long(BigInt(value))
     const out = this.#target
     let rest = value < 0 ? -2 * value - 1 : 2 * value
-    // Beyond 32 bits only arithmetic keeps all bits.
-    while (rest > 0x7fff_ffff) {
-      out.byte((rest % 128) | 128)
-      rest = Math.floor(rest / 128)
+    if (rest > 0x7fff_ffff) {
+      // Beyond 32 bits only arithmetic keeps all bits: once, for four groups of seven.
+      const high = Math.floor(rest / 0x1000_0000)
+      const low = rest - high * 0x1000_0000
+      out.byte((low & 127) | 128)
+      out.byte(((low >>> 7) & 127) | 128)
+      out.byte(((low >>> 14) & 127) | 128)
+      out.byte((low >>> 21) | 128)
+      rest = high
     }
     while (rest > 127) {
       out.byte((rest & 127) | 128)
@@ -38,11 +52,40 @@ export class AvroOutput {
 
   long(value: bigint): void {
     if (BigInt.asIntN(52, value) === value) return this.integer(Number(value))
-    const out = this.#target
     const zigzag = BigInt.asUintN(64, (value << 1n) ^ (value >> 63n))
-    // Two halves of 32 bits: steps on a bigint cost a multiple.
-    let low = Number(zigzag & 0xffff_ffffn)
-    let high = Number(zigzag >> 32n)
+    this.#halves(Number(zigzag >> 32n), Number(zigzag & 0xffff_ffffn))
+  }
+
+  /**
+   * An int or long that stands as decimal text in `bytes[start, end)`, within 64 bits: ASCII digits, the first no zero,
+   * with an optional minus.
+   */
+  integerText(bytes: Uint8Array, start: number, end: number): void {
+    const negative = bytes[start] === 0x2d
+    const first = negative ? start + 1 : start
+    if (end - first <= safeDigits) {
+      const magnitude = parseDigits(bytes, first, end)
+      return this.integer(negative ? -magnitude : magnitude)
+    }
+    // Billions and the rest, each a double without loss; their sum in two halves of 32 bits.
+    const billions = parseDigits(bytes, first, end - 9)
+    const upper = Math.floor(billions / 0x2_0000)
+    const least = (billions - upper * 0x2_0000) * 1e9 + parseDigits(bytes, end - 9, end)
+    const most = upper * 1e9
+    const low = (most % 0x8000) * 0x2_0000 + (least % 0x1_0000_0000)
+    const high = Math.floor(most / 0x8000) + Math.floor(least / 0x1_0000_0000) + Math.floor(low / 0x1_0000_0000)
+    const doubledLow = (low << 1) >>> 0
+    const doubledHigh = ((high << 1) | ((low >>> 31) & 1)) >>> 0
+    if (!negative) this.#halves(doubledHigh, doubledLow)
+    else if (doubledLow > 0) this.#halves(doubledHigh, doubledLow - 1)
+    else this.#halves((doubledHigh - 1) >>> 0, 0xffff_ffff)
+  }
+
+  /** A zigzag coded long in two halves of 32 bits: steps on a bigint cost a multiple. */
+  #halves(upper: number, lower: number): void {
+    const out = this.#target
+    let low = lower
+    let high = upper
     while (high > 0) {
       out.byte((low & 127) | 128)
       low = ((low >>> 7) | (high << 25)) >>> 0

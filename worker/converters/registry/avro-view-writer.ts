@@ -117,9 +117,7 @@ export class AvroViewWriter implements ValueWriter {
 
   integerText(bytes: Uint8Array, start: number, end: number): void {
     this.#present()
-    const count = end - start
-    if (count < 16) this.#output.integer(parseInteger(bytes, start, end))
-    else this.#output.long(BigInt(Buffer.from(bytes.buffer, bytes.byteOffset + start, count).toString('latin1')))
+    this.#output.integerText(bytes, start, end)
   }
 
   utf8(bytes: Uint8Array, start: number, end: number): void {
@@ -142,12 +140,4 @@ export class AvroViewWriter implements ValueWriter {
 function branchOf({ optional, defaultValue, type }: Schema): number {
   if (!optional) return -1
   return defaultValue === null || type === 'STRUCT' ? 1 : 0
-}
-
-/** Up to 15 digits with an optional minus. */
-function parseInteger(bytes: Uint8Array, start: number, end: number): number {
-  const negative = bytes[start] === 0x2d
-  let value = 0
-  for (let i = negative ? start + 1 : start; i < end; i++) value = value * 10 + ((bytes[i] as number) - 0x30)
-  return negative ? -value : value
 }

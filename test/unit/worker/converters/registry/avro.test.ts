@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import avsc from 'avsc'
 import fc from 'fast-check'
+import { AvroOutput } from '../../../../../worker/api/avro-output.ts'
 import { GrowingByteWriter } from '../../../../../worker/api/byte-writer.ts'
 import {
   Decimal,
@@ -247,3 +248,47 @@ function holdsLong(schema: Schema): boolean {
     (part) => part !== null && holdsLong(part),
   )
 }
+
+describe('AvroOutput', () => {
+  const writer = new GrowingByteWriter()
+  const output = new AvroOutput()
+  const written = (write: () => void): string => {
+    writer.reset()
+    output.to(writer)
+    write()
+    return Buffer.from(writer.since(0)).toString('hex')
+  }
+  /** Zigzag code in groups of seven bits, as the specification of Avro has it. */
+  const coded = (value: bigint): string => {
+    const bytes: number[] = []
+    let rest = BigInt.asUintN(64, (value << 1n) ^ (value >> 63n))
+    for (; rest > 127n; rest >>= 7n) bytes.push(Number(rest & 127n) | 128)
+    return Buffer.from([...bytes, Number(rest)]).toString('hex')
+  }
+
+  it('writes each 64-bit integer alike from a bigint, a number and text', () => {
+    const edges = [0n, -1n, 2n ** 31n, 2n ** 52n, -(2n ** 52n), 2n ** 53n, 10n ** 15n, 2n ** 63n - 1n, -(2n ** 63n)]
+    const int64 = fc
+      .integer({ min: 1, max: 64 })
+      .chain((bits) => fc.bigInt({ min: -(2n ** BigInt(bits - 1)), max: 2n ** BigInt(bits - 1) - 1n }))
+    fc.assert(
+      fc.property(fc.oneof(int64, fc.constantFrom(...edges)), (value) => {
+        const text = Buffer.from(`x${value}`)
+        assert.equal(
+          written(() => output.long(value)),
+          coded(value),
+        )
+        assert.equal(
+          written(() => output.integerText(text, 1, text.length)),
+          coded(value),
+        )
+        if (Number.isSafeInteger(Number(value)))
+          assert.equal(
+            written(() => output.integer(Number(value))),
+            coded(value),
+          )
+      }),
+      { numRuns: 2000, examples: edges.map((edge) => [edge]) },
+    )
+  })
+})
