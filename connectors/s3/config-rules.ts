@@ -2,9 +2,9 @@ import type { ConfigProblem } from '../../worker/api/errors.ts'
 import { checkAwsCredentials } from '../common/aws-credentials.ts'
 import type { S3SinkConfig } from './config-options.ts'
 import type { FormatName } from './formats/format.ts'
-import { parseNameTemplate } from './name-template.ts'
+import { type NameTemplate, parseNameTemplate } from './name-template.ts'
 
-export type PartitionerName = 'Default' | 'Field' | 'TimeBased' | 'Daily' | 'Hourly' | 'Key'
+export type PartitionerName = 'Default' | 'Field' | 'TimeBased' | 'Daily' | 'Hourly' | 'Key' | 'Header'
 export type ExtractorName = 'Wallclock' | 'Record' | 'RecordField'
 export type SchemaCompatibility = 'NONE' | 'BACKWARD' | 'FORWARD' | 'FULL'
 
@@ -27,7 +27,7 @@ const formats: Readonly<Record<string, FormatName>> = {
   AvroFormat: 'avro',
   ParquetFormat: 'parquet',
 }
-const partitioners: readonly PartitionerName[] = ['Default', 'Field', 'TimeBased', 'Daily', 'Hourly', 'Key']
+const partitioners: readonly PartitionerName[] = ['Default', 'Field', 'TimeBased', 'Daily', 'Hourly', 'Key', 'Header']
 const extractors: readonly ExtractorName[] = ['Wallclock', 'Record', 'RecordField']
 
 const simpleName = (className: string) => className.slice(className.lastIndexOf('.') + 1)
@@ -51,6 +51,14 @@ export function extractorOf(text: string): ExtractorName | null {
 export function compatibilityOf(text: string): SchemaCompatibility {
   const known: readonly SchemaCompatibility[] = ['BACKWARD', 'FORWARD', 'FULL']
   return known.find((c) => c === text.toUpperCase()) ?? 'NONE'
+}
+
+/** The template of names; null when they follow the other options. @throws RangeError when it is none */
+export function templateOf(config: S3SinkConfig): NameTemplate | null {
+  const text = config['file.name.template']
+  if (text === '') return null
+  const source = config['file.name.timestamp.source'].toLowerCase() === 'event' ? 'event' : 'wallclock'
+  return parseNameTemplate(text, { timeZone: config['file.name.timestamp.timezone'], source })
 }
 
 export function isMetaField(name: string): name is MetaField {
@@ -91,13 +99,18 @@ function checkTemplate(config: S3SinkConfig): ConfigProblem[] {
     if (config['behavior.on.null.values'].toLowerCase() !== 'delete') return []
     return [{ option: 'behavior.on.null.values', message: `delete needs one object per key: set ${option}={{key}}` }]
   }
+  const zone = config['file.name.timestamp.timezone']
+  if (!isTimeZone(zone))
+    return [{ option: 'file.name.timestamp.timezone', message: `'${zone}' is not a known time zone` }]
+  let parsed: NameTemplate | null
   try {
-    parseNameTemplate(template)
+    parsed = templateOf(config)
   } catch (error) {
     if (!(error instanceof RangeError)) throw error
     return [{ option, message: error.message }]
   }
   const problems: ConfigProblem[] = []
+  if (parsed?.kind === 'files') return checkFileTemplate(config, parsed)
   const refuse = (other: string) => problems.push({ option: other, message: `does not go with ${option}` })
   if (config['notify.topic'] !== '') refuse('notify.topic')
   if (config['store.kafka.keys']) refuse('store.kafka.keys')
@@ -111,6 +124,27 @@ function checkTemplate(config: S3SinkConfig): ConfigProblem[] {
   if (config['s3.compression.type'].toLowerCase() !== 'none') refuseMerge('s3.compression.type', 'needs none')
   if (config['format.output.meta.fields'].length > 0)
     refuseMerge('format.output.meta.fields', 'adds no members: leave it empty')
+  return problems
+}
+
+/** Names of files by a template have no directories, neither of tombstones nor of schemas. */
+function checkFileTemplate(config: S3SinkConfig, { splitsPartitions }: NameTemplate): ConfigProblem[] {
+  const option = 'file.name.template'
+  const problems: ConfigProblem[] = []
+  const nulls = config['behavior.on.null.values'].toLowerCase()
+  const refuse = (other: string, message: string) => problems.push({ option: other, message: `${option}: ${message}` })
+  if (nulls === 'delete') refuse('behavior.on.null.values', 'delete needs one object per key')
+  if (nulls === 'write') refuse('behavior.on.null.values', 'tombstones have no directory of their own')
+  if (config['s3.schema.partition.affix.type'].toUpperCase() === 'SUFFIX') {
+    refuse('s3.schema.partition.affix.type', 'there is no directory behind which a schema could stand')
+  }
+  if (config['compact.merge']) refuse('compact.merge', 'needs one object per key')
+  // Offsets of such files interleave in one directory, which a loader takes for repeated rows.
+  if (config['notify.topic'] !== '' && splitsPartitions)
+    refuse('notify.topic', 'goes with topic, partition, start_offset')
+  if (config['notify.topic'] !== '' && config['notify.group.from'] !== 'topic') {
+    refuse('notify.group.from', 'names have no directory to take a key from: choose topic')
+  }
   return problems
 }
 
@@ -201,6 +235,9 @@ function checkPartitioner(config: S3SinkConfig): ConfigProblem[] {
   }
   const problems: ConfigProblem[] = []
   const fields = config['partition.field.name']
+  if (name === 'Header' && (fields.length === 0 || fields.includes(''))) {
+    problems.push({ option: 'partition.field.name', message: 'must name at least one header for HeaderPartitioner' })
+  }
   if (name === 'Field' && (fields.length === 0 || fields.some((f) => f.trim() === '' || f.split('.').includes('')))) {
     problems.push({
       option: 'partition.field.name',
@@ -296,9 +333,21 @@ function checkAws(config: S3SinkConfig): ConfigProblem[] {
 
 function checkNotify(config: S3SinkConfig): ConfigProblem[] {
   if (config['notify.topic'] === '') return []
-  const from = config['notify.group.from']
+  const option = 'notify.group.from'
+  const from = config[option]
   if (from === 'topic' || from === 'partition' || /^partition:.+$/.test(from)) return []
-  return [
-    { option: 'notify.group.from', message: `'${from}' is not supported: choose topic, partition or partition:<name>` },
-  ]
+  const partitioner = partitionerOf(config['partitioner.class'])
+  // A file has one event key only if files are told apart by it.
+  if (from === 'key') {
+    if (partitioner === 'Key') return []
+    return [{ option, message: 'key needs partitioner.class=KeyPartitioner, so that a file has one key' }]
+  }
+  if (from.startsWith('header:')) {
+    const header = from.slice('header:'.length)
+    if (partitioner === 'Header' && config['partition.field.name'].includes(header)) return []
+    const message = `${from} needs partitioner.class=HeaderPartitioner and '${header}' among partition.field.name, so that a file has one`
+    return [{ option, message }]
+  }
+  const message = `'${from}' is not supported: choose topic, partition, partition:<name>, key or header:<name>`
+  return [{ option, message }]
 }

@@ -136,7 +136,7 @@ export class KeyWriter implements PartitionWriter {
   #take(record: SinkRecord): void {
     const { layout, template, merge } = this.#services
     const { format } = layout.values
-    const rendered = renderName(template, record)
+    const rendered = renderName(template, record, this.#services.clock.now())
     const stem = layout.topicsDir === '' ? rendered : `${layout.topicsDir}${layout.directoryDelimiter}${rendered}`
     const name = `${stem}${format.extension}${layout.compressionSuffix}`
     const at: ObjectAddress = { bucket: layout.bucket, key: name }

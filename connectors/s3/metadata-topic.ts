@@ -168,19 +168,19 @@ function firstOf(members: readonly Member[]): OpenFile {
 
 /**
  * Event key from the value of a `name=value` directory: of the segment called `name`, or of the first one when
- * `name` is null. Values that KeyPartitioner has percent-encoded are decoded.
+ * `name` is null. `isEncoded`: values are percent-encoded, by KeyPartitioner or HeaderPartitioner.
  */
-export function groupFromDirectory(directory: string, delimiter: string, name: string | null): string | null {
+export function groupFromDirectory(
+  directory: string,
+  delimiter: string,
+  { name, isEncoded }: { readonly name: string | null; readonly isEncoded: boolean },
+): string | null {
   for (const segment of directory.split(delimiter)) {
     const at = segment.indexOf('=')
     if (at < 0 || (name !== null && segment.slice(0, at) !== name)) continue
     const value = segment.slice(at + 1)
-    if (!segment.startsWith('key=')) return value
-    try {
-      return decodeURIComponent(value)
-    } catch {
-      return value // A directory that was not encoded by KeyPartitioner: its text is the key.
-    }
+    // The directory of a schema's name stands beside the encoded ones.
+    return isEncoded && !segment.startsWith('schema_name=') ? decodeURIComponent(value) : value
   }
   return null
 }

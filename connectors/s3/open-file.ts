@@ -6,6 +6,7 @@ import type { FileRole, MessageColumn } from '../common/metadata-message.ts'
 import { ColumnCollector } from './columns.ts'
 import type { RecordEncoder, RecordFormat } from './formats/format.ts'
 import type { RecordView } from './formats/record-views.ts'
+import { nameOfFile } from './name-template.ts'
 import { ObjectUpload, type UploadSettings } from './object-upload.ts'
 
 /** Where objects go and how they are written; one per task. */
@@ -15,6 +16,8 @@ export interface FileLayout {
   readonly directoryDelimiter: string
   readonly fileDelimiter: string
   readonly offsetDigits: number
+  /** Whether directories are whole names, by a template, which wait for the offset only. */
+  readonly namesByTemplate: boolean
   /** `.gz` and the like, or nothing. */
   readonly compressionSuffix: string
   readonly values: RoleFormat
@@ -37,8 +40,12 @@ export interface FileName {
   readonly offset: bigint
 }
 
-/** `{topics.dir}/{topic}/{directory}/{topic}+{partition}+{offset}`. */
+/** `{topics.dir}/{topic}/{directory}/{topic}+{partition}+{offset}`, or by `file.name.template`. */
 export function keyStem(layout: FileLayout, { topic, partition, directory, offset }: FileName): string {
+  if (layout.namesByTemplate) {
+    const name = nameOfFile(directory, offset)
+    return layout.topicsDir === '' ? name : `${layout.topicsDir}${layout.directoryDelimiter}${name}`
+  }
   const digits = offset.toString().padStart(layout.offsetDigits, '0')
   const name = [topic, partition, digits].join(layout.fileDelimiter)
   const parts = [layout.topicsDir, topic, directory, name]

@@ -2,9 +2,10 @@ import { Float64, type Schema, type Value } from '../../worker/api/data.ts'
 import { ConfigError, DataError } from '../../worker/api/errors.ts'
 import type { SinkRecord } from '../../worker/api/record.ts'
 import type { S3SinkConfig } from './config-options.ts'
-import { extractorOf, partitionerOf } from './config-rules.ts'
+import { extractorOf, partitionerOf, templateOf } from './config-rules.ts'
 import { type TypedValue, valueAt } from './field-access.ts'
 import { keyText, percentEncode } from './key-text.ts'
+import { headerSegment, type NameTemplate, renderName } from './name-template.ts'
 import { TimePattern, TimeZone } from './time-pattern.ts'
 import { type TimestampExtractor, timestampExtractor } from './timestamp-extractor.ts'
 
@@ -33,11 +34,15 @@ export function createPartitioner(config: S3SinkConfig): Partitioner {
 }
 
 function basePartitioner(config: S3SinkConfig): Partitioner {
+  const template = templateOf(config)
+  if (template?.kind === 'files') return templatePartitioner(template)
   switch (partitionerOf(config['partitioner.class'])) {
     case 'Field':
       return fieldPartitioner(config['partition.field.name'], config['directory.delim'])
     case 'Key':
       return keyPartitioner
+    case 'Header':
+      return headerPartitioner(config['partition.field.name'], config['directory.delim'])
     case 'TimeBased':
       return timePartitioner(config, config['path.format'], config['partition.duration.ms'])
     case 'Daily':
@@ -67,6 +72,18 @@ const defaultPartitioner: Partitioner = {
 const keyPartitioner: Partitioner = {
   timestampOf: null,
   encode: (record) => `key=${percentEncode(keyText(record))}`,
+}
+
+function headerPartitioner(names: readonly string[], delimiter: string): Partitioner {
+  return {
+    timestampOf: null,
+    encode: (record) => names.map((name) => `${name}=${headerSegment(record, name)}`).join(delimiter),
+  }
+}
+
+/** The name of the file itself takes the place of a directory. */
+function templatePartitioner(template: NameTemplate): Partitioner {
+  return { timestampOf: null, encode: (record, now) => renderName(template, record, now) }
 }
 
 function fieldPartitioner(names: readonly string[], delimiter: string): Partitioner {

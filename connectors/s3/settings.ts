@@ -8,7 +8,15 @@ import type { ObjectStore, RoleToAssume, S3ClientOptions, WriteOptions } from '.
 import { Committer, type Tagging } from './committer.ts'
 import { openCompression } from './compression.ts'
 import type { S3SinkConfig } from './config-options.ts'
-import { assumesRole, compatibilityOf, formatOf, isMetaField, metaFieldNames, partitionerOf } from './config-rules.ts'
+import {
+  assumesRole,
+  compatibilityOf,
+  formatOf,
+  isMetaField,
+  metaFieldNames,
+  partitionerOf,
+  templateOf,
+} from './config-rules.ts'
 import { CutJournal } from './cut-journal.ts'
 import { FileBuffer, type FileBufferServices, type RotationRules, skippedNullError } from './file-buffer.ts'
 import { JsonEncoder } from './formats/json-encoder.ts'
@@ -18,7 +26,6 @@ import { Limiter } from './limiter.ts'
 import { MemoryBudget } from './memory-budget.ts'
 import type { MergeSettings } from './merged-object.ts'
 import { groupFromDirectory, MetadataTopic } from './metadata-topic.ts'
-import { parseNameTemplate } from './name-template.ts'
 import type { FileLayout, OpenFile } from './open-file.ts'
 import type { PartitionWriter } from './partition-writer.ts'
 import { createPartitioner } from './partitioner.ts'
@@ -135,8 +142,8 @@ export function writerFactory(
   config: S3SinkConfig,
   services: FileBufferServices,
 ): (tp: TopicPartition) => PartitionWriter {
-  if (config['file.name.template'] === '') return (tp) => new FileBuffer(tp, services)
-  const template = parseNameTemplate(config['file.name.template'])
+  const template = templateOf(config)
+  if (template?.kind !== 'keys') return (tp) => new FileBuffer(tp, services)
   const nullValues = config['behavior.on.null.values'].toLowerCase() === 'delete' ? 'delete' : 'ignore'
   const { layout, clock, logger, retryBackoffMs, report, reportNull, isAssigned } = services
   const shared = { layout, clock, logger, retryBackoffMs, report, reportNull, isAssigned }
@@ -206,6 +213,7 @@ async function fileLayout(
     directoryDelimiter: config['directory.delim'],
     fileDelimiter: config['file.delim'],
     offsetDigits: config['filename.offset.zero.pad.width'],
+    namesByTemplate: templateOf(config)?.kind === 'files',
     compressionSuffix: compression?.suffix ?? '',
     tombstoneDirectory: config['tombstone.encoded.partition'],
     columnOrder: config['notify.topic'] !== '' && config['notify.include.schema'] ? columnOrder(config) : null,
@@ -291,14 +299,14 @@ function notifyKey(config: S3SinkConfig): 'group' | 'topic-partition' | 'object'
 /** Directories of partitions and of time say nothing about the kind of event: there the loader uses the topic. */
 function groupOf(config: S3SinkConfig): (file: OpenFile) => string | null {
   const [from, name = null] = config['notify.group.from'].split(':')
-  const partitioner = partitionerOf(config['partitioner.class'])
-  const byField = partitioner === 'Field' || partitioner === 'Key'
   if (from === 'topic') return (file) => file.topic
-  if (!byField && name === null) return () => null
+  const partitioner = partitionerOf(config['partitioner.class'])
+  const isEncoded = partitioner === 'Key' || partitioner === 'Header'
+  if (!isEncoded && partitioner !== 'Field' && name === null) return () => null
   const delimiter = config['directory.delim']
   // With a schema prefix, the first directory is not one of the partitioner's.
   const field = name ?? (partitioner === 'Key' ? 'key' : (config['partition.field.name'][0] ?? null))
-  return (file) => groupFromDirectory(file.directory, delimiter, field)
+  return (file) => groupFromDirectory(file.directory, delimiter, { name: field, isEncoded })
 }
 
 /** `fail` never gets so far. */

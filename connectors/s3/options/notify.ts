@@ -32,7 +32,7 @@ export const notifyOptions = {
     default: 'partition',
     importance: 'MEDIUM',
     group,
-    doc: 'Event key: `partition` (value of the first `name=value` directory, `partition:<name>` of a named one) or `topic`.',
+    doc: 'Event key: `partition` (value of the first `name=value` directory, `partition:<name>` of a named one), `key` (with KeyPartitioner), `header:<name>` (with HeaderPartitioner) or `topic`.',
   },
   'notify.timeout.ms': {
     type: 'LONG',

@@ -9,14 +9,14 @@ export const partitionerOptions = {
     default: 'io.confluent.connect.storage.partitioner.DefaultPartitioner',
     importance: 'HIGH',
     group,
-    doc: 'Directories: Default-, Field-, TimeBased-, Daily-, HourlyPartitioner of `io.confluent.connect.storage.partitioner`; `KeyPartitioner` (`key=<record key>`) is an addition of this sink.',
+    doc: 'Directories: Default-, Field-, TimeBased-, Daily-, HourlyPartitioner of `io.confluent.connect.storage.partitioner`; `KeyPartitioner` (`key=<record key>`) and `HeaderPartitioner` (`<name>=<value>`) are additions of this sink.',
   },
   'partition.field.name': {
     type: 'LIST',
     default: [],
     importance: 'MEDIUM',
     group,
-    doc: 'Fields of FieldPartitioner, dotted paths into structs and JSON objects.',
+    doc: 'Fields of FieldPartitioner, dotted paths into structs and JSON objects; names of headers for HeaderPartitioner.',
   },
   'partition.duration.ms': {
     type: 'LONG',

@@ -1,4 +1,4 @@
-import { atLeast, type ConfigKeys, nonEmptyString } from '../../../worker/api/config.ts'
+import { atLeast, type ConfigKeys, nonEmptyString, oneOfIgnoringCase } from '../../../worker/api/config.ts'
 
 const group = 'Storage'
 
@@ -53,7 +53,22 @@ export const storageOptions = {
     default: '',
     importance: 'LOW',
     group,
-    doc: 'Below `topics.dir`, without extension: `{{key}}`, alone or with `{{topic}}` and `{{partition}}`. Then there is one object per key, which holds its latest record; rotation and partitioners have no effect. Empty: files as by the other options. Addition of this sink.',
+    doc: 'Names below `topics.dir`, without extension; empty: by the other options. `{{key}}`, alone or with `{{topic}}` and `{{partition}}`: one object per key, which holds its latest record; rotation and partitioners have no effect. `{{topic}}`, `{{partition}}` and `{{start_offset}}`, with `{{key}}`, `{{timestamp:unit=yyyy}}` (MM, dd, HH), `{{field:path}}`, `{{header:name}}` where wanted: files, cut as ever; partition and offset take `:padding=true`. Addition of this sink.',
+  },
+  'file.name.timestamp.timezone': {
+    type: 'STRING',
+    default: 'UTC',
+    importance: 'LOW',
+    group,
+    doc: 'Time zone of `{{timestamp}}` in `file.name.template`.',
+  },
+  'file.name.timestamp.source': {
+    type: 'STRING',
+    default: 'wallclock',
+    importance: 'LOW',
+    group,
+    valid: oneOfIgnoringCase('wallclock', 'event'),
+    doc: 'Time of `{{timestamp}}` in `file.name.template`: of the clock, or of the record.',
   },
   'compact.merge': {
     type: 'BOOLEAN',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { LogicalName, makeSchema, type Schema, Schemas, type Value } from '../../../../worker/api/data.ts'
-import { SinkRecord } from '../../../../worker/api/record.ts'
+import { type Headers, SinkRecord } from '../../../../worker/api/record.ts'
 import { MemoryStore } from '../../../conformance/s3/memory-store.ts'
 import { ManualClock, SinkHarness, TickingClock } from '../../../conformance/s3/sink-harness.ts'
 
@@ -19,10 +19,11 @@ interface Given {
   readonly key?: Value
   readonly keySchema?: Schema
   readonly timestamp?: number | null
+  readonly headers?: Headers
 }
 
 function record({ topic = 'orders', partition = 3, offset = 120, schema = null, value = { id: 1 }, ...rest }: Given) {
-  const { key = null, keySchema = null, timestamp = Date.UTC(2024, 4, 7, 9, 30) } = rest
+  const { key = null, keySchema = null, timestamp = Date.UTC(2024, 4, 7, 9, 30), headers = [] } = rest
   return new SinkRecord({
     topic,
     partition,
@@ -32,6 +33,7 @@ function record({ topic = 'orders', partition = 3, offset = 120, schema = null, 
     key,
     keySchema,
     timestamp,
+    headers,
   })
 }
 
@@ -116,6 +118,39 @@ for (const [statement, config, given, expected] of [
     { 'partitioner.class': 'KeyPartitioner' },
     { key: 'a/b é' },
     ['topics/orders/key=a%2Fb%20%C3%A9/orders+3+0000000120.json'],
+  ],
+  [
+    '',
+    { 'partitioner.class': 'HeaderPartitioner', 'partition.field.name': 'tenant,none' },
+    { headers: [{ key: 'tenant', schema: Schemas.string, value: 'a/b' }] },
+    ['topics/orders/tenant=a%2Fb/none=null/orders+3+0000000120.json'],
+  ],
+  [
+    'section 3.9',
+    {
+      'file.name.template': '{{topic}}-{{partition}}-{{start_offset}}',
+      'topics.dir': '',
+      's3.compression.type': 'gzip',
+    },
+    {},
+    ['orders-3-120.json.gz'],
+  ],
+  [
+    'section 3.9',
+    {
+      'file.name.template':
+        '{{timestamp:unit=yyyy}}/{{timestamp:unit=MM}}/{{timestamp:unit=dd}}/{{timestamp:unit=HH}}/{{ topic }}-{{partition:padding=true}}-{{start_offset:padding=true}}',
+      'file.name.timestamp.source': 'event',
+      'file.name.timestamp.timezone': 'Europe/Berlin',
+    },
+    {},
+    ['topics/2024/05/07/11/orders-0000000003-00000000000000000120.json'],
+  ],
+  [
+    'section 3.9',
+    { 'file.name.template': '{{topic}}/{{partition}}/{{key}}/{{field:b.c}}/{{header:h}}/{{start_offset}}' },
+    { key: null, value: { b: { c: 'x y' } } },
+    ['topics/orders/3/null/x%20y/null/120.json'],
   ],
 ] as const) {
   test(`${JSON.stringify(config)} names ${expected.at(-1)} (${statement})`, async () => {
@@ -221,3 +256,47 @@ test('a transform that renames the topic names objects, offsets go by the consum
   assert.deepEqual([...store.objects.keys()], ['topics/renamed/partition=0/renamed+0+0000000000.json'])
   assert.equal(harness.offset('orders', 3), 2n)
 })
+
+test('a template with a key groups the records of a partition, each group with its own first offset (section 3.9)', async () => {
+  const config = { 'file.name.template': '{{topic}}-{{partition}}-{{key}}-{{start_offset}}', 'flush.size': '5' }
+  const keys = ['a', 'b', 'a', null, 'b']
+  const store = new MemoryStore()
+  const harness = await SinkHarness.start({ config, store })
+  await harness.assign({ topic: 'orders', partition: 3 })
+  harness.append(keys.map((key, offset) => record({ offset, key, value: { offset } })))
+  await harness.settle()
+  assert.deepEqual(Object.fromEntries([...store.objects].map(([key, body]) => [key, body.toString()])), {
+    'topics/orders-3-a-0.json': '{"offset":0}\n{"offset":2}\n',
+    'topics/orders-3-b-1.json': '{"offset":1}\n{"offset":4}\n',
+    'topics/orders-3-null-3.json': '{"offset":3}\n',
+  })
+  assert.equal(harness.offset('orders', 3), 5n)
+})
+
+for (const [config, expected] of [
+  [{ 'partitioner.class': 'KeyPartitioner', 'notify.group.from': 'key' }, 'ad/click'],
+  [
+    { 'partitioner.class': 'HeaderPartitioner', 'partition.field.name': 'x,kind', 'notify.group.from': 'header:kind' },
+    'sign up',
+  ],
+  [{ 'partitioner.class': 'HeaderPartitioner', 'partition.field.name': 'kind' }, 'sign up'],
+  [{ ...partitioner('Field'), 'partition.field.name': 'key' }, '%41'],
+  [{ 'partitioner.class': 'KeyPartitioner', 's3.schema.partition.affix.type': 'PREFIX' }, 'ad/click'],
+  [{ 'notify.group.from': 'topic' }, 'orders'],
+  [{}, null],
+] as const) {
+  test(`the event key of ${JSON.stringify(config)} is ${expected}`, async () => {
+    const harness = await SinkHarness.start({
+      store: new MemoryStore(),
+      config: { 'flush.size': '1', 'notify.topic': 'files', ...config },
+    })
+    await harness.assign({ topic: 'orders', partition: 3 })
+    const headers = [{ key: 'kind', schema: Schemas.string, value: 'sign up' }]
+    harness.append([record({ key: 'ad/click', value: { key: '%41' }, headers })])
+    await harness.settle()
+    assert.deepEqual(
+      harness.messages.map(({ eventKey }) => eventKey),
+      [expected],
+    )
+  })
+}
