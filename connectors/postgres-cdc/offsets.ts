@@ -37,6 +37,8 @@ export interface StoredOffset {
   readonly signalPosition: bigint | null
   /** `system_identifier` of the server that the position belongs to; null where the offset does not tell. */
   readonly systemId: string | null
+  /** Timeline of that server, which a promotion ends; null where the offset does not tell. */
+  readonly timeline: number | null
 }
 
 const changeTypes = new Set(['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'])
@@ -47,6 +49,7 @@ const streamed = new Set(['INCREMENTAL', 'BLOCKING'])
 /** Members of ours: Debezium's loader passes over what it does not know. */
 const signalMember = 'signal_kafka_position'
 const systemMember = 'system_identifier'
+const timelineMember = 'timeline'
 /** In an offset within a transaction: where the stream had been idle before, further than `lsn_commit`. */
 const idleMember = 'lsn_idle'
 
@@ -79,6 +82,7 @@ export function readOffset(offset: SourceOffset): StoredOffset | null {
   const complete = commit !== null && idle !== null && idle > commit ? idle : commit
   const transactionId = offset['transaction_id']
   const systemId = offset[systemMember]
+  const timeline = integer(offset[timelineMember])
   const progress = offset[progressMember]
   return {
     lsn: lsn(at),
@@ -95,6 +99,7 @@ export function readOffset(offset: SourceOffset): StoredOffset | null {
     transactionCounts: counts,
     signalPosition: signalPositionOf(offset),
     systemId: typeof systemId === 'string' ? systemId : null,
+    timeline: timeline === null ? null : Number(timeline),
   }
 }
 
@@ -163,6 +168,8 @@ export class StreamPosition {
   signalPosition: bigint | null
   /** Which server the position belongs to. Set by the first heartbeat or idle advance, so offsets before are Debezium's. */
   systemId: string | null
+  /** Its timeline, set with it. */
+  timeline: number | null
 
   /** @param stored null for a stream without any offset, which then starts at `start` */
   constructor(stored: StoredOffset | null, start: Lsn) {
@@ -174,6 +181,7 @@ export class StreamPosition {
     this.signalPosition = stored?.signalPosition ?? null
     if (stored?.complete != null && stored.lsnProc !== null) this.#idleAt = stored.complete
     this.systemId = stored?.systemId ?? null
+    this.timeline = stored?.timeline ?? null
     // Within the transaction that was cut, counting goes on: a second cut must not repeat what the first one passed.
     this.eventsProcessed = stored !== null && changeTypes.has(stored.messageType ?? '') ? stored.eventsProcessed : 0
     this.transactionId = stored?.transactionId ?? null
@@ -249,6 +257,7 @@ export class StreamPosition {
     if (this.incremental !== null) Object.assign(offset, this.incremental)
     if (this.signalPosition !== null) offset[signalMember] = this.signalPosition
     if (this.systemId !== null) offset[systemMember] = this.systemId
+    if (this.timeline !== null) offset[timelineMember] = this.timeline
     return offset
   }
 

@@ -16,7 +16,17 @@ import { ensurePublication, setReplicaIdentities } from './publication.ts'
 import { ReplicationStream } from './replication-stream.ts'
 import { Reselect } from './reselect.ts'
 import type { Settings } from './settings.ts'
-import { checkSystem, createSlot, identifySystem, positionLost, resumeLsn, type SlotState, slotState } from './slot.ts'
+import {
+  checkSystem,
+  checkTimeline,
+  createSlot,
+  endOfTimeline,
+  identifySystem,
+  positionLost,
+  resumeLsn,
+  type SlotState,
+  slotState,
+} from './slot.ts'
 import { SlotMonitor } from './slot-monitor.ts'
 import { Snapshot, type SnapshotOptions } from './snapshot.ts'
 import { progressMember } from './snapshot-progress.ts'
@@ -36,6 +46,8 @@ export interface SessionOptions {
   readonly first: boolean
   /** Transaction that is to be emitted whole, see `ResumeFilter`. */
   readonly distrustXid: number | null
+  /** Timeline of the server that the session before was on; null for the first one. */
+  readonly timeline: number | null
   /** Aborts when the task stops. */
   readonly life: AbortSignal
   readonly metrics: Metrics
@@ -74,6 +86,7 @@ export class Session implements AsyncDisposable {
   #facts: ServerFacts = { version: 0, walSenderTimeoutMs: 60_000 }
   /** Known where there is a replication connection. */
   #systemId: string | null = null
+  #timeline: number | null = null
   /** Replication connection that waits for the stream to start. */
   #client: pg.Client | null = null
   /** Connection whose temporary slot exports the snapshot; closed once the snapshot is open. */
@@ -209,8 +222,19 @@ export class Session implements AsyncDisposable {
   async #checkSystem(client: pg.Client): Promise<void> {
     const identity = await identifySystem(client)
     this.#systemId = identity.systemId
+    this.#timeline = identity.timeline
     const { stored, settings } = this.#options
-    if (stored !== null && !stored.snapshotUnfinished) checkSystem(identity, stored, settings.mismatch)
+    if (stored === null || stored.snapshotUnfinished) return
+    checkSystem(identity, stored, settings.mismatch)
+    const was = this.#options.timeline ?? stored.timeline
+    const is = identity.timeline
+    if (was === null || was === is) return
+    checkTimeline(stored, { was, is, end: await endOfTimeline(client, is, was) }, settings.mismatch)
+  }
+
+  /** Timeline that the server was on; null before that is known. */
+  get timeline(): number | null {
+    return this.#timeline
   }
 
   async #serverFacts(): Promise<ServerFacts> {
@@ -462,6 +486,7 @@ export class Session implements AsyncDisposable {
       nowUs: this.#options.nowUs,
       readTopic: this.#options.readTopic,
       systemId: this.#systemId,
+      timeline: this.#timeline,
       metrics: this.#options.metrics,
       advance: this.#options.advance,
     })

@@ -4,7 +4,7 @@ import type { Logger } from '../../worker/api/context.ts'
 import { ConnectError } from '../../worker/api/errors.ts'
 import type { Database } from './connection.ts'
 import { sqlStateOf } from './errors.ts'
-import { formatLsn, type Lsn, parseLsn } from './lsn.ts'
+import { formatLsn, type Lsn, maxLsn, parseLsn } from './lsn.ts'
 import { type StoredOffset, startOf } from './offsets.ts'
 import { quoteIdentifier, quoteLiteral } from './sql.ts'
 
@@ -183,12 +183,58 @@ async function advanceSlot({ database, slot, logger }: PositionCheck, to: Lsn): 
 export interface SystemIdentity {
   readonly systemId: string
   readonly logEnd: Lsn
+  /** Counts promotions. */
+  readonly timeline: number
 }
 
 export async function identifySystem(client: pg.Client): Promise<SystemIdentity> {
   const result = await client.query('IDENTIFY_SYSTEM')
-  const row = result.rows[0] as { systemid: string; xlogpos: string }
-  return { systemId: row.systemid, logEnd: parseLsn(row.xlogpos) }
+  const row = result.rows[0] as { systemid: string; xlogpos: string; timeline: string }
+  return { systemId: row.systemid, logEnd: parseLsn(row.xlogpos), timeline: Number(row.timeline) }
+}
+
+/** Where an earlier timeline of the server ended, over a replication connection; null for one that it does not come of. */
+export async function endOfTimeline(client: pg.Client, current: number, earlier: number): Promise<Lsn | null> {
+  if (current <= earlier) return null
+  const result = await client.query(`TIMELINE_HISTORY ${current}`)
+  const { content } = result.rows[0] as { content: string }
+  return parseTimelineHistory(historyText(content)).get(earlier) ?? null
+}
+
+/** Type bytea: its bytes themselves, or in hexadecimal. */
+function historyText(content: string): string {
+  return content.startsWith('\\x') ? Buffer.from(content.slice(2), 'hex').toString('utf8') : content
+}
+
+/** Ends of the timelines that a history file names: per line the number, the position and a reason. */
+export function parseTimelineHistory(text: string): ReadonlyMap<number, Lsn> {
+  const lines = [...text.matchAll(/^\s*(\d+)\s+([0-9A-F]+\/[0-9A-F]+)/gm)]
+  return new Map(lines.map(([, timeline, end]) => [Number(timeline), parseLsn(end ?? '')]))
+}
+
+/**
+ * A promoted standby need not have had everything: its log goes on from where it was, and what it has written since lies
+ * at positions that the former server had used for something else.
+ * @param end of the timeline that the position belongs to; null when the server does not come of it
+ * @throws ConnectError when the position lies behind that end: what the new server wrote before it would be passed over
+ */
+export function checkTimeline(
+  stored: StoredOffset,
+  { was, is, end }: { readonly was: number; readonly is: number; readonly end: Lsn | null },
+  strategy: MismatchStrategy,
+): void {
+  const at = maxLsn(stored.lsn, startOf(stored))
+  if (was === is || (end !== null && at <= end) || strategy === 'trust_slot') return
+  const where = end === null ? `does not come of timeline ${was}` : `left timeline ${was} at ${formatLsn(end)}`
+  throw new ConnectError(
+    'fatal',
+    'CONNECT_POSTGRES_POSITION',
+    `The server was promoted: its timeline ${is} ${where}, and the stored position is ${formatLsn(at)} of timeline ${was}. ` +
+      'What the former server wrote in between is gone, and what this one wrote instead would be passed over. Remove the ' +
+      "connector's offset to take a new snapshot; offset.mismatch.strategy=trust_slot goes on from the slot without one. " +
+      'synchronized_standby_slots (PostgreSQL 17) keeps the stream behind the standby.',
+    { context: { was, is, at, end } },
+  )
 }
 
 /**

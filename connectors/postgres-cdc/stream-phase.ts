@@ -41,6 +41,8 @@ export interface StreamPhaseOptions {
   readonly life: AbortSignal
   /** Which server the positions belong to. */
   readonly systemId: string | null
+  /** Which branch of its history. */
+  readonly timeline: number | null
   readTopic(options: TopicReaderOptions): TopicReader
   /** The offset has moved without a record. */
   advance(offset: SourceOffset): void
@@ -277,7 +279,7 @@ export class StreamPhase implements AsyncDisposable {
 
   /** The offset of an idle stream follows the end of the log; once it is durable, the slot does (I1). */
   #advanceIdle(): boolean {
-    const { settings, clock, stream, systemId } = this.#options
+    const { settings, clock, stream } = this.#options
     const { idleAdvanceMs } = settings
     if (!settings.confirms || idleAdvanceMs === 0 || clock.monotonicMs() - this.#idleSinceMs < idleAdvanceMs)
       return false
@@ -287,7 +289,7 @@ export class StreamPhase implements AsyncDisposable {
     if (!this.#isIdle || reached <= this.#advancedTo) return false
     this.#advancedTo = reached
     this.#position.idle(reached)
-    this.#position.systemId = systemId
+    this.#nameServer()
     this.#options.advance(this.#position.offset())
     return true
   }
@@ -304,8 +306,13 @@ export class StreamPhase implements AsyncDisposable {
       this.#options.start === 0n
     )
       return []
-    this.#position.systemId = this.#options.systemId
+    this.#nameServer()
     return [await heartbeat.record(this.#position.offset())]
+  }
+
+  #nameServer(): void {
+    this.#position.systemId = this.#options.systemId
+    this.#position.timeline = this.#options.timeline
   }
 
   async #followXmin(): Promise<void> {

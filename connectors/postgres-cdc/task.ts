@@ -51,6 +51,7 @@ export class PostgresTask implements SourceTask<PostgresConfig> {
   /** Offset of the last record returned, else the stored one. */
   #offset: SourceOffset | null = null
   #first = true
+  #timeline: number | null = null
   #distrustXid: number | null = null
   #failures = 0
   readonly #life = new AbortController()
@@ -114,6 +115,7 @@ export class PostgresTask implements SourceTask<PostgresConfig> {
       stored: this.#offset === null ? null : readOffset(this.#offset),
       offset: this.#offset,
       first: this.#first,
+      timeline: this.#timeline,
       distrustXid: this.#distrustXid,
       life: this.#life.signal,
       nowUs: microsecondClock(context.clock),
@@ -129,6 +131,7 @@ export class PostgresTask implements SourceTask<PostgresConfig> {
       },
     })
     this.#first = false
+    this.#timeline = session.timeline
     return session
   }
 

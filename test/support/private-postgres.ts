@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chownSync, cpSync, existsSync, readdirSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -76,6 +76,56 @@ export class PrivatePostgres implements AsyncDisposable {
       throw error
     }
     return server
+  }
+
+  /**
+   * A standby on a copy of the data, which follows by the physical slot `standby`. The server is stopped for the copy,
+   * and runs again afterwards. It lends its programs: it is to be disposed of last.
+   */
+  async standby(settings: Readonly<Record<string, string>> = {}): Promise<PrivatePostgres> {
+    await this.stop('SIGINT')
+    const folder = await mkdtemp(join(tmpdir(), 'sluice-pg-'))
+    if (this.#user !== undefined) chownSync(folder, this.#user.uid, this.#user.gid)
+    await exec('cp', ['-a', this.data, join(folder, 'data')], {})
+    await writeFile(join(folder, 'data/standby.signal'), '')
+    await this.start()
+    await this.#query("SELECT pg_create_physical_replication_slot('standby', true)")
+    const standby = new PrivatePostgres({
+      folder,
+      bin: this.#bin,
+      port: await freePort(),
+      user: this.#user,
+      settings: {
+        ...this.#settings,
+        unix_socket_directories: folder,
+        primary_conninfo: `host=127.0.0.1 port=${this.port} user=postgres dbname=postgres`,
+        primary_slot_name: 'standby',
+        hot_standby_feedback: 'on',
+        ...settings,
+      },
+    })
+    try {
+      await standby.start()
+    } catch (error) {
+      await standby[Symbol.asyncDispose]()
+      throw error
+    }
+    return standby
+  }
+
+  /** Of a standby: it goes on by itself, on a timeline of its own. */
+  async promote(): Promise<void> {
+    await this.#query('SELECT pg_promote(true, 60)')
+  }
+
+  async #query(sql: string): Promise<void> {
+    const client = new pg.Client({ connectionString: this.url })
+    await client.connect()
+    try {
+      await client.query(sql)
+    } finally {
+      await client.end()
+    }
   }
 
   get url(): string {

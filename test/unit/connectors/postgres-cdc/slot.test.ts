@@ -3,8 +3,14 @@ import { suite, test } from 'node:test'
 import fc from 'fast-check'
 import type { Database } from '../../../../connectors/postgres-cdc/connection.ts'
 import { lsn } from '../../../../connectors/postgres-cdc/lsn.ts'
-import { readOffset, type StoredOffset } from '../../../../connectors/postgres-cdc/offsets.ts'
-import { checkSystem, type MismatchStrategy, resumeLsn } from '../../../../connectors/postgres-cdc/slot.ts'
+import { readOffset, type StoredOffset, StreamPosition } from '../../../../connectors/postgres-cdc/offsets.ts'
+import {
+  checkSystem,
+  checkTimeline,
+  type MismatchStrategy,
+  parseTimelineHistory,
+  resumeLsn,
+} from '../../../../connectors/postgres-cdc/slot.ts'
 import { assess, smoothedGrowth } from '../../../../connectors/postgres-cdc/slot-monitor.ts'
 import { RecordingLogger } from '../../../support/contexts.ts'
 
@@ -87,7 +93,7 @@ suite('stored position and slot', () => {
 })
 
 suite('stored position and server', () => {
-  const here = { systemId: '7000000000000000001', logEnd: lsn(900n) }
+  const here = { systemId: '7000000000000000001', logEnd: lsn(900n), timeline: 1 }
   const known = stored({ lsn: 500n, system_identifier: '7000000000000000001' })
   const foreign = stored({ lsn: 500n, system_identifier: '7000000000000000002' })
 
@@ -97,6 +103,33 @@ suite('stored position and server', () => {
     assert.throws(() => checkSystem(here, foreign, 'fail'), { code: 'CONNECT_POSTGRES_SYSTEM' })
     assert.throws(() => checkSystem(here, foreign, 'no_validation'), { code: 'CONNECT_POSTGRES_SYSTEM' })
     checkSystem(here, foreign, 'trust_slot')
+  })
+
+  test('a promoted server: only what its history has in common with the position goes on', () => {
+    const history = parseTimelineHistory('1\t0/1F4\tno recovery target specified\n\n2\t0/3E8\tno recovery target\n')
+    assert.deepEqual(
+      [...history],
+      [
+        [1, 500n],
+        [2, 1000n],
+      ],
+    )
+    const position = stored({ lsn: 480n, lsn_proc: 500n, lsn_commit: 400n, messageType: 'COMMIT' })
+    const check = (end: bigint | null, strategy: MismatchStrategy = 'fail') =>
+      checkTimeline(position, { was: 1, is: 2, end: end === null ? null : lsn(end) }, strategy)
+    check(500n)
+    assert.throws(() => check(499n), { code: 'CONNECT_POSTGRES_POSITION', message: /left timeline 1 at 0\/1F3/ })
+    assert.throws(() => check(499n, 'no_validation'), { code: 'CONNECT_POSTGRES_POSITION' })
+    assert.throws(() => check(null), /does not come of timeline 1/)
+    check(499n, 'trust_slot')
+  })
+
+  test('the timeline is stored with the system, and read again', () => {
+    const position = new StreamPosition(null, lsn(100n))
+    assert.equal(position.offset()['timeline'], undefined)
+    position.timeline = 3
+    assert.equal(readOffset(position.offset())?.timeline, 3)
+    assert.equal(new StreamPosition(readOffset(position.offset()), lsn(100n)).offset()['timeline'], 3)
   })
 
   test('a log that ends before the position halts', () => {
