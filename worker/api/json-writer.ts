@@ -23,6 +23,8 @@ export interface JsonWriteOptions {
    * but `[{"key":…,"value":…},…]` instead of pairs; `entries`: always the latter.
    */
   readonly maps: 'connect' | 'compact' | 'entries'
+  /** A Date as days since 1970, as Connect writes it (the default), or as a text like `2026-01-31`. */
+  readonly dates?: 'days' | 'iso'
   /** Whether a null with a schema default is written as that default. */
   readonly replaceNullWithDefault: boolean
 }
@@ -119,7 +121,7 @@ export class JsonWriter {
       case LogicalName.decimal:
         return this.#decimal(schema)
       case LogicalName.date:
-        return writeDate
+        return this.#options.dates === 'iso' ? writeIsoDate : writeDate
       case LogicalName.time:
         return writeTime
       case LogicalName.timestamp:
@@ -459,15 +461,21 @@ const writeBoolean: Write = (value, out) => {
   out.bytes(value ? trueBytes : falseBytes)
 }
 
-const writeDate: Write = (value, out) => {
+const writeDate: Write = (value, out) => out.ascii(String(dateOf(value) / dayMs))
+
+const writeIsoDate: Write = (value, out) => {
+  const [day = ''] = new Date(dateOf(value)).toISOString().split('T')
+  out.ascii(`"${day}"`)
+}
+
+/** In ms since 1970. */
+function dateOf(value: Value): number {
   const ms = dateMs(value, 'Date')
-  if (ms % dayMs !== 0) {
-    throw new DataError(
-      'CONNECT_DATA_TYPE',
-      'Kafka Connect Date type should not have any time fields set to non-zero values.',
-    )
-  }
-  out.ascii(String(ms / dayMs))
+  if (ms % dayMs === 0) return ms
+  throw new DataError(
+    'CONNECT_DATA_TYPE',
+    'Kafka Connect Date type should not have any time fields set to non-zero values.',
+  )
 }
 
 const writeTime: Write = (value, out) => {
