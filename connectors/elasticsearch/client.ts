@@ -1,9 +1,11 @@
 import type { ConnectionOptions } from 'node:tls'
-import { Client, HttpConnection, Serializer, Transport } from '@elastic/elasticsearch'
+import { Client, Serializer, Transport } from '@elastic/elasticsearch'
 import { parseJson } from '../../worker/api/json.ts'
 import { clientTls, sslText } from '../../worker/api/tls/ssl-options.ts'
 import { awsKeysOf, sdkCredentials } from '../common/aws-credentials.ts'
 import type { ElasticsearchSinkConfig } from './config-options.ts'
+import { nodeUrl } from './node-urls.ts'
+import { proxiedConnection } from './proxy-connection.ts'
 import { type SignedRequest, type SigningKeys, signedHeaders } from './sigv4.ts'
 
 /** One request; the body, if any, is sent as it is. */
@@ -107,7 +109,7 @@ type Signer = (request: Omit<SignedRequest, 'headers'>) => Promise<Readonly<Reco
 
 /** Signs by the keys of the configuration, or those of AWS's default chain, which renews them in time. */
 async function requestSigner(config: ElasticsearchSinkConfig): Promise<Signer> {
-  const { host, pathname } = new URL(config['connection.url'][0] ?? '')
+  const { host, pathname } = new URL(nodeUrls(config)[0] ?? '')
   const prefix = pathname.replace(/\/+$/, '')
   const region = config['aws.region']
   const own = awsKeysOf(config)
@@ -132,7 +134,7 @@ async function clientOptions(config: ElasticsearchSinkConfig): Promise<ClientOpt
   const tls = config['elastic.security.protocol'].toUpperCase() === 'SSL' ? tlsOptions(config) : null
   const proxy = proxyUrl(config)
   const common: ClientOptions = {
-    nodes: config['connection.url'].map((url) => url.replace(/\/+$/, '')),
+    nodes: nodeUrls(config),
     Serializer: ExactSerializer,
     Transport: AnyProductTransport,
     maxRetries: 0,
@@ -144,7 +146,9 @@ async function clientOptions(config: ElasticsearchSinkConfig): Promise<ClientOpt
     // The client hands these options to the connector of its sockets, encrypted or not.
     tls: { ...tls, timeout: connectMs },
   }
-  if (proxy !== null) return { ...common, Connection: HttpConnection, proxy, agent: { maxSockets: connections } }
+  if (proxy !== null) {
+    return { ...common, Connection: proxiedConnection(proxy), proxy, agent: { maxSockets: connections } }
+  }
   return {
     ...common,
     agent: {
@@ -153,6 +157,10 @@ async function clientOptions(config: ElasticsearchSinkConfig): Promise<ClientOpt
       keepAliveMaxTimeout: keepAliveMs,
     },
   }
+}
+
+function nodeUrls(config: ElasticsearchSinkConfig): string[] {
+  return config['connection.url'].flatMap((element) => nodeUrl(element) ?? [])
 }
 
 function authOptions(config: ElasticsearchSinkConfig): Partial<Pick<ClientOptions, 'auth'>> {
@@ -170,12 +178,12 @@ function authOptions(config: ElasticsearchSinkConfig): Partial<Pick<ClientOption
   return {}
 }
 
-function proxyUrl(config: ElasticsearchSinkConfig): string | null {
+function proxyUrl(config: ElasticsearchSinkConfig): URL | null {
   if (config['proxy.host'] === '') return null
   const url = new URL(`http://${config['proxy.host']}:${config['proxy.port']}`)
   url.username = config['proxy.username']
   url.password = config['proxy.password']?.reveal() ?? ''
-  return url.href
+  return url
 }
 
 function tlsOptions(config: ElasticsearchSinkConfig): ConnectionOptions {

@@ -14,7 +14,7 @@ export const elasticsearchOptions = defineConfig({
     importance: 'HIGH',
     valid: urlList,
     group: 'Connection',
-    doc: 'URLs of the nodes, e.g. https://es1:9200,https://es2:9200. TLS material comes from elastic.https.ssl.*.',
+    doc: 'URLs of the nodes, e.g. https://es1:9200,https://es2:9200, or the Cloud ID of a deployment of Elastic Cloud. TLS material comes from elastic.https.ssl.*.',
   },
   'connection.username': {
     type: 'STRING',
@@ -182,6 +182,22 @@ export const elasticsearchOptions = defineConfig({
     importance: 'LOW',
     group: 'Data Conversion',
     doc: 'Whether maps with string keys become objects; false makes them lists of {"key","value"}.',
+  },
+  'decimal.format': {
+    type: 'STRING',
+    default: 'double',
+    importance: 'LOW',
+    valid: oneOfIgnoringCase('double', 'number', 'string'),
+    group: 'Data Conversion',
+    doc: 'How decimals are written: double (rounded, as Confluent writes them), number (every digit; the index still has a double), string. Not with schema.ignore.',
+  },
+  'date.format': {
+    type: 'STRING',
+    default: 'epoch_days',
+    importance: 'LOW',
+    valid: oneOfIgnoringCase('epoch_days', 'iso'),
+    group: 'Data Conversion',
+    doc: 'How dates are written: epoch_days (a number that a field of the type date reads as milliseconds, as with Confluent), iso (2026-01-31). Not with schema.ignore.',
   },
   'drop.invalid.message': {
     type: 'BOOLEAN',

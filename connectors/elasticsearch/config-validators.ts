@@ -1,15 +1,17 @@
 import { existsSync } from 'node:fs'
 import type { Validator } from '../../worker/api/config.ts'
 import { compileNameFormat } from './index-name-format.ts'
+import { nodeUrl } from './node-urls.ts'
 
-/** Every element is an http or https URL. */
+/** Every element is an http or https URL, or a Cloud ID. */
 export const urlList: Validator = {
   description: 'list of valid URIs',
   check: (_, value) => {
     const urls = value as readonly string[] | null
     if (urls === null || urls.length === 0) return 'At least one URL is needed, e.g. http://localhost:9200'
-    const bad = urls.some((url) => !URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
-    return bad ? 'The provided url list is invalid: each element must look like http://host:port' : null
+    return urls.some((url) => nodeUrl(url) === null)
+      ? 'The provided url list is invalid: each element must look like http://host:port, or be a Cloud ID'
+      : null
   },
 }
 

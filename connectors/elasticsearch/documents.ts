@@ -23,6 +23,9 @@ export interface Action {
 
 const newline = 0x0a
 
+/** `decimal.format` in the writer's words. */
+const decimalForms = { double: 'double', number: 'numeric', string: 'string' } as const
+
 /** Writes records as the lines of a bulk request. */
 export class DocumentWriter {
   readonly #config: ElasticsearchSinkConfig
@@ -44,7 +47,12 @@ export class DocumentWriter {
     this.#keylessTopics = new Set(config['topic.key.ignore'])
     this.#schemalessTopics = new Set(config['topic.schema.ignore'])
     const maps = config['compact.map.entries'] ? 'compact' : 'entries'
-    this.#converting = new JsonWriter({ decimals: 'double', maps, replaceNullWithDefault: true })
+    this.#converting = new JsonWriter({
+      decimals: decimalForms[config['decimal.format'].toLowerCase() as keyof typeof decimalForms],
+      dates: config['date.format'].toLowerCase() === 'iso' ? 'iso' : 'days',
+      maps,
+      replaceNullWithDefault: true,
+    })
   }
 
   /** Whether a topic's schemas are ignored: then no mapping is made of them either. */

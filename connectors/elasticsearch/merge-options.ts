@@ -93,6 +93,14 @@ export const mergeOptions = {
     group,
     doc: 'Pairs topic:path: the object of the document that values of the topic are merged into, instead of the document itself.',
   },
+  'merge.strategy': {
+    type: 'STRING',
+    default: 'cas',
+    importance: 'LOW',
+    valid: oneOfIgnoringCase('cas', 'script'),
+    group,
+    doc: 'Documents are read, merged by the task and written on the condition that nobody wrote in between (cas), which needs no script engine. script is accepted for configurations that name it, and leaves the same documents the same way.',
+  },
   'merge.fence.field': {
     type: 'STRING',
     default: 'kc_fence',

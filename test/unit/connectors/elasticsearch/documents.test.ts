@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { DocumentWriter } from '../../../../connectors/elasticsearch/documents.ts'
+import { GrowingByteWriter } from '../../../../worker/api/byte-writer.ts'
+import { Decimal, decimalSchema, LogicalName, makeSchema, type Value } from '../../../../worker/api/data.ts'
+import { elasticsearchConfig, type RawOptions, sinkRecord } from './support.ts'
+
+/** The document's line. */
+function written(options: RawOptions, value: Value, valueSchema: ReturnType<typeof makeSchema> | null = null): string {
+  const out = new GrowingByteWriter()
+  new DocumentWriter(elasticsearchConfig(options)).write(sinkRecord(1, { key: 'k', value, valueSchema }), 'index', out)
+  return Buffer.from(out.since(0)).toString('utf8').split('\n')[1] ?? ''
+}
+
+describe('documents', () => {
+  const schema = makeSchema({
+    type: 'STRUCT',
+    fields: [
+      { name: 'price', schema: decimalSchema(2) },
+      { name: 'day', schema: makeSchema({ type: 'INT32', name: LogicalName.date, version: 1 }) },
+    ],
+  })
+  const value = { price: new Decimal(1_234_567_890_123_456_789n, 2), day: new Date(Date.UTC(2026, 0, 31)) }
+
+  it('have decimals and dates in the form that is asked for', () => {
+    const forms: readonly (readonly [RawOptions, string])[] = [
+      // As Java prints the double.
+      [{}, '{"price":1.2345678901234568E16,"day":20484}'],
+      [{ 'decimal.format': 'NUMBER' }, '{"price":12345678901234567.89,"day":20484}'],
+      [{ 'decimal.format': 'string', 'date.format': 'ISO' }, '{"price":"12345678901234567.89","day":"2026-01-31"}'],
+    ]
+    for (const [options, text] of forms) assert.equal(written(options, value, schema), text)
+    const ignored = { 'schema.ignore': 'true', 'decimal.format': 'string', 'date.format': 'iso' }
+    assert.equal(written(ignored, value, schema), '{"price":"ESIQ9H3pgRU=","day":20484}')
+  })
+
+  it('are the values as they are without a schema, whatever the form of maps (E27)', () => {
+    for (const compact of ['true', 'false']) {
+      const options = { 'compact.map.entries': compact }
+      assert.equal(written(options, new Map<Value, Value>([['a', 1]])), '{"a":1}')
+      assert.equal(written(options, new Map<Value, Value>([[1n, 'x']])), '[[1,"x"]]')
+    }
+  })
+
+  it('have maps of other than text keys as lists, in both forms (E27)', () => {
+    const keySchema = makeSchema({ type: 'INT32' })
+    const map = makeSchema({ type: 'MAP', keySchema, valueSchema: makeSchema({ type: 'STRING' }) })
+    for (const compact of ['true', 'false']) {
+      const text = written({ 'compact.map.entries': compact }, new Map([[7, 'x']]), map)
+      assert.equal(text, '[{"key":7,"value":"x"}]')
+    }
+  })
+})
