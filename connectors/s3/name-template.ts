@@ -43,7 +43,8 @@ export function parseNameTemplate(text: string, clock: TemplateClock): NameTempl
   const parts: Part[] = []
   const used = new Set<string>()
   const constant = (literal: string) => {
-    if (/\{\{|\}\}|[\u0000\u0001]/.test(literal)) throw new RangeError(`'${literal}' is no variable: ${allowed}`)
+    const marks = ['{{', '}}', startOffsetMark, paddedStartOffsetMark]
+    if (marks.some((mark) => literal.includes(mark))) throw new RangeError(`'${literal}' is no variable: ${allowed}`)
     if (literal !== '') parts.push(() => literal)
   }
   let at = 0
