@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer as createHttpsServer, type ServerOptions } from 'node:https'
 import type { AddressInfo } from 'node:net'
 
 interface StoredSchema {
@@ -12,6 +13,7 @@ export interface SeenRequest {
   readonly method: string
   readonly path: string
   readonly authorization: string | null
+  readonly headers: IncomingMessage['headers']
 }
 
 /** What a test has the registry answer instead; null lets it answer as it would. */
@@ -23,20 +25,29 @@ export class FakeRegistry implements AsyncDisposable {
   intercept: Intercept = () => null
   readonly #schemas: StoredSchema[] = []
   readonly #subjects = new Map<string, number[]>()
-  readonly #server = createServer((request, response) => {
-    this.#answer(request, response).catch((error: unknown) => {
-      response.writeHead(500).end(String(error))
-    })
-  })
+  readonly #server: ReturnType<typeof createServer>
+  readonly #origin: string
 
-  static async open(): Promise<FakeRegistry> {
-    const registry = new FakeRegistry()
-    await new Promise<void>((resolve) => registry.#server.listen(0, '127.0.0.1', resolve))
+  private constructor(tls: ServerOptions | null) {
+    this.#server = tls === null ? createServer() : createHttpsServer(tls)
+    // The certificate of the tests is that of localhost.
+    this.#origin = tls === null ? 'http://127.0.0.1' : 'https://localhost'
+    this.#server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+      this.#answer(request, response).catch((error: unknown) => {
+        response.writeHead(500).end(String(error))
+      })
+    })
+  }
+
+  /** @param tls serves HTTPS with it */
+  static async open(tls: ServerOptions | null = null): Promise<FakeRegistry> {
+    const registry = new FakeRegistry(tls)
+    await new Promise<void>((resolve) => registry.#server.listen(0, tls === null ? '127.0.0.1' : 'localhost', resolve))
     return registry
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+    return `${this.#origin}:${(this.#server.address() as AddressInfo).port}`
   }
 
   /** Registers a schema without a request. @returns its id */
@@ -57,6 +68,7 @@ export class FakeRegistry implements AsyncDisposable {
       method: request.method ?? '',
       path: url.pathname,
       authorization: request.headers.authorization ?? null,
+      headers: request.headers,
     }
     this.requests.push(seen)
     const body = chunks.length === 0 ? {} : (JSON.parse(Buffer.concat(chunks).toString()) as Partial<StoredSchema>)

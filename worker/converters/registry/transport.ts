@@ -1,9 +1,10 @@
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
-import { type AgentOptions, Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Password } from '../../api/config.ts'
 import { ConfigError, RetriableError, toError } from '../../api/errors.ts'
-import { clientTls, sslText } from '../../api/tls/ssl-options.ts'
+import { type ClientTls, clientTls, sslText } from '../../api/tls/ssl-options.ts'
+import { systemClock } from '../../util/clock.ts'
+import { basicAuthorization, type RegistryCredentials, registryCredentials } from './credentials.ts'
 import type { RegistryConfig } from './options.ts'
 
 export interface RegistryResponse {
@@ -18,6 +19,10 @@ export interface RegistryRequest {
   readonly body?: string
 }
 
+interface AuthorizedRequest extends RegistryRequest {
+  readonly authorization: string | null
+}
+
 const mediaType = 'application/vnd.schemaregistry.v1+json'
 /** Longest answer that is read; a schema is kilobytes. */
 const maxBodyBytes = 64 * 1024 * 1024
@@ -29,7 +34,7 @@ const maxBodyBytes = 64 * 1024 * 1024
 export class RegistryTransport {
   readonly #urls: readonly URL[]
   readonly #config: RegistryConfig
-  readonly #authorization: string | null
+  readonly #credentials: RegistryCredentials
   readonly #agents: { readonly http: HttpAgent; readonly https: HttpsAgent }
   #current = 0
 
@@ -37,20 +42,22 @@ export class RegistryTransport {
   constructor(config: RegistryConfig) {
     this.#config = config
     this.#urls = config['schema.registry.url'].map(parseUrl)
-    this.#authorization = authorizationOf(config)
+    const tls = tlsOptions(config)
+    this.#credentials = registryCredentials(config, tls, systemClock)
     const options = { keepAlive: true, maxSockets: 4 }
-    this.#agents = { http: new HttpAgent(options), https: new HttpsAgent({ ...options, ...tlsOptions(config) }) }
+    this.#agents = { http: new HttpAgent(options), https: new HttpsAgent({ ...options, ...tls }) }
   }
 
   /**
    * Sends a request until an address answers for itself.
-   * @throws RetriableError when none does, after `max.retries` rounds
+   * @throws RetriableError when none does, after `max.retries` rounds, or when there is no token to be had for it
    */
   async send(request: RegistryRequest, signal: AbortSignal): Promise<RegistryResponse> {
     const rounds = this.#config['max.retries']
     let pauseMs = this.#config['retries.wait.ms']
     for (let round = 0; ; round++) {
-      const outcome = await this.#round(request, signal)
+      const authorization = await this.#credentials.authorization()
+      const outcome = await this.#round({ ...request, authorization }, signal)
       if ('status' in outcome) return outcome
       if (round >= rounds) throw outcome
       await sleep(pauseMs, undefined, { signal })
@@ -59,7 +66,7 @@ export class RegistryTransport {
   }
 
   /** Asks every address once. */
-  async #round(request: RegistryRequest, signal: AbortSignal): Promise<RegistryResponse | RetriableError> {
+  async #round(request: AuthorizedRequest, signal: AbortSignal): Promise<RegistryResponse | RetriableError> {
     let failure = ''
     let cause: unknown
     for (let i = 0; i < this.#urls.length; i++) {
@@ -84,11 +91,15 @@ export class RegistryTransport {
     })
   }
 
-  async #sendTo(base: URL, { method, path, body }: RegistryRequest, signal: AbortSignal): Promise<RegistryResponse> {
+  async #sendTo(base: URL, request: AuthorizedRequest, signal: AbortSignal): Promise<RegistryResponse> {
+    const { method, path, body } = request
     const isHttps = base.protocol === 'https:'
-    const headers: Record<string, string> = { accept: `${mediaType}, application/json` }
+    const headers: Record<string, string> = {
+      ...this.#credentials.headers,
+      accept: `${mediaType}, application/json`,
+    }
     if (body !== undefined) headers['content-type'] = mediaType
-    const authorization = this.#authorization ?? credentialsOf(base)
+    const authorization = request.authorization ?? credentialsOf(base)
     if (authorization !== null) headers['authorization'] = authorization
     const url = new URL(base.pathname.replace(/\/+$/, '') + path, base)
     const timeout = this.#config['http.connect.timeout.ms'] + this.#config['http.read.timeout.ms']
@@ -130,32 +141,11 @@ function parseUrl(text: string): URL {
   throw new ConfigError([{ option: 'schema.registry.url', message: 'must be addresses like http://host:8081' }])
 }
 
-function authorizationOf(config: RegistryConfig): string | null {
-  if (config['bearer.auth.credentials.source'] !== null) {
-    if (config['bearer.auth.credentials.source'] !== 'STATIC_TOKEN') {
-      throw new ConfigError([{ option: 'bearer.auth.credentials.source', message: 'must be STATIC_TOKEN' }])
-    }
-    return `Bearer ${required(config, 'bearer.auth.token').reveal()}`
-  }
-  if (config['basic.auth.credentials.source'] !== 'USER_INFO') return null
-  return basic(required(config, 'basic.auth.user.info').reveal())
-}
-
-function required(config: RegistryConfig, option: 'bearer.auth.token' | 'basic.auth.user.info'): Password {
-  const password = config[option]
-  if (password !== null) return password
-  throw new ConfigError([{ option, message: 'is required by the chosen source of credentials' }])
-}
-
-function basic(userInfo: string): string {
-  return `Basic ${Buffer.from(userInfo, 'utf8').toString('base64')}`
-}
-
 function credentialsOf({ username, password }: URL): string | null {
-  return username === '' ? null : basic(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`)
+  return username === '' ? null : basicAuthorization(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`)
 }
 
-function tlsOptions(config: RegistryConfig): AgentOptions {
+function tlsOptions(config: RegistryConfig): ClientTls {
   return clientTls({
     prefix: 'schema.registry.ssl.',
     get: (option) => sslText(config[`schema.registry.ssl.${option}`]),
