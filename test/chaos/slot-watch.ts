@@ -1,6 +1,9 @@
 /** Holds what the slot was told to forget against what Kafka has at the same time (R4, I1). */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { kafkaFor } from '../../compose/pipelines/support/kafka-topics.ts'
+import type { TopicPartition } from '../../worker/api/topic-partition.ts'
+import { createKafkaClientFactory } from '../../worker/kafka/client.ts'
+import type { Admin } from '../../worker/kafka/types.ts'
 import type { Change, ChaosSource } from './postgres-source.ts'
 
 type Kafka = ReturnType<typeof kafkaFor>
@@ -32,8 +35,8 @@ const isBefore = (place: Place, ends: ReadonlyMap<string, bigint>) =>
 
 export class SlotWatch implements AsyncDisposable {
   readonly #source: ChaosSource
-  readonly #topics: readonly string[]
-  readonly #admin: ReturnType<Kafka['admin']>
+  readonly #partitions: readonly TopicPartition[]
+  readonly #admin: Admin
   readonly #consumer: ReturnType<Kafka['consumer']>
   readonly #stored: StoredPosition[] = []
   #samples: Sample[] = []
@@ -44,28 +47,33 @@ export class SlotWatch implements AsyncDisposable {
 
   private constructor(parts: {
     readonly source: ChaosSource
-    readonly topics: readonly string[]
-    readonly admin: ReturnType<Kafka['admin']>
+    readonly partitions: readonly TopicPartition[]
+    readonly admin: Admin
     readonly consumer: ReturnType<Kafka['consumer']>
   }) {
     this.#source = parts.source
-    this.#topics = parts.topics
+    this.#partitions = parts.partitions
     this.#admin = parts.admin
     this.#consumer = parts.consumer
   }
 
   /** @param topics of the tables; the workers must have made the offset topic */
   static async open(options: {
+    readonly brokers: string
     readonly kafka: Kafka
     readonly source: ChaosSource
     readonly topics: readonly string[]
     readonly offsetTopic: string
   }): Promise<SlotWatch> {
-    const { kafka, source, topics, offsetTopic } = options
-    const admin = kafka.admin()
+    const { brokers, kafka, source, topics, offsetTopic } = options
+    const admin = createKafkaClientFactory().admin({ 'bootstrap.servers': brokers })
+    const partitions: TopicPartition[] = []
+    for (const topic of [...topics, offsetTopic]) {
+      const count = (await admin.describeTopic(topic))?.partitions ?? 0
+      for (let partition = 0; partition < count; partition++) partitions.push({ topic, partition })
+    }
     const consumer = kafka.consumer({ groupId: `${source.name}-offsets`, maxWaitTimeInMs: 100 })
-    const watch = new SlotWatch({ source, topics: [...topics, offsetTopic], admin, consumer })
-    await admin.connect()
+    const watch = new SlotWatch({ source, partitions, admin, consumer })
     await consumer.connect()
     await consumer.subscribe({ topics: [offsetTopic], fromBeginning: true })
     await consumer.run({
@@ -93,43 +101,25 @@ export class SlotWatch implements AsyncDisposable {
   async #look(): Promise<void> {
     const confirmed = await this.#source.confirmed()
     if (confirmed === null || confirmed === this.#confirmed) return
-    // The position first: what Kafka has by then was durable no earlier than it was confirmed, or it was not.
-    const ends = new Map<string, bigint>()
-    for (const topic of this.#topics) {
-      for (const { partition, high } of await this.#admin.fetchTopicOffsets(topic))
-        ends.set(partitionOf({ topic, partition }), BigInt(high))
-    }
+    // The position first: what Kafka has by then was durable no earlier than it was confirmed, or it was not. Up to the
+    // high watermark: the markers of a committed transaction reach its partitions in their own time.
+    const offsets = await this.#admin.listOffsets(this.#partitions, 'latest', 'read_uncommitted')
+    const ends = new Map([...offsets].map(([partition, end]) => [partitionOf(partition), end]))
     this.#confirmed = confirmed
     this.#taken += 1
     this.#samples.push({ confirmed, ends })
   }
 
   /**
-   * What was confirmed before it was durable, since the last call.
-   * @param places of the changes by their versions, each where it came first; those that the topics hold are all there
+   * What was confirmed before it was durable, since `forget` was called.
+   * @param places of the changes by their versions, each where it came first
    */
-  async check(history: readonly Change[], places: ReadonlyMap<number, Place>): Promise<readonly string[]> {
-    const samples = this.#samples
-    this.#samples = []
-    // Our reading of the offset topic may be behind; the topic is not.
-    const deadline = performance.now() + 5000
-    for (;;) {
-      const differences = this.#compare(samples, history, places)
-      if (differences.length === 0 || performance.now() > deadline) return differences
-      await sleep(100)
-    }
-  }
-
-  #compare(
-    samples: readonly Sample[],
-    history: readonly Change[],
-    places: ReadonlyMap<number, Place>,
-  ): readonly string[] {
+  check(history: readonly Change[], places: ReadonlyMap<number, Place>): readonly string[] {
     const first = this.firstOffset
-    if (first === null) return samples.length > 1 ? ['the slot was confirmed without any offset'] : []
+    if (first === null) return this.#samples.length > 1 ? ['the slot was confirmed without any offset'] : []
     const from = this.#source.lastThatMayBeBefore(first)
     const differences: string[] = []
-    for (const { confirmed, ends } of samples) {
+    for (const { confirmed, ends } of this.#samples) {
       // The position that the slot was created with needs no offset.
       if (confirmed <= first) continue
       if (!this.#stored.some(({ lsn, place }) => lsn >= confirmed && isBefore(place, ends)))
@@ -146,6 +136,11 @@ export class SlotWatch implements AsyncDisposable {
     return differences
   }
 
+  /** What has been looked at so far is settled. */
+  forget(): void {
+    this.#samples = []
+  }
+
   async #run(): Promise<void> {
     while (!this.#isOver) {
       // The server is away at times.
@@ -158,7 +153,7 @@ export class SlotWatch implements AsyncDisposable {
     this.#isOver = true
     await this.#loop
     await this.#consumer.disconnect()
-    await this.#admin.disconnect()
+    await this.#admin.close()
   }
 }
 
