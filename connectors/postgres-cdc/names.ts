@@ -3,24 +3,29 @@ import { JavaRegex } from '../../worker/api/java-regex.ts'
 
 export type NameAdjustment = 'none' | 'avro' | 'avro_unicode'
 
-const unicode = (char: string): string => `_u${char.charCodeAt(0).toString(16).padStart(4, '0')}`
+/** As Java prints the number of a UTF-16 unit: one of three digits stays as it is. */
+function unicode(char: string): string {
+  const hex = char.charCodeAt(0).toString(16)
+  return `_u${hex.length <= 2 ? `00${hex}` : hex}`
+}
+
+/** A digit in front is kept behind its `_`, so that names that differ there stay apart. */
+const underscore = (char: string, at: number): string => (at === 0 && /\p{Nd}/u.test(char) ? `_${char}` : '_')
 
 /** Adjusts the full name of a schema; dots separate its parts. */
 export function adjustSchemaName(name: string, mode: NameAdjustment): string {
   if (mode === 'none') return name
-  const replace = mode === 'avro' ? () => '_' : unicode
-  const bad = mode === 'avro' ? /[^A-Za-z0-9_.]/g : /[^A-Za-z0-9.]/g
-  const adjusted = name.replace(bad, replace)
-  return /^[0-9]/.test(adjusted) ? `_${adjusted}` : adjusted
+  return mode === 'avro'
+    ? name.replace(/^[^A-Za-z_]|[^A-Za-z0-9_.]/g, underscore)
+    : name.replace(/^[^A-Za-z]|[^A-Za-z0-9.]/g, unicode)
 }
 
 /** Adjusts the name of a field, in which a dot has no meaning. */
 export function adjustFieldName(name: string, mode: NameAdjustment): string {
   if (mode === 'none') return name
-  const replace = mode === 'avro' ? () => '_' : unicode
-  const bad = mode === 'avro' ? /[^A-Za-z0-9_]/g : /[^A-Za-z0-9]/g
-  const adjusted = name.replace(bad, replace)
-  return /^[0-9]/.test(adjusted) ? `_${adjusted}` : adjusted
+  return mode === 'avro'
+    ? name.replace(/^[^A-Za-z_]|[^A-Za-z0-9_]/g, underscore)
+    : name.replace(/^[^A-Za-z]|[^A-Za-z0-9]/g, unicode)
 }
 
 const maxTopicLength = 249
@@ -36,7 +41,7 @@ export function sanitizeTopic(name: string): string {
   return legalLength(name.replace(/[^A-Za-z0-9._-]/g, '_'))
 }
 
-/** The same without collisions: `_` and what is not allowed become `_u` and four hexadecimal digits per UTF-16 unit. */
+/** The same without collisions: `_` and what is not allowed become `_u` and hexadecimal digits per UTF-16 unit. */
 function sanitizeUnicode(name: string): string {
   return legalLength(name.replace(/[^A-Za-z0-9.-]/g, unicode))
 }

@@ -73,6 +73,15 @@ export function shortTrace(trace: string): string {
   return lines.map((line) => line.slice(0, 300)).join(' | ')
 }
 
+/** The last error that a worker has logged, with its causes. */
+function lastError({ output }: WorkerUnderTest): string {
+  const lines = output.split('\n')
+  const at = lines.findLastIndex((line) => / ERROR |"level":"error"/.test(line))
+  if (at < 0) return 'without an error'
+  const causes = lines.slice(at + 1, at + 120).filter((line) => /^(?:Caused by|[\w.]+(?:Exception|Error):)/.test(line))
+  return [lines[at], ...causes.slice(0, 6)].join(' | ').slice(0, 1200)
+}
+
 export class Round {
   readonly #stage: Stage
   readonly #seed: number
@@ -132,7 +141,9 @@ export class Round {
     await Promise.all(this.#sides.map((side) => this.#start(side, options)))
     const late = await this.#untilStreaming()
     if (late.length > 0) {
-      const differences = late.map((side) => `  ${side === this.#ours ? 'ours' : 'theirs'} does not stream`)
+      const differences = late.map(
+        (side) => `  ${side === this.#ours ? 'ours' : 'theirs'} does not stream: ${lastError(side.worker)}`,
+      )
       return { seed: this.#seed, records: 0, theirFailure: null, differences, options, sql: this.#sql }
     }
     for (const step of randomScript(random, database)) {

@@ -126,5 +126,15 @@ suite('names', () => {
     assert.equal(adjustSchemaName('1-a.b c', 'avro'), '_1_a.b_c')
     assert.equal(adjustFieldName('d.e', 'avro'), 'd_e')
     assert.equal(adjustFieldName('a_b', 'avro_unicode'), 'a_u005fb')
+    assert.deepEqual(
+      ['1', '-1', 'x1'].map((name) => adjustFieldName(name, 'avro')),
+      ['_1', '_1', 'x1'],
+    )
+    assert.deepEqual(
+      ['1', '1a', 'ı', '東'].map((name) => adjustFieldName(name, 'avro_unicode')),
+      ['_u0031', '_u0031a', '_u131', '_u6771'],
+    )
+    assert.equal(adjustSchemaName('.a', 'avro'), '_a')
+    assert.equal(adjustSchemaName('_a.b', 'avro_unicode'), '_u005fa.b')
   })
 })
