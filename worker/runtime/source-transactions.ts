@@ -1,6 +1,10 @@
 /**
  * Exactly-once commits of a source task (KIP-618): records and offsets in one transaction of the task's producer.
  * A boundary is every poll, an interval, or what the connector asks for.
+ *
+ * A commit takes some round trips, in which nothing is read: with one after each of many small batches a task would do
+ * little else. So with `transaction.boundary=poll` batches that follow one another without a pause share a transaction,
+ * as those of one larger batch would; see `#goesOn`.
  */
 import { ConnectError, kindOf, toError } from '../api/errors.ts'
 import type { SourceRecord } from '../api/record.ts'
@@ -27,6 +31,11 @@ export interface SourceTransactionsOptions {
   readonly onCommitted: (offsets: readonly CommittedOffset[]) => Promise<void>
 }
 
+/** Commits take at most one part in this many and one of the time of a source that always has more. */
+const workPerCommit = 16
+/** However long commits take, records are not held back longer than this for the sake of the next ones, in ms. */
+const mostHeldMs = 2000
+
 type Boundary = 'poll' | 'interval' | 'connector'
 type Request = 'commit' | 'abort'
 
@@ -40,6 +49,10 @@ export class SourceTransactions implements SourceCommits {
   #open = false
   #records = 0
   #lastCommit: number
+  /** How long the last commit took, in ms. */
+  #commitMs = 0
+  /** `#records` when the batch before was done. */
+  #recordsBefore = 0
 
   constructor(options: SourceTransactionsOptions) {
     this.#options = options
@@ -91,6 +104,7 @@ export class SourceTransactions implements SourceCommits {
     const { clock } = this.#options.env
     switch (this.#boundary) {
       case 'poll':
+        if (this.#goesOn()) return
         return await this.#end('commit')
       case 'interval':
         if (clock.monotonicMs() - this.#lastCommit >= this.#intervalMs) await this.#end('commit')
@@ -108,8 +122,26 @@ export class SourceTransactions implements SourceCommits {
   }
 
   get dueInMs(): number | null {
-    if (this.#boundary !== 'interval' || !this.#open) return null
-    return Math.max(0, this.#lastCommit + this.#intervalMs - this.#options.env.clock.monotonicMs())
+    if (this.#boundary === 'connector' || !this.#open) return null
+    const elapsedMs = this.#options.env.clock.monotonicMs() - this.#lastCommit
+    if (this.#boundary === 'interval') return Math.max(0, this.#intervalMs - elapsedMs)
+    return Math.max(0, Math.min(this.#heldMs - elapsedMs, this.#commitMs))
+  }
+
+  /** How long after a commit the next one may wait, when there is always more. */
+  get #heldMs(): number {
+    return Math.min(workPerCommit * this.#commitMs, mostHeldMs)
+  }
+
+  /**
+   * Whether the transaction is left open for the next batch: when the last commit has just been, and for as long as
+   * batches come. A wait for the next one is cut short after the time of one commit (`dueInMs`), so nothing waits longer
+   * than it would for a commit under way; a source that has been quiet commits at once.
+   */
+  #goesOn(): boolean {
+    const came = this.#records > this.#recordsBefore
+    this.#recordsBefore = this.#records
+    return this.#open && came && this.#options.env.clock.monotonicMs() - this.#lastCommit < this.#heldMs
   }
 
   /** A pause or a healthy stop commits what is open; with boundaries of the connector only what it asked for. */
@@ -133,6 +165,7 @@ export class SourceTransactions implements SourceCommits {
       if (request === 'abort') await this.#abort()
       const offsets = await this.#commit()
       this.#lastCommit = clock.monotonicMs()
+      this.#commitMs = this.#lastCommit - startedAt
       this.#options.metrics.commit(this.#lastCommit - startedAt, true)
       await this.#confirm(offsets)
     } catch (error) {
@@ -154,6 +187,7 @@ export class SourceTransactions implements SourceCommits {
     this.#options.offsets.discard()
     this.#open = false
     this.#records = 0
+    this.#recordsBefore = 0
   }
 
   async #commit(): Promise<readonly CommittedOffset[]> {
@@ -169,6 +203,7 @@ export class SourceTransactions implements SourceCommits {
     this.#open = false
     metrics.transaction(this.#records)
     this.#records = 0
+    this.#recordsBefore = 0
     return offsets
   }
 
