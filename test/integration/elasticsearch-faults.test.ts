@@ -6,6 +6,7 @@ import { inspect } from 'node:util'
 import { gunzipSync } from 'node:zlib'
 import { ElasticsearchSinkTask } from '../../connectors/elasticsearch/task.ts'
 import { validateConnection } from '../../connectors/elasticsearch/validate.ts'
+import { makeSchema, Schemas } from '../../worker/api/data.ts'
 import {
   elasticsearchConfig,
   eventually,
@@ -172,7 +173,43 @@ describe('Elasticsearch sink over a bad network', () => {
     assert.equal(bulk?.authorization, `Basic ${Buffer.from('user:pass-word').toString('base64')}`)
     assert.equal(server.store.documents.size, 1)
     assert.ok(!context.logger.lines.some((line) => line.includes('pass-word')), 'I8')
-    assert.equal(server.paths.filter((path) => path === 'HEAD /topic').length, 1, 'one look-up per index (E43)')
+  })
+
+  it('waits at its stop for what is under way, and takes nothing after it (E73)', async () => {
+    await using server = new HttpDouble()
+    await server.listen()
+    server.store.hold = true
+    const { task, committed } = await startTask(`http://127.0.0.1:${server.port}`, { 'read.timeout.ms': '20000' })
+    await task.put([sinkRecord(0, { key: 'a', value: { n: 1 } })], signal())
+    await eventually(() => server.store.held.length === 1)
+    const stop = task.stop()
+    assert.equal(await committed(1n), 0n)
+    for (const release of server.store.held) release()
+    await stop
+    assert.equal(await committed(1n), 1n, 'the answer was waited for')
+    const late = sinkRecord(1, { key: 'b', value: { n: 2 } })
+    await assert.rejects(() => task.put([late], signal()), /The task is not running/)
+    assert.equal(server.store.requests.length, 1)
+  })
+
+  it('looks for an index and its mapping once, however many records and requests there are (E43)', async () => {
+    await using server = new HttpDouble()
+    await server.listen()
+    const schema = makeSchema({ type: 'STRUCT', fields: [{ name: 'n', schema: Schemas.int32 }] })
+    const url = `http://127.0.0.1:${server.port}`
+    const { task, committed } = await startTask(url, { 'schema.ignore': 'false', 'batch.size': '2' })
+    for (let i = 0; i < 10; i += 5) {
+      const records = [0, 1, 2, 3, 4].map((j) => {
+        return sinkRecord(i + j, { key: `k${j}`, valueSchema: schema, value: { n: j } })
+      })
+      await task.put(records, signal())
+    }
+    await eventually(async () => (await committed(10n)) === 10n)
+    await task.stop()
+    assert.deepEqual(
+      server.paths.filter((path) => !path.startsWith('POST /_bulk')),
+      ['HEAD /topic', 'GET /topic/_mapping', 'PUT /topic/_mapping'],
+    )
   })
 
   it('stops within its deadline while a request hangs', async () => {

@@ -381,7 +381,7 @@ describe('BulkWriter', () => {
     await fc.assert(property, { numRuns: 60 })
   })
 
-  it('ends requests that hang when it is closed (E73)', async () => {
+  it('ends requests that hang when it is closed', async () => {
     const subject = new Subject()
     subject.server.hold = true
     await subject.add(put(0, 'a'))
