@@ -1,11 +1,13 @@
 import type { ConnectRecord } from '../../worker/api/record.ts'
 import {
   type Argument,
+  bounded,
   callFunction,
   callMath,
   callMethod,
   isFunction,
   isMethod,
+  joined,
   memberOf,
   negated,
   textOf,
@@ -21,6 +23,8 @@ interface Scope {
   readonly record: ConnectRecord
   readonly locals: Operand[]
   calls: number
+  /** Of `performance.now()`; 0 until the first call. */
+  deadline: number
 }
 
 type Step = (scope: Scope) => Operand
@@ -28,8 +32,10 @@ type Step = (scope: Scope) => Operand
 /** Names of function parameters by depth. */
 type Locals = readonly string[]
 
-/** Function calls of one evaluation; an expression has no other loops, so this bounds its time (about 50 ms). */
+/** Function calls of one evaluation; an expression has no other loops. */
 const maxCalls = 100_000
+/** Longest time of those calls, in ms: each may look through a text of megabytes. */
+const timeLimitMs = 2000
 
 /**
  * Compiles an expression into functions, once; it never becomes JavaScript source, so what it can reach is what this
@@ -40,7 +46,7 @@ const maxCalls = 100_000
 export function compileExpression(source: string): (record: ConnectRecord) => Operand {
   const step = compile(parseExpression(source), [])
   return (record) => {
-    const value = step({ record, locals: [], calls: maxCalls })
+    const value = step({ record, locals: [], calls: maxCalls, deadline: 0 })
     return value === absent ? undefined : value
   }
 }
@@ -151,9 +157,17 @@ function argumentStep(node: Node, locals: Locals): (scope: Scope) => Argument {
   const depth = locals.length
   const body = compile(node.body, [...locals, node.parameter])
   return (scope) => (item) => {
-    if (scope.calls-- <= 0) throw failure(`The expression was stopped after ${maxCalls} function calls`)
+    countCall(scope)
     scope.locals[depth] = item
     return body(scope)
+  }
+}
+
+function countCall(scope: Scope): void {
+  if (scope.calls-- <= 0) throw failure(`The expression was stopped after ${maxCalls} function calls`)
+  if (scope.deadline === 0) scope.deadline = performance.now() + timeLimitMs
+  else if (scope.calls % 16 === 0 && performance.now() > scope.deadline) {
+    throw failure(`The expression was stopped after ${timeLimitMs} ms`)
   }
 }
 
@@ -238,7 +252,7 @@ function compare(operator: '<' | '>' | '<=' | '>=', left: Operand, right: Operan
 }
 
 function arithmetic(operator: string, left: Operand, right: Operand): Operand {
-  if (operator === '+' && (typeof left === 'string' || typeof right === 'string')) return textOf(left) + textOf(right)
+  if (operator === '+' && (typeof left === 'string' || typeof right === 'string')) return joined(left, right)
   const a = primitive(left)
   const b = primitive(right)
   if (typeof a === 'bigint' || typeof b === 'bigint') return integerArithmetic(operator, a, b)
@@ -266,7 +280,7 @@ function integerArithmetic(operator: string, a: Primitive, b: Primitive): number
     case '-':
       return normalized(x - y)
     case '*':
-      return normalized(x * y)
+      return bounded(x * y)
     default:
       if (y === 0n) throw failure('Division of a large integer by zero')
       return normalized(operator === '/' ? x / y : x % y)

@@ -1,5 +1,6 @@
 /** The methods and functions that expressions may call; there are no others. */
 import { failure, ListOperand, type Members, normalized, type Operand } from './operands.ts'
+import { withinLimit } from './regex-limit.ts'
 
 /** A function of one parameter, written in the expression. */
 export type Lambda = (item: Operand) => Operand
@@ -9,6 +10,29 @@ type Method<T> = (of: T, args: readonly Argument[]) => Operand
 
 /** Longest text that an expression may make, in characters. */
 const maxTextLength = 2 ** 24
+
+/** Most pieces that a text is split into. */
+const maxPieces = 100_000
+/** Beyond it a product of integers is no longer of any use, but soon of any size. */
+const largestInteger = 2n ** 1024n
+
+function tooLong(): Error {
+  return failure(`A text became longer than ${maxTextLength} characters`)
+}
+
+/** Two texts in one. @throws DataError when it became too long */
+export function joined(left: Argument, right: Argument): string {
+  const [a, b] = [textOf(left), textOf(right)]
+  // What is in the record already may be as long as it is.
+  if (a.length > 0 && b.length > 0 && a.length + b.length > maxTextLength) throw tooLong()
+  return a + b
+}
+
+/** A result of exact integers. @throws DataError when it became too large */
+export function bounded(value: bigint): number | bigint {
+  if (value > largestInteger || value < -largestInteger) throw failure('An integer became larger than 1024 bits')
+  return normalized(value)
+}
 
 /** Text as JavaScript's `String` gives it. @throws DataError for what has members, which has no text */
 export function textOf(value: Argument): string {
@@ -39,17 +63,28 @@ const textMethods: Readonly<Record<string, Method<string>>> = {
   indexOf: (text, [part]) => text.indexOf(textOf(part)),
   lastIndexOf: (text, [part]) => text.lastIndexOf(textOf(part)),
   match: (text, [pattern]) => {
-    const found = regexOf(pattern).exec(text)
+    const regex = regexOf(pattern)
+    const found = withinLimit(regex, text, () => regex.exec(text))
     return found === null ? null : pieces(found.map((group) => group ?? ''))
   },
   replace: (text, [pattern, by]) => {
     const replacement = textOf(by)
-    const result = text.replace(pattern instanceof RegExp ? pattern : textOf(pattern), () => replacement)
-    if (result.length > maxTextLength) throw failure(`A text became longer than ${maxTextLength} characters`)
-    return result
+    // Counted while it grows: a long text for each of many characters is more than there is memory.
+    let length = text.length
+    const next = (found: string): string => {
+      length += replacement.length - found.length
+      if (length > maxTextLength) throw tooLong()
+      return replacement
+    }
+    if (!(pattern instanceof RegExp)) return text.replace(textOf(pattern), next)
+    return withinLimit(pattern, text, () => text.replace(pattern, next))
   },
   slice: (text, [start, end]) => text.slice(integerOf(start, 0), integerOf(end, text.length)),
-  split: (text, [by]) => pieces(text.split(textOf(by))),
+  split: (text, [by]) => {
+    const parts = text.split(textOf(by), maxPieces + 1)
+    if (parts.length > maxPieces) throw failure(`A text was split into more than ${maxPieces} pieces`)
+    return pieces(parts)
+  },
   startsWith: (text, [start]) => text.startsWith(textOf(start)),
   substring: (text, [start, end]) => text.substring(integerOf(start, 0), integerOf(end, text.length)),
   toLowerCase: (text) => text.toLowerCase(),
@@ -150,7 +185,10 @@ export function callMath(name: string, args: readonly Argument[]): Operand {
 export function callMethod(of: Operand, name: string, args: readonly Argument[]): Operand {
   if (of === null || of === undefined) throw failure(`Cannot call ${name} of ${of}`)
   if (of instanceof RegExp) {
-    if (name === 'test') return of.test(textOf(args[0]))
+    if (name === 'test') {
+      const text = textOf(args[0])
+      return withinLimit(of, text, () => of.test(text))
+    }
   } else if (of instanceof ListOperand) {
     if (Object.hasOwn(listMethods, name)) return listMethods[name]?.(of, args)
   } else if (typeof of === 'string') {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { compileExpression } from '../../../../transforms/expression/compile.ts'
-import { Decimal, decimalSchema, makeSchema, Schemas, type Struct } from '../../../../worker/api/data.ts'
+import { Decimal, decimalSchema, makeSchema, Schemas, type Struct, type Value } from '../../../../worker/api/data.ts'
 import { ConnectError } from '../../../../worker/api/errors.ts'
 import { record as sinkRecord, struct } from '../support.ts'
 
@@ -140,6 +140,36 @@ describe('expressions of Filter and ContentBasedRouter', () => {
     const started = performance.now()
     assert.throws(() => nested(long), /stopped after 100000 function calls/)
     assert.ok(performance.now() - started < 5000)
+  })
+
+  it('stops a regular expression that takes the length of a text to a high power', () => {
+    const slow = compileExpression('/a*a*a*a*a*a*b/.test(value)')
+    const of = (value: string) => slow(sinkRecord({ value }))
+    assert.equal(of('aaab'), true)
+    assert.throws(() => of('a'.repeat(5000)), { kind: 'record', message: /stopped after 1000 ms on a text of 5000/ })
+    // Long texts are no offence by themselves.
+    assert.equal(compileExpression('/x.*y/.test(value)')(sinkRecord({ value: `x${'a'.repeat(100_000)}y` })), true)
+  })
+
+  it('stops texts, lists and integers that grow without end', () => {
+    const nested = (operator: string) =>
+      Array.from({ length: 40 }, (_, i) => i).reduceRight(
+        (body, i) =>
+          `[${i === 0 ? 'value' : `a${i - 1}`}${operator}${i === 0 ? 'value' : `a${i - 1}`}].some(a${i} => ${body})`,
+        'a39 == 1',
+      )
+    const of = (source: string, value: Value) => compileExpression(source)(sinkRecord({ value }))
+    assert.throws(() => of(nested('+'), 'text'), /text became longer/)
+    assert.throws(() => of(nested('*'), 2n ** 62n), /integer became larger than 1024 bits/)
+    assert.throws(() => of("value.split('').length", 'a'.repeat(200_000)), /more than 100000 pieces/)
+    assert.equal(of("(value + '').length", 'a'.repeat(20_000_000)), 20_000_000)
+  })
+
+  it('stops calls that each take long', () => {
+    const text = 'ab'.repeat(400_000)
+    const slow = compileExpression('value.parts.some(part => value.text.includes(part))')
+    const parts = Array.from({ length: 90_000 }, () => 'bb')
+    assert.throws(() => slow(sinkRecord({ value: { parts, text } })), /stopped after 2000 ms/)
   })
 
   it('property: whatever the text, it compiles or is refused, and never runs anything else', () => {
