@@ -181,7 +181,7 @@ export const redshiftSinkOptions = defineConfig({
     default: false,
     importance: 'MEDIUM',
     group: target,
-    doc: 'Adds columns that a message has and the table has not, one ALTER TABLE each, before the load.',
+    doc: 'Adds columns that a message has and the table has not, and lengthens a VARCHAR for which a message tells a greater length; one ALTER TABLE each, before the load.',
   },
   'table.distkey': { type: 'STRING', default: '', importance: 'LOW', group: target, doc: 'DISTKEY of created tables.' },
   'table.sortkey': { type: 'STRING', default: '', importance: 'LOW', group: target, doc: 'SORTKEY of created tables.' },

@@ -105,6 +105,11 @@ export function addColumn(table: TableName, { name, type }: ColumnDefinition): s
   return `ALTER TABLE ${qualified(table)} ADD COLUMN ${identifier(name)} ${type}`
 }
 
+/** By itself only: it cannot run inside of a transaction. */
+export function widenColumn(table: TableName, { name, type }: ColumnDefinition): string {
+  return `ALTER TABLE ${qualified(table)} ALTER COLUMN ${identifier(name)} TYPE ${type}`
+}
+
 /** Table of a message. `map` wins over the format; names are normalised in this one place. */
 export function tableFor(message: FileMessage, format: string, map: ReadonlyMap<string, string>): string {
   const eventKey = message.eventKey ?? message.topic

@@ -1,4 +1,5 @@
 import { ConnectError } from '../../worker/api/errors.ts'
+import type { MessageColumn } from '../common/metadata-message.ts'
 import type { CopyRunner } from './copy-runner.ts'
 import type { ResultRow } from './data-api.ts'
 import { classifyStatement } from './errors.ts'
@@ -11,6 +12,7 @@ import {
   columnDefinitions,
   createTable,
   type TableOptions,
+  widenColumn,
 } from './table-definition.ts'
 
 export interface TablesOptions {
@@ -71,12 +73,45 @@ export class Tables {
       // No columns, no table: the load says so.
       if (columns.size === 0) continue
       for (const column of wanted) {
-        if (columns.has(column.name)) continue
+        const present = columns.get(column.name)
+        if (present !== undefined) {
+          await this.#widen({ target, present, message }, signal)
+          continue
+        }
         checkNullable(message, column, target)
         await this.#execute(addColumn(target, column), signal)
         this.#known.get(target.table)?.columns.set(column.name, column)
       }
     }
+  }
+
+  /**
+   * Makes a VARCHAR as long as a message says that its texts may be. Redshift refuses this for some columns (of a key,
+   * with a default, of certain encodings); the load tells then which rows do not fit.
+   */
+  async #widen(
+    {
+      target,
+      present,
+      message,
+    }: { readonly target: TableName; readonly present: ColumnDefinition; readonly message: FileMessage },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const wantedBytes = Math.min(
+      message.columns?.find((c) => isText(c) && c.name.toLowerCase() === present.name)?.length ?? 0,
+      65_535,
+    )
+    const hasBytes = varcharBytes(present.type)
+    const isKey = this.options.definition.primaryKey.some((name) => name.toLowerCase() === present.name)
+    if (hasBytes === null || wantedBytes <= hasBytes || isKey) return
+    const column = { name: present.name, type: `VARCHAR(${wantedBytes})` }
+    try {
+      await this.#execute(widenColumn(target, column), signal)
+    } catch (error) {
+      if (!(error instanceof ConnectError) || error.code !== 'CONNECT_REDSHIFT_STATEMENT') throw error
+    }
+    // Refused or not: it is not asked for again before the definition is read anew.
+    this.#known.get(target.table)?.columns.set(column.name, column)
   }
 
   /** Columns of a table in their order, from memory while that is fresh; empty when there is no such table. */
@@ -119,6 +154,16 @@ export class Tables {
       await this.#runner.backOff(attempt, signal)
     }
   }
+}
+
+function isText({ type }: MessageColumn): boolean {
+  return type === 'string'
+}
+
+/** Length of a VARCHAR type; null for other types. */
+function varcharBytes(type: string): number | null {
+  const match = /^(?:character varying|varchar)\((\d+)\)$/i.exec(type)
+  return match === null ? null : Number(match[1])
 }
 
 /** Rows that are there already would have nothing in the new column (statement R46). */

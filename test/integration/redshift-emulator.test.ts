@@ -195,13 +195,21 @@ describe('Redshift Data API emulator', { skip }, () => {
 
   test('statements that commit by themselves do so inside a batch', async () => {
     const name = table('autocommit')
-    await must(`CREATE TABLE ${name} (a INT)`)
+    await must(`CREATE TABLE ${name} (a INT, v VARCHAR(4))`)
     await must(`CREATE TABLE ${name}_other (a INT)`)
     await batch([`INSERT INTO ${name}_other VALUES (1)`, `TRUNCATE ${name}`, 'SELECT 1/0'])
     assert.deepEqual(await rows(`SELECT count(*) FROM ${name}_other`), [[1]], 'TRUNCATE committed what came before')
     await must(`DROP TABLE ${name}_other`)
-    const altered = await batch([`ALTER TABLE ${name} ALTER COLUMN a TYPE BIGINT`])
+    const altered = await batch([`ALTER TABLE ${name} ALTER COLUMN v TYPE VARCHAR(8)`])
     assert.match(altered.Error ?? '', /cannot run inside a transaction block/)
+    await must(`ALTER TABLE ${name} ALTER COLUMN v TYPE VARCHAR(8)`)
+    await must(`INSERT INTO ${name} VALUES (1, 'éééé')`)
+    assert.match(
+      (await run(`INSERT INTO ${name} VALUES (1, 'ééééé')`)).Error ?? '',
+      /\S/,
+      'eight bytes, not characters',
+    )
+    assert.match((await run(`ALTER TABLE ${name} ALTER COLUMN a TYPE BIGINT`)).Error ?? '', /VARCHAR only/)
     assert.match((await run(`ALTER TABLE ${name} ADD COLUMN b INT, ADD COLUMN c INT`)).Error ?? '', /syntax error/)
     assert.match((await run(`ALTER TABLE ${name} ADD COLUMN IF NOT EXISTS b INT`)).Error ?? '', /syntax error/)
     assert.equal((await run(`LOCK TABLE ${name}`)).Status, 'FAILED', 'LOCK needs a transaction')

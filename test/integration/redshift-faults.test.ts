@@ -292,6 +292,25 @@ describe('Redshift sink: what can go wrong', { skip }, () => {
     await assert.rejects(task.settle(), { code: 'CONNECT_REDSHIFT_EVOLUTION', message: /Column must/ })
   })
 
+  test('auto.evolve makes a VARCHAR as long as a message says, by itself before the load (statement R47)', async () => {
+    await using task = await warehouse.startTask({ 'auto.evolve': 'true' })
+    const columns = (length: number) => [messageColumn('id', 'int64'), messageColumn('note', 'string', { length })]
+    const line = (offset: number) => `{"id":${offset},"note":"${'é'.repeat(offset)}"}`
+    await task.deliver(await writeRows(0, 2, { columns: columns(4), line }))
+    await task.settle()
+    // Ten characters of two bytes each.
+    await task.deliver(await writeRows(3, 10, { columns: columns(20), line }))
+    await task.settle()
+    // A shorter text later takes nothing away.
+    await task.deliver(await writeRows(11, 11, { columns: columns(4), line: () => '{"id":11,"note":"x"}' }))
+    await task.settle()
+    assert.deepEqual(await ids(), range(0, 11))
+    const [definition] = await warehouse.query(
+      `SELECT character_maximum_length FROM svv_columns WHERE table_schema = '${warehouse.schema}' AND table_name = '${table}' AND column_name = 'note'`,
+    )
+    assert.equal(String(definition?.[0]), '20')
+  })
+
   test('statement R48: overlap.policy skip, filter and load', async () => {
     const loadTwice = async (policy: string, messages: readonly MetadataMessage[]) => {
       table = warehouse.tableName()

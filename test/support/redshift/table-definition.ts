@@ -154,6 +154,8 @@ export function rewriteTableDefinition(tokens: readonly Token[]): readonly Token
   const dense = withoutSpace(tokens)
   const words = dense.map(wordOf)
   if (words[0] === 'alter' && words[1] === 'table') {
+    const type = words.indexOf('type')
+    if (words[type - 3] === 'alter' && words[type - 2] === 'column') return widening(dense, type)
     const add = words.indexOf('add')
     if (add === -1 || words[add + 1] === 'constraint') return tokens
     const start = words[add + 1] === 'column' ? add + 2 : add + 1
@@ -170,6 +172,21 @@ export function rewriteTableDefinition(tokens: readonly Token[]): readonly Token
   const before = textOf(dense.slice(0, open))
   if (wordOf(rest[0]) === 'as') return tokenize(`${before} ${textOf(dense.slice(open, end))} ${asQuery(tokens)}`)
   return tokenize(`${before} (${tableElements(dense.slice(open + 1, end - 1))}) ${textOf(rest)}`)
+}
+
+/** `ALTER COLUMN … TYPE VARCHAR(n)`, the only change of a type that Redshift knows; the check of its bytes goes along. */
+function widening(tokens: readonly Token[], type: number): readonly Token[] {
+  const [table, column] = [tokens[type - 4], tokens[type - 1]]
+  if (table === undefined || column === undefined) return tokens
+  const name = identifierName(column)
+  const { text, check } = columnType(name, tokens.slice(type + 1))
+  if (check === '') throw new SqlSyntaxError('ALTER COLUMN TYPE is supported for columns of type VARCHAR only')
+  // As PostgreSQL names it when the table is made.
+  const constraint = quoteIdentifier(`${identifierName(table)}_${name}_check`)
+  return tokenize(
+    `${textOf(tokens.slice(0, type - 3))} DROP CONSTRAINT IF EXISTS ${constraint}, ` +
+      `ALTER COLUMN ${quoteIdentifier(name)} TYPE ${text}, ADD CONSTRAINT ${constraint}${check}`,
+  )
 }
 
 /** The query of CREATE TABLE … AS with its own spacing. */

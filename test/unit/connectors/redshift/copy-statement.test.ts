@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { copyStatement, type Load } from '../../../../connectors/redshift/copy-statement.ts'
-import { classifyStatement } from '../../../../connectors/redshift/errors.ts'
+import { classifyStatement, isThrottled, isTransientCall } from '../../../../connectors/redshift/errors.ts'
 import { createLedger, purgeLedger } from '../../../../connectors/redshift/ledger.ts'
 import { type LoadPlan, loadTransaction } from '../../../../connectors/redshift/load-transaction.ts'
 import { manifestAddress, manifestBody } from '../../../../connectors/redshift/manifest.ts'
@@ -300,6 +300,12 @@ for (const [text, failure] of [
   ['ERROR: 1023 Detail: Serializable isolation violation on table - 1', 'transient'],
   ['ERROR: deadlock detected', 'transient'],
   ['ERROR: could not open relation with OID 5', 'transient'],
+  ['ERROR: 1018 Detail: Relation does not exist', 'transient'],
+  ['ERROR: could not complete because of conflict with concurrent transaction', 'transient'],
+  ['ERROR: system requested abort', 'transient'],
+  ['Connection to the cluster was lost', 'transient'],
+  ['ERROR: Query canceled by WLM abort action', 'transient'],
+  ['S3ServiceException: The bucket you are attempting to access must be addressed, Error PermanentRedirect', 'fatal'],
   ['Query cancelled on user request', 'transient'],
   ['Disk Full', 'transient'],
   ['ERROR: relation "public.x" does not exist', 'missing-table'],
@@ -307,4 +313,26 @@ for (const [text, failure] of [
   ['ERROR: syntax error at or near "x"', 'fatal'],
 ] as const) {
   test(`'${text}' is ${failure}`, () => assert.equal(classifyStatement(text), failure))
+}
+
+// Calls that fail: what may pass is repeated with the same token, what will not stops the task (section 4.9).
+for (const [error, transient, throttled] of [
+  [{ name: 'ThrottlingException', $metadata: { httpStatusCode: 400 } }, true, true],
+  [{ name: 'ActiveStatementsExceededException', $metadata: { httpStatusCode: 400 } }, true, true],
+  [{ name: 'ActiveSessionsExceededException', $metadata: { httpStatusCode: 400 } }, true, true],
+  [{ name: 'InternalServerException', $metadata: { httpStatusCode: 500 } }, true, false],
+  [{ name: 'DatabaseConnectionException', $metadata: { httpStatusCode: 500 } }, true, false],
+  [{ name: 'BatchExecuteStatementException', $metadata: { httpStatusCode: 500 } }, true, false],
+  [{ name: 'QueryTimeoutException', $metadata: { httpStatusCode: 400 } }, true, false],
+  [{ name: 'Error', code: 'ECONNRESET' }, true, false],
+  [{ name: 'TimeoutError' }, true, false],
+  [{ name: 'Unknown', $metadata: { httpStatusCode: 503 } }, true, false],
+  [{ name: 'ValidationException', $metadata: { httpStatusCode: 400 } }, false, false],
+  [{ name: 'ResourceNotFoundException', $metadata: { httpStatusCode: 400 } }, false, false],
+  [{ name: 'AccessDeniedException', $metadata: { httpStatusCode: 400 } }, false, false],
+] as const) {
+  test(`a call that fails with ${JSON.stringify(error)} ${transient ? 'may pass' : 'will not'}`, () => {
+    const thrown = Object.assign(new Error('failed'), error)
+    assert.deepEqual([isTransientCall(thrown), isThrottled(thrown)], [transient, throttled])
+  })
 }
