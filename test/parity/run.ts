@@ -27,6 +27,12 @@ const corpora: Readonly<Record<string, Corpus>> = {
     about:
       'every option with odd values, asked of Kafka Connect 4.3 at the same time; with Java and Maven; [-v] [text …]',
   },
+  'rest-fuzz': {
+    program: 'test/parity/rest/fuzz-main.ts',
+    needs: ['kafka'],
+    about:
+      'mutated configs, bodies and paths: each gets a typed answer, and the worker lives on; [--count N] [--seed N]',
+  },
   postgres: {
     program: 'test/parity/postgres.ts',
     needs: ['kafka', 'postgres'],
@@ -51,7 +57,8 @@ const corpora: Readonly<Record<string, Corpus>> = {
   's3-random': {
     program: 'test/parity/s3-random.ts',
     needs: ['s3'],
-    about: 'random options and records: objects of the S3 sink against a model of the reference; [--cases N] [--seed N]',
+    about:
+      'random options and records: objects of the S3 sink against a model of the reference; [--cases N] [--seed N]',
   },
   converters: {
     program: 'test/parity/converters.ts',
