@@ -3,6 +3,7 @@ import { Client } from 'pg'
 import { recreateTopics } from '../../compose/pipelines/support/kafka-topics.ts'
 import type { Services } from '../../compose/pipelines/support/pipeline.ts'
 import { waitFor } from '../../compose/pipelines/support/wait.ts'
+import type { CdcSetup } from './cdc-setups.ts'
 import { endOffsetCounter, type Measurement, measure } from './measure.ts'
 import { type PeerName, startPeer } from './peers.ts'
 
@@ -15,21 +16,24 @@ export interface CdcOptions {
   readonly services: Services
   readonly peer: PeerName
   readonly variant: string
+  /** Of the backlog. */
   readonly records: number
+  readonly snapshotRecords: number
   /** Of the backlog that is streamed. */
   readonly rowsPerTransaction: number
   readonly port: number
+  readonly setup: CdcSetup
 }
 
 /**
  * Postgres → Kafka, full Debezium envelope, JSON without schemas, one table, one slot, one partition, acks=all.
- * First the snapshot of `records` rows; then the connector is stopped, `records` more rows are committed, and the clock
+ * First the snapshot of `snapshotRecords` rows; then the connector is stopped, `records` more rows are committed, and the clock
  * runs while it streams that backlog.
  */
 export async function benchCdc(
   options: CdcOptions,
 ): Promise<{ readonly snapshot: Measurement; readonly streaming: Measurement }> {
-  const { services, records, variant } = options
+  const { services, records, snapshotRecords, variant, setup } = options
   const token = randomBytes(3).toString('hex')
   const database = `bench_${token}`
   const topic = `bench_${token}.public.bench`
@@ -43,20 +47,19 @@ export async function benchCdc(
   await pg.connect()
   try {
     await pg.query(table)
-    await fill(pg, { from: 1, to: records, chunk: 10_000 })
+    await fill(pg, { from: 1, to: snapshotRecords, chunk: 10_000 })
     await pg.query('CHECKPOINT')
     await recreateTopics(services.kafkaBrokers, { [topic]: 1 })
-    await using peer = await startPeer(options.peer, services.kafkaBrokers, options.port)
+    await using peer = await startPeer(options.peer, services.kafkaBrokers, options.port, setup.worker)
     await using counter = await endOffsetCounter(services.kafkaBrokers, topic)
-    await peer.connect.request(
-      'PUT',
-      `/connectors/${name}/config`,
-      connectorConfig(services, database, `bench_${token}`),
-    )
+    await peer.connect.request('PUT', `/connectors/${name}/config`, {
+      ...connectorConfig(services, database, `bench_${token}`),
+      ...setup.connector,
+    })
     const snapshot = await measure({
       variant,
       pid: peer.pid,
-      records,
+      records: snapshotRecords,
       timeoutMs: 600_000,
       count: () => counter.count(),
     })
@@ -67,7 +70,11 @@ export async function benchCdc(
       return slots.rowCount === 1 ? true : null
     })
     await peer.connect.stop(name)
-    await fill(pg, { from: records + 1, to: records * 2, chunk: options.rowsPerTransaction })
+    await fill(pg, {
+      from: snapshotRecords + 1,
+      to: snapshotRecords + records,
+      chunk: options.rowsPerTransaction,
+    })
     await pg.query('CHECKPOINT')
     const base = await counter.count()
     await peer.connect.resume(name)

@@ -11,6 +11,24 @@ import { usageOf } from './process-usage.ts'
 const tickMs = 10
 const connections = 4
 
+/** Stages of the way, each from one clock reading to the next, in ms. */
+const stages = ['commit → decoded', 'decoded → in the log', 'in the log → at the consumer'] as const
+
+/** One record. */
+interface Seen {
+  readonly atMs: number
+  readonly latencyMs: number
+  readonly stagesMs: readonly number[]
+}
+
+/** Percentiles of one stage, and its share of the slowest percent of records. */
+export interface StageResult {
+  readonly stage: string
+  readonly p50Ms: number
+  readonly p99Ms: number
+  readonly shareOfSlowest: number
+}
+
 export interface LatencyResult {
   readonly variant: string
   readonly rate: number
@@ -18,6 +36,11 @@ export interface LatencyResult {
   readonly p50Ms: number
   readonly p99Ms: number
   readonly maxMs: number
+  /** Commit → in the log: without the consumer, which shares the process of the writers. */
+  readonly logP50Ms: number
+  readonly logP99Ms: number
+  readonly stages: readonly StageResult[]
+  readonly seconds: number
   readonly cpuSeconds: number
   readonly peakRssBytes: number
 }
@@ -25,7 +48,8 @@ export interface LatencyResult {
 /**
  * Commit → record, at a steady rate of transactions of one row, with the connector's and the producer's defaults. The
  * clock starts with the commit time in the event (`source.ts_us`, taken by the server before it flushes the commit)
- * and stops when a consumer has the record; the first quarter of the time is dropped.
+ * and stops when a consumer has the record; the first quarter of the time is dropped. Stages are told apart by the
+ * event's own time (`ts_us`, when its bytes had been read from the socket) and the broker's (whole milliseconds).
  */
 export async function benchLatency(options: {
   readonly services: Services
@@ -55,18 +79,20 @@ export async function benchLatency(options: {
     resources.defer(() => client.end())
   }
   await writers[0]?.query('CREATE TABLE bench (id bigserial PRIMARY KEY, pad text)')
-  await recreateTopics(services.kafkaBrokers, { [topic]: 1 })
+  await recreateTopics(services.kafkaBrokers, { [topic]: 1 }, { 'message.timestamp.type': 'LogAppendTime' })
   const consumer = kafkaFor(services.kafkaBrokers, name).consumer({ groupId: name, maxWaitTimeInMs: 500, minBytes: 1 })
   await consumer.connect()
   resources.defer(() => consumer.disconnect())
-  const seen: { readonly atMs: number; readonly latencyMs: number }[] = []
+  const seen: Seen[] = []
   await consumer.subscribe({ topics: [topic], fromBeginning: true })
   await consumer.run({
     eachBatch: async ({ batch }) => {
       const atMs = performance.timeOrigin + performance.now()
-      for (const { value } of batch.messages) {
-        const event = JSON.parse(value?.toString() ?? '{}') as { readonly source: { readonly ts_us: number } }
-        seen.push({ atMs, latencyMs: atMs - event.source.ts_us / 1000 })
+      for (const { value, timestamp } of batch.messages) {
+        const event = JSON.parse(value?.toString() ?? '{}') as Event
+        const times = [event.source.ts_us / 1000, event.ts_us / 1000, Number(timestamp), atMs] as const
+        const stagesMs = stages.map((_, i) => (times[i + 1] as number) - (times[i] as number))
+        seen.push({ atMs, latencyMs: atMs - times[0], stagesMs })
       }
     },
   })
@@ -83,18 +109,60 @@ export async function benchLatency(options: {
   await waitFor('the last record', 60_000, async () => (seen.length >= sent ? true : null), 20)
   const after = usageOf(peer.pid)
   await peer.connect.remove(name)
-  const counted = seen.filter(({ atMs }) => atMs > began + seconds * 250).map(({ latencyMs }) => latencyMs)
-  counted.sort((a, b) => a - b)
-  const at = (share: number) => counted[Math.min(counted.length - 1, Math.floor(counted.length * share))] ?? Number.NaN
+  const counted = seen.filter(({ atMs }) => atMs > began + seconds * 250)
+  counted.sort((a, b) => a.latencyMs - b.latencyMs)
+  const latencies = counted.map(({ latencyMs }) => latencyMs)
+  const toLog = counted.map(({ stagesMs: [read = 0, written = 0] }) => read + written).sort((a, b) => a - b)
   return {
     variant,
     rate,
     records: counted.length,
-    p50Ms: at(0.5),
-    p99Ms: at(0.99),
-    maxMs: at(1),
+    p50Ms: percentile(latencies, 0.5),
+    p99Ms: percentile(latencies, 0.99),
+    maxMs: percentile(latencies, 1),
+    logP50Ms: percentile(toLog, 0.5),
+    logP99Ms: percentile(toLog, 0.99),
+    stages: stages.map((stage, i) => stageResult(stage, i, counted)),
+    seconds,
     cpuSeconds: after.cpuSeconds - before.cpuSeconds,
     peakRssBytes: after.peakRssBytes,
+  }
+}
+
+interface Event {
+  readonly ts_us: number
+  readonly source: { readonly ts_us: number }
+}
+
+function percentile(sorted: readonly number[], share: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN
+}
+
+/** @param counted by latency, the slowest last */
+function stageResult(stage: string, index: number, counted: readonly Seen[]): StageResult {
+  const times = counted.map(({ stagesMs }) => stagesMs[index] as number).sort((a, b) => a - b)
+  const slowest = counted.slice(Math.floor(counted.length * 0.99))
+  const sum = (of: (seen: Seen) => number) => slowest.reduce((total, seen) => total + of(seen), 0)
+  return {
+    stage,
+    p50Ms: percentile(times, 0.5),
+    p99Ms: percentile(times, 0.99),
+    shareOfSlowest: sum(({ stagesMs }) => stagesMs[index] as number) / sum(({ latencyMs }) => latencyMs),
+  }
+}
+
+export function printLatency(result: LatencyResult): void {
+  const ms = (value: number) => `${value.toFixed(1)} ms`
+  const cores = ((result.cpuSeconds / result.seconds) * 100).toFixed(0)
+  console.log(
+    `  ${result.variant} at ${result.rate}/s: commit to log p50 ${ms(result.logP50Ms)}, p99 ${ms(result.logP99Ms)}; ` +
+      `to the consumer p50 ${ms(result.p50Ms)}, p99 ${ms(result.p99Ms)}, ` +
+      `max ${ms(result.maxMs)} over ${result.records} records; ${cores} % of a core, ` +
+      `peak ${(result.peakRssBytes / 1048576).toFixed(0)} MB`,
+  )
+  for (const { stage, p50Ms, p99Ms, shareOfSlowest } of result.stages) {
+    const share = `${(shareOfSlowest * 100).toFixed(0)} % of the slowest percent`
+    console.log(`    ${stage.padEnd(30)} p50 ${ms(p50Ms)}, p99 ${ms(p99Ms)}, ${share}`)
   }
 }
 

@@ -10,6 +10,8 @@ export interface Measurement {
   /** Of the worker process, threads included, over the same span. */
   readonly cpuSeconds: number
   readonly peakRssBytes: number
+  /** Resident set when each tenth of the records had come. */
+  readonly rssBytes: readonly number[]
 }
 
 /**
@@ -25,12 +27,14 @@ export async function measure(options: {
 }): Promise<Measurement> {
   const intervalMs = 50
   const deadline = performance.now() + options.timeoutMs
+  const rssBytes: number[] = []
   let first: { readonly at: number; readonly usage: ProcessUsage; readonly count: number } | null = null
   for (;;) {
     const count = await options.count()
     const at = performance.now()
     const usage = usageOf(options.pid)
     if (first === null && count > 0) first = { at, usage, count }
+    while (rssBytes.length < 10 && count * 10 >= options.records * (rssBytes.length + 1)) rssBytes.push(usage.rssBytes)
     if (first !== null && count >= options.records) {
       return {
         variant: options.variant,
@@ -38,6 +42,7 @@ export async function measure(options: {
         seconds: (at - first.at) / 1000,
         cpuSeconds: usage.cpuSeconds - first.usage.cpuSeconds,
         peakRssBytes: usage.peakRssBytes,
+        rssBytes,
       }
     }
     if (at > deadline)

@@ -1,22 +1,24 @@
 /**
- * `npm run bench <cdc|latency|sink|elasticsearch|start|hot-path|transforms|converters|s3|warehouse> [-- --records N --runs N --peers sluice,java --profile FOLDER]`
+ * `npm run bench <name> [-- --records N --runs N --peers sluice,java --profile FOLDER]`; names are those of `benches`.
  *
  * With `--profile` our worker writes a CPU profile of each thread into the folder when it stops; its figures do not count.
  *
- * Variants alternate; ours runs as A and A' so that the table shows what a difference of nothing looks like.
+ * Variants alternate; ours runs as A and A' so that the table shows what a difference of nothing looks like. `--once`
+ * leaves A' out, for long runs that compare nothing.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { servicesFrom } from '../../compose/pipelines/support/pipeline.ts'
+import { type Services, servicesFrom } from '../../compose/pipelines/support/pipeline.ts'
 import { stackEnvironment } from '../../compose/pipelines/support/session.ts'
 import { projectRoot } from '../support/project-root.ts'
 import { benchCdc } from './cdc.ts'
+import { cdcSetups, openSetup } from './cdc-setups.ts'
 import { benchConverters } from './converters.ts'
 import { benchElasticsearch, type ElasticsearchMeasurement, printShares } from './elasticsearch.ts'
 import { benchHotPath } from './hot-path.ts'
-import { benchLatency } from './latency.ts'
+import { benchLatency, printLatency } from './latency.ts'
 import { type Measurement, printMeasurements } from './measure.ts'
 import { type PeerName, profileInto, startPeer } from './peers.ts'
 import { usageOf } from './process-usage.ts'
@@ -29,8 +31,11 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     records: { type: 'string', default: '1000000' },
+    snapshot: { type: 'string' },
     runs: { type: 'string', default: '2' },
     peers: { type: 'string', default: 'sluice,java' },
+    setups: { type: 'string', default: 'plain' },
+    once: { type: 'boolean', default: false },
     bytes: { type: 'string', default: '500' },
     port: { type: 'string', default: '8283' },
     profile: { type: 'string' },
@@ -41,129 +46,148 @@ const { values, positionals } = parseArgs({
   },
 })
 const records = Number(values.records)
+const runs = Number(values.runs)
 const port = Number(values.port)
-const rowsPerTransaction = Number(values['rows-per-transaction'])
-if (positionals[0] === 'transforms') {
-  // Alone in its process, and without servers.
-  await benchTransforms(values.peers.includes('java'))
-  process.exit()
-}
-if (positionals[0] === 'converters') {
-  await benchConverters()
-  process.exit()
-}
-const services = servicesFrom(await stackEnvironment())
+const rates = values.rates.split(',').map(Number)
+const seconds = Number(values.seconds)
 
 /** Ours twice (A and A'), the peer once, in turn, `runs` times. */
 const variants: readonly (readonly [variant: string, peer: PeerName])[] = values.peers
   .split(',')
-  .flatMap((peer): (readonly [string, PeerName])[] =>
-    peer === 'java'
-      ? [['java', 'java']]
-      : [
-          ['sluice A', 'sluice'],
-          ["sluice A'", 'sluice'],
-        ],
-  )
-if (values.profile !== undefined) profileInto(values.profile)
-const reference = values.peers.includes('java') && positionals[0] !== 's3' ? 'java' : 'sluice A'
-
-console.log(`${cpus().length} × ${cpus()[0]?.model}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Node ${process.version}`)
+  .flatMap((peer): (readonly [string, PeerName])[] => {
+    if (peer === 'java') return [['java', 'java']]
+    return values.once ? [['sluice A', 'sluice']] : ['sluice A', "sluice A'"].map((name) => [name, 'sluice'])
+  })
 const all: Record<string, Measurement[]> = {}
-const record = (group: string, measurement: Measurement) => {
+
+/** Prints a measurement and keeps it for the table of its group. */
+function record(group: string, measurement: Measurement): void {
   const list = all[group] ?? []
   list.push(measurement)
   all[group] = list
+  const { variant, records: count, seconds: took, cpuSeconds, peakRssBytes, rssBytes } = measurement
+  const megabytes = (bytes: number) => (bytes / 1048576).toFixed(0)
   console.log(
-    `  ${group} ${measurement.variant}: ${measurement.records} records in ${measurement.seconds.toFixed(1)} s, ${measurement.cpuSeconds.toFixed(2)} CPU s, peak ${(measurement.peakRssBytes / 1048576).toFixed(0)} MB`,
+    `  ${group} ${variant}: ${count} records in ${took.toFixed(1)} s, ${cpuSeconds.toFixed(2)} CPU s, ` +
+      `peak ${megabytes(peakRssBytes)} MB; by tenths ${rssBytes.map(megabytes).join(' ')} MB`,
   )
 }
 
-switch (positionals[0]) {
-  case 'cdc':
-    for (let run = 0; run < Number(values.runs); run++) {
-      for (const [variant, peer] of variants) {
-        const { snapshot, streaming } = await benchCdc({ services, peer, variant, records, rowsPerTransaction, port })
-        record('snapshot', snapshot)
-        record('streaming', streaming)
-      }
+/** Calls `bench` for each variant in turn, `runs` times. */
+async function inTurn(bench: (variant: string, peer: PeerName) => Promise<void>): Promise<void> {
+  for (let run = 0; run < runs; run++) for (const [variant, peer] of variants) await bench(variant, peer)
+}
+
+const openServices = async (): Promise<Services> => servicesFrom(await stackEnvironment())
+
+const benches: Readonly<Record<string, () => Promise<void>>> = {
+  /** Postgres snapshot, then stream, to Kafka. */
+  cdc: async () => {
+    const services = await openServices()
+    const rowsPerTransaction = Number(values['rows-per-transaction'])
+    const snapshotRecords = Number(values.snapshot ?? records)
+    for (const name of values.setups.split(',')) {
+      await inTurn(async (variant, peer) => {
+        await using setup = await openSetup(name)
+        const label = name === 'plain' ? '' : `, ${name}`
+        const options = { services, peer, variant, records, snapshotRecords, rowsPerTransaction, port, setup }
+        const { snapshot, streaming } = await benchCdc(options)
+        record(`snapshot${label}`, snapshot)
+        record(`streaming${label}`, streaming)
+      })
     }
-    break
-  case 'latency':
-    for (const rate of values.rates.split(',').map(Number)) {
-      for (const [variant, peer] of variants) {
-        const result = await benchLatency({ services, peer, variant, port, rate, seconds: Number(values.seconds) })
-        console.log(
-          `  ${variant} at ${rate}/s: commit to record p50 ${result.p50Ms.toFixed(1)} ms, p99 ${result.p99Ms.toFixed(1)} ms, max ${result.maxMs.toFixed(1)} ms over ${result.records} records; ${((result.cpuSeconds / Number(values.seconds)) * 100).toFixed(0)} % of a core, peak ${(result.peakRssBytes / 1048576).toFixed(0)} MB`,
-        )
-      }
-    }
-    break
-  case 'hot-path':
-    await benchHotPath(Math.min(records, 200_000), 2 * Number(values.runs))
-    break
-  case 'sink': {
-    const topic = await fillTopic(services, records, Number(values.bytes))
-    for (let run = 0; run < Number(values.runs); run++) {
+  },
+  /** Commit in Postgres to record at a consumer, with the defaults. */
+  latency: async () => {
+    const services = await openServices()
+    for (const rate of rates)
       for (const [variant, peer] of variants)
-        record('sink', await benchSink({ services, peer, variant, topic, records, port }))
-    }
-    break
-  }
-  case 's3': {
+        printLatency(await benchLatency({ services, peer, variant, port, rate, seconds }))
+  },
+  /** From replication bytes to a sealed record batch, in one thread, without servers. */
+  'hot-path': async () => {
+    await benchHotPath(Math.min(records, 200_000), 2 * runs)
+  },
+  /** Kafka to a sink that does next to nothing. */
+  sink: async () => {
+    const services = await openServices()
     const topic = await fillTopic(services, records, Number(values.bytes))
-    for (let run = 0; run < Number(values.runs); run++) {
+    await inTurn(async (variant, peer) =>
+      record('sink', await benchSink({ services, peer, variant, topic, records, port })),
+    )
+  },
+  /** Kafka to S3, JSON lines. */
+  s3: async () => {
+    const services = await openServices()
+    const topic = await fillTopic(services, records, Number(values.bytes))
+    for (let run = 0; run < runs; run++)
       for (const [variant, sink] of s3Variants)
         record('s3', await benchS3({ services, variant, topic, records, port, sink }))
-    }
-    break
-  }
-  case 'elasticsearch': {
+  },
+  /** Kafka to Elasticsearch, with the share of the server's CPU. */
+  elasticsearch: async () => {
+    const services = await openServices()
     const topic = await fillTopic(services, records, Number(values.bytes))
     const measurements: ElasticsearchMeasurement[] = []
-    for (let run = 0; run < Number(values.runs); run++) {
-      for (const [variant, peer] of variants) {
-        const measurement = await benchElasticsearch({ services, peer, variant, topic, records, port })
-        measurements.push(measurement)
-        record('elasticsearch', measurement)
-      }
-    }
+    await inTurn(async (variant, peer) => {
+      const measurement = await benchElasticsearch({ services, peer, variant, topic, records, port })
+      measurements.push(measurement)
+      record('elasticsearch', measurement)
+    })
     printShares(measurements)
-    break
-  }
-  case 'warehouse': {
-    const seconds = Number(values.seconds)
+  },
+  /** From an event to a visible row of the warehouse. */
+  warehouse: async () => {
+    const services = await openServices()
     const rotateMs = Number(values['rotate-ms'])
-    for (const rate of values.rates.split(',').map(Number))
-      printWarehouse(await benchWarehouse({ services, port, rate, seconds, rotateMs }))
-    break
-  }
-  case 'start':
-    for (let run = 0; run < Number(values.runs); run++) {
-      for (const [variant, name] of variants) {
-        await using peer = await startPeer(name, services.kafkaBrokers, port)
-        await new Promise((done) => setTimeout(done, 5_000))
-        console.log(
-          `  ${variant}: REST answers after ${peer.startMs.toFixed(0)} ms; idle RSS after 5 s ${(usageOf(peer.pid).rssBytes / 1048576).toFixed(0)} MB`,
-        )
-      }
-    }
-    break
-  default:
-    console.error(
-      'usage: npm run bench <cdc|latency|sink|elasticsearch|start|hot-path|transforms|converters|s3|warehouse> [-- --records N --runs N --peers sluice,java]',
-    )
-    process.exitCode = 2
+    for (const rate of rates) printWarehouse(await benchWarehouse({ services, port, rate, seconds, rotateMs }))
+  },
+  /** Process start to REST answer; idle memory. */
+  start: async () => {
+    const services = await openServices()
+    await inTurn(async (variant, name) => {
+      await using peer = await startPeer(name, services.kafkaBrokers, port)
+      await new Promise((done) => setTimeout(done, 5_000))
+      const idle = (usageOf(peer.pid).rssBytes / 1048576).toFixed(0)
+      console.log(`  ${variant}: REST answers after ${peer.startMs.toFixed(0)} ms; idle RSS after 5 s ${idle} MB`)
+    })
+  },
+  /** Converters alone, beside the same classes in Java; without servers. */
+  converters: async () => {
+    await benchConverters()
+  },
+  /** Chains of five transforms, beside the same classes in Java; without servers. */
+  transforms: async () => {
+    await benchTransforms(values.peers.includes('java'))
+  },
 }
 
-for (const [group, measurements] of Object.entries(all)) printMeasurements(group, measurements, reference)
-if (Object.keys(all).length > 0) {
+/** The tables of what was recorded, and the raw numbers as a file. */
+function printResults(name: string): void {
+  const reference = values.peers.includes('java') && name !== 's3' ? 'java' : 'sluice A'
+  for (const [group, measurements] of Object.entries(all)) printMeasurements(group, measurements, reference)
+  if (Object.keys(all).length === 0) return
   const folder = join(projectRoot, 'test/bench/results')
   mkdirSync(folder, { recursive: true })
-  const file = join(folder, `${positionals[0]}-${new Date().toISOString().replaceAll(':', '')}.json`)
-  writeFileSync(
-    file,
-    JSON.stringify({ machine: cpus()[0]?.model, node: process.version, records, measurements: all }, null, 2),
-  )
+  const file = join(folder, `${name}-${new Date().toISOString().replaceAll(':', '')}.json`)
+  const machine = { machine: cpus()[0]?.model, node: process.version }
+  writeFileSync(file, JSON.stringify({ ...machine, records, measurements: all }, null, 2))
   console.log(`\nraw numbers: ${file}`)
+}
+
+const [name = ''] = positionals
+const bench = benches[name]
+if (bench === undefined) {
+  console.error(
+    `usage: npm run bench <${Object.keys(benches).join('|')}> [-- --records N --runs N --peers sluice,java]\n` +
+      `  cdc: --setups ${Object.keys(cdcSetups).join(',')} --rows-per-transaction N --snapshot ROWS --once`,
+  )
+  process.exitCode = 2
+} else {
+  if (values.profile !== undefined) profileInto(values.profile)
+  console.log(
+    `${cpus().length} × ${cpus()[0]?.model}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Node ${process.version}`,
+  )
+  await bench()
+  printResults(name)
 }

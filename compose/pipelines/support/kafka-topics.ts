@@ -10,8 +10,15 @@ export function kafkaFor(brokers: string, clientId: string): Kafka {
 // segments whose newest record is older than a week, within minutes and before a sink has read them.
 const keepsAll = [{ name: 'retention.ms', value: '-1' }]
 
-/** Deletes and creates topics, which keep what is written; also waits until every partition has a leader. */
-export async function recreateTopics(brokers: string, topics: Readonly<Record<string, number>>): Promise<void> {
+/**
+ * Deletes and creates topics, which keep what is written; also waits until every partition has a leader.
+ * @param config of the topics, beyond the broker's and the retention
+ */
+export async function recreateTopics(
+  brokers: string,
+  topics: Readonly<Record<string, number>>,
+  config: Readonly<Record<string, string>> = {},
+): Promise<void> {
   const admin = kafkaFor(brokers, 'pipelines').admin()
   await admin.connect()
   try {
@@ -24,10 +31,11 @@ export async function recreateTopics(brokers: string, topics: Readonly<Record<st
         return doomed.every((topic) => !left.has(topic)) ? true : null
       })
     }
+    const configEntries = [...keepsAll, ...Object.entries(config).map(([name, value]) => ({ name, value }))]
     await admin.createTopics({
       waitForLeaders: true,
       topics: Object.entries(topics).map(([topic, numPartitions]) => {
-        return { topic, numPartitions, replicationFactor: 1, configEntries: keepsAll }
+        return { topic, numPartitions, replicationFactor: 1, configEntries }
       }),
     })
   } finally {
