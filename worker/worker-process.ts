@@ -179,7 +179,7 @@ class RunningWorker implements WorkerProcess {
 
   async #readFiles(later: Later): Promise<readonly ConnectorFile[]> {
     try {
-      return await Promise.all(this.#options.connectorFiles.map(later.readConnectorFile))
+      return await Promise.all(this.#options.connectorFiles.map((path) => later.readConnectorFile(path)))
     } catch (error) {
       throw new StartFailure(exitCodes.connectors, error)
     }

@@ -65,9 +65,9 @@ export interface AdvertisedUrl {
 /**
  * The URL by which other workers reach this one (spec of Connect: advertised options first, then the first listener
  * of that protocol, then the local host name).
- * @param boundPort of the main listener, once it is open
+ * @param boundPorts of the listeners, in their order, once they are open
  */
-export function advertisedUrl(options: AdvertisedOptions, boundPort: number): AdvertisedUrl {
+export function advertisedUrl(options: AdvertisedOptions, boundPorts: readonly number[]): AdvertisedUrl {
   const listeners = options.listeners.map(parseListener)
   const protocol =
     options['rest.advertised.listener']?.toLowerCase() ??
@@ -76,7 +76,8 @@ export function advertisedUrl(options: AdvertisedOptions, boundPort: number): Ad
   const wildcard =
     listener === undefined || listener.host === '' || listener.host === '0.0.0.0' || listener.host === '::'
   const host = nonBlank(options['rest.advertised.host.name']) ?? (wildcard ? hostname() : listener.host)
-  const configured = listener !== undefined && listener.port > 0 ? listener.port : boundPort
+  const bound = boundPorts[listener === undefined ? 0 : listeners.indexOf(listener)] ?? 0
+  const configured = listener !== undefined && listener.port > 0 ? listener.port : bound
   const port = options['rest.advertised.port'] ?? configured
   const workerId = `${host.includes(':') ? `[${host}]` : host}:${port}`
   return { url: `${protocol}://${workerId}/`, workerId }

@@ -184,7 +184,7 @@ class ListeningServer implements RestServer {
       await this.close()
       throw error
     }
-    return advertisedUrl(config.options, this.#ports[0] ?? 0)
+    return advertisedUrl(config.options, this.#ports)
   }
 
   async #open(

@@ -83,9 +83,10 @@ test("listeners: Connect's texts", () => {
 })
 
 test('advertised URL', () => {
-  const url = (raw: Record<string, string>): string => advertisedUrl(distributed(raw).options, 4711).url
+  const url = (raw: Record<string, string>): string => advertisedUrl(distributed(raw).options, [4711, 4712]).url
   assert.equal(url({ listeners: 'http://10.0.0.1:8083' }), 'http://10.0.0.1:8083/')
   assert.equal(url({ listeners: 'http://:0' }), `http://${hostname()}:4711/`)
+  assert.equal(url({ listeners: 'https://:0,http://h:0' }), 'http://h:4712/')
   assert.equal(url({ listeners: 'https://h:8443' }), 'https://h:8443/')
   assert.equal(url({ listeners: 'https://h:8443,http://p:80' }), 'http://p:80/')
   assert.equal(url({ listeners: 'https://h:8443,http://p:80', 'rest.advertised.listener': 'https' }), 'https://h:8443/')
