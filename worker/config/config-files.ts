@@ -21,10 +21,13 @@ const initialStates: ReadonlyMap<string, TargetState> = new Map([
   ['STOPPED', 'STOPPED'],
 ])
 
-/** @throws ConnectError (`CONNECT_CONFIG_FILE`) naming the file when it cannot be read or has none of the formats */
-export async function readConnectorFile(path: string): Promise<ConnectorFile> {
+/**
+ * @param fallbackName for a file without a name, such as the body of `PUT /connectors/x/config`; absent: it needs one
+ * @throws ConnectError (`CONNECT_CONFIG_FILE`) naming the file when it cannot be read or has none of the formats
+ */
+export async function readConnectorFile(path: string, fallbackName?: string): Promise<ConnectorFile> {
   try {
-    return parseConnectorFile(path, decodeProperties(await readFile(path)))
+    return parseConnectorFile(path, decodeProperties(await readFile(path)), fallbackName)
   } catch (error) {
     const message = `Cannot use the connector file ${path}: ${toError(error).message}`
     throw new ConnectError('fatal', 'CONNECT_CONFIG_FILE', message, { cause: error })
@@ -32,12 +35,12 @@ export async function readConnectorFile(path: string): Promise<ConnectorFile> {
 }
 
 /** In this order: the body of `POST /connectors`, a flat JSON map of texts, Java properties. */
-export function parseConnectorFile(path: string, text: string): ConnectorFile {
+export function parseConnectorFile(path: string, text: string, fallbackName?: string): ConnectorFile {
   const json = parseJsonObject(text)
-  if (json === null) return fromFlat(path, parseProperties(text))
+  if (json === null) return fromFlat(path, parseProperties(text), fallbackName)
   const keys = Object.keys(json)
   const isRequest = keys.every((k) => k === 'name' || k === 'config' || k === 'initial_state') && 'config' in json
-  if (!isRequest) return fromFlat(path, toOptions(json))
+  if (!isRequest) return fromFlat(path, toOptions(json), fallbackName)
   const { name, config, initial_state: state } = json
   if (typeof name !== 'string') throw new Error('"name" must be a text')
   if (!isObject(config)) throw new Error('"config" must be an object of options')
@@ -50,8 +53,8 @@ export function parseConnectorFile(path: string, text: string): ConnectorFile {
   return { path, name, config: { ...options, name }, initialState: target }
 }
 
-function fromFlat(path: string, config: RawConfig): ConnectorFile {
-  const name = config['name']
+function fromFlat(path: string, config: RawConfig, fallbackName: string | undefined): ConnectorFile {
+  const name = config['name'] ?? fallbackName
   if (name === undefined || name.trim() === '') throw new Error('the config has no "name"')
   return { path, name, config, initialState: null }
 }

@@ -23,7 +23,8 @@ export async function readFixture(path: string): Promise<Fixture> {
     const json = parseJson(await readFile(path, 'utf8'))
     const isSuite = isStruct(json) && 'records' in json
     const list = isSuite ? json['records'] : Array.isArray(json) ? json : [json]
-    if (!isListOfObjects(list)) throw new Error('it holds no record, and no list of records')
+    // A test that looks at nothing would pass for ever.
+    if (!isListOfObjects(list) || list.length === 0) throw new Error('it holds no record, and no list of records')
     const expected = isSuite ? (json['expected'] ?? null) : null
     if (expected !== null && !(Array.isArray(expected) && expected.length === list.length)) {
       throw new Error(`"expected" must be a list of ${list.length}, one outcome per record; use --update`)

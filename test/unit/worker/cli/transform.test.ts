@@ -56,6 +56,23 @@ const schema = {
 const order = `{"topic":"raw.orders","timestamp":0,"headers":[{"key":"h","value":"x"}],"value":{"schema":${JSON.stringify(schema)},"payload":{"id":9007199254740993,"card":"4111"}}}`
 
 describe('sluice transform test', () => {
+  it('takes a config without a name, and tells why a transform that needs schemas does nothing', async () => {
+    const nameless = file('nameless.json', {
+      transforms: 'unwrap',
+      'transforms.unwrap.type': 'io.debezium.transforms.ExtractNewRecordState',
+    })
+    const event = file('event.json', { value: { before: null, after: { id: 1 }, op: 'c' } })
+    const { code, out } = await sluice(['test', nameless, event])
+    assert.equal(code, 0, out)
+    assert.match(out, /unchanged: it looks at values with a schema/)
+  })
+
+  it('does not pass without a record', async () => {
+    const { code, err } = await sluice(['test', config, file('empty.json', [])])
+    assert.equal(code, 1)
+    assert.match(err, /empty\.json: it holds no record/)
+  })
+
   it('prints what each step changes', async () => {
     const fixture = file('steps.json', `[${order}, {"topic": "raw.gone", "key": "k", "value": null}]`)
     const { code, out } = await sluice(['test', config, fixture])
