@@ -12,12 +12,13 @@ import type { Clock, Logger } from '../api/context.ts'
 import { ConnectError, FencedError, RetriableError, toError } from '../api/errors.ts'
 import type { WorkLease } from '../util/work-lease.ts'
 import type { Accumulator, PartitionQueue } from './accumulator.ts'
+import { BatchOutcomes, deliveryTimeout, type OutcomeListener } from './batch-outcomes.ts'
 import type { BrokerNode } from './broker-node.ts'
 import type { Cluster } from './cluster.ts'
-import { BrokerCode, brokerError, isStale, kafkaError, remedied } from './errors.ts'
+import { kafkaError } from './errors.ts'
 import { nextSequence, type ProducerBatch } from './producer-batch.ts'
 import type { ProducerConfig } from './producer-config.ts'
-import { PRODUCE, type ProduceAnswer, type ProducePartition, produceRequest } from './protocol/produce.ts'
+import { PRODUCE, type ProducePartition, produceRequest } from './protocol/produce.ts'
 import { NO_PRODUCER, type ProducerState } from './record-batch-builder.ts'
 import type { TransactionManager } from './transaction-manager.ts'
 
@@ -55,6 +56,7 @@ export interface SenderParts {
 export class Sender {
   readonly #parts: SenderParts
   readonly #idleBytes: number
+  readonly #outcomes: BatchOutcomes
   readonly #inFlightRequests = new Map<BrokerNode, number>()
   #inFlightBatches = 0
   /** Before compression, as all bounds count. */
@@ -78,6 +80,22 @@ export class Sender {
     this.#parts = parts
     const { batchBytes, bufferBytes } = parts.config
     this.#idleBytes = Math.min(bufferBytes, Math.max(IDLE_BYTES, IDLE_BATCHES * batchBytes))
+    this.#outcomes = new BatchOutcomes(parts, this.#listener())
+  }
+
+  #listener(): OutcomeListener {
+    const isOver = () => this.#closed || this.#death !== null
+    return {
+      get isOver() {
+        return isOver()
+      },
+      renewIdentity: () => {
+        this.#renewIdentity = true
+      },
+      refresh: () => void this.#refresh(),
+      die: (error) => this.#die(error),
+      failWaiting: (error) => this.failWaiting(error),
+    }
   }
 
   /** Why the producer cannot send any more; null while it can. */
@@ -130,7 +148,7 @@ export class Sender {
     for (const queue of this.#parts.accumulator.queues) {
       const { waiting } = queue
       queue.waiting = []
-      for (const batch of waiting) this.#finish(batch, error)
+      for (const batch of waiting) this.#outcomes.finish(batch, error)
     }
   }
 
@@ -155,7 +173,7 @@ export class Sender {
     for (const queue of this.#parts.accumulator.queues) {
       const { inFlight } = queue
       queue.inFlight = []
-      for (const batch of inFlight) this.#finish(batch, error)
+      for (const batch of inFlight) this.#outcomes.finish(batch, error)
     }
   }
 
@@ -305,11 +323,11 @@ export class Sender {
       )
       for (const batch of batches) {
         const answer = answers.find((a) => a.topic === batch.topic && a.partition === batch.partition)
-        if (answer === undefined) this.#failedToSend(batch, noAnswer(batch, leader))
-        else this.#answered(batch, answer)
+        if (answer === undefined) this.#outcomes.failedToSend(batch, noAnswer(batch, leader))
+        else this.#outcomes.answered(batch, answer)
       }
     } catch (error) {
-      for (const batch of batches) this.#failedToSend(batch, toError(error))
+      for (const batch of batches) this.#outcomes.failedToSend(batch, toError(error))
     } finally {
       this.#inFlightRequests.set(leader, Math.max(0, (this.#inFlightRequests.get(leader) ?? 0) - 1))
       if (this.#inFlightRequests.get(leader) === 0) this.#inFlightRequests.delete(leader)
@@ -337,125 +355,6 @@ export class Sender {
     return { topic, partition, batch: accumulator.seal(batch, state) }
   }
 
-  // ---- answers -------------------------------------------------------------------------------------------------------
-
-  #answered(batch: ProducerBatch, answer: ProduceAnswer): void {
-    const { error } = answer
-    if (error === BrokerCode.none || error === BrokerCode.duplicateSequence) {
-      const queue = this.#takeBack(batch)
-      if (queue !== null && batch.baseSequence >= 0) queue.ackedSequence = nextSequence(batch)
-      // Of a repeat that the broker had written long ago it does not tell the offset.
-      this.#finish(batch, null, error === BrokerCode.none ? answer.baseOffset : -1n)
-      return
-    }
-    const what = `write to ${batch.topic}-${batch.partition}`
-    const detail = answer.refused[0]?.message ?? answer.message
-    const failure = brokerError(error, what, { topic: batch.topic, partition: batch.partition }, detail)
-    if (isStale(error)) void this.#refresh()
-    if ((error === BrokerCode.messageTooLarge || error === BrokerCode.recordListTooLarge) && batch.count > 1) {
-      this.#split(batch)
-    } else if (this.#sequenceError(batch, error)) this.#retryOrFail(batch, failure)
-    else if (failure.kind === 'retriable') this.#retryOrFail(batch, failure)
-    else this.#failForGood(batch, failure)
-  }
-
-  /**
-   * Sequence errors that another try may overcome.
-   * OUT_OF_ORDER_SEQUENCE_NUMBER of a batch that is not the next in line only says that an earlier one has failed.
-   */
-  #sequenceError(batch: ProducerBatch, error: number): boolean {
-    const { config, accumulator } = this.#parts
-    if (!config.idempotent) return false
-    if (error === BrokerCode.outOfOrderSequence) {
-      const queue = accumulator.queue(batch.topic, batch.partition)
-      return queue !== undefined && batch.baseSequence !== queue.ackedSequence
-    }
-    // The broker has forgotten the producer (retention), or a bump of its epoch went by: begin anew with a new id.
-    if (
-      config.transactionalId === null &&
-      (error === BrokerCode.unknownProducerId || error === BrokerCode.invalidEpoch)
-    ) {
-      this.#renewIdentity = true
-      return true
-    }
-    return false
-  }
-
-  #failedToSend(batch: ProducerBatch, error: Error): void {
-    if (error instanceof ConnectError && error.kind === 'retriable') {
-      void this.#refresh()
-      this.#retryOrFail(batch, error)
-    } else this.#failForGood(batch, error)
-  }
-
-  #retryOrFail(batch: ProducerBatch, error: ConnectError): void {
-    const { config, clock, cluster, log } = this.#parts
-    const now = clock.monotonicMs()
-    const timedOut = now - batch.createdAt >= config.deliveryTimeoutMs
-    const failed = this.#parts.transactions.state === 'abortable' || this.#parts.transactions.state === 'aborting'
-    if (this.#closed || this.#death !== null || timedOut || failed || batch.attempts > config.retries) {
-      this.#failForGood(batch, timedOut ? deliveryTimeout(batch, config.deliveryTimeoutMs, error) : error)
-      return
-    }
-    const queue = this.#takeBack(batch)
-    if (queue === null) return
-    const { retryBackoffMs, retryBackoffMaxMs } = cluster.config
-    batch.retryAt = now + Math.min(retryBackoffMaxMs, retryBackoffMs * 2 ** Math.min(10, batch.attempts - 1))
-    insertInOrder(queue, batch)
-    log?.debug(
-      { topic: batch.topic, partition: batch.partition, attempts: batch.attempts, error: error.message },
-      'a batch goes again',
-    )
-  }
-
-  #failForGood(batch: ProducerBatch, error: Error): void {
-    const { config, transactions } = this.#parts
-    this.#takeBack(batch)
-    const sequenced = batch.baseSequence >= 0
-    if (config.transactionalId !== null) {
-      const failure =
-        error instanceof ConnectError ? error : kafkaError('CONNECT_KAFKA_BROKER', error.message, {}, error)
-      transactions.fail(failure, sequenced)
-      if (transactions.isDead) this.#die(failure)
-      this.#finish(batch, error)
-      // Nothing more of this transaction can be committed.
-      this.failWaiting(error)
-      return
-    }
-    // The broker waits for this batch's sequence in vain: later ones would be refused for ever.
-    if (config.idempotent && sequenced) this.#renewIdentity = true
-    this.#finish(batch, error)
-  }
-
-  #split(batch: ProducerBatch): void {
-    const queue = this.#takeBack(batch)
-    if (queue === null) return
-    const parts = batch.split(Math.max(1, Math.floor(batch.byteLength / 2)))
-    this.#parts.accumulator.replace(batch, parts)
-    handOver(batch, parts)
-    for (const part of parts) {
-      if (part.baseSequence >= 0) insertInOrder(queue, part)
-    }
-    // Without sequences there is no other batch of the partition under way, so the front is the right place.
-    if (!this.#parts.config.idempotent) queue.waiting.unshift(...parts)
-  }
-
-  #finish(batch: ProducerBatch, error: Error | null, baseOffset = -1n): void {
-    this.#parts.accumulator.release(batch)
-    if (error === null) batch.delivered(baseOffset)
-    else batch.failed(error)
-    this.#parts.onProgress()
-  }
-
-  /** Null when the batch was given up meanwhile (close). */
-  #takeBack(batch: ProducerBatch): PartitionQueue | null {
-    const queue = this.#parts.accumulator.queue(batch.topic, batch.partition)
-    const index = queue?.inFlight.indexOf(batch) ?? -1
-    if (queue === undefined || index < 0) return null
-    queue.inFlight.splice(index, 1)
-    return queue
-  }
-
   #expire(): void {
     const { accumulator, clock, config } = this.#parts
     const now = clock.monotonicMs()
@@ -467,7 +366,7 @@ export class Sender {
           break
         }
         queue.waiting.shift()
-        this.#failForGood(batch, deliveryTimeout(batch, config.deliveryTimeoutMs))
+        this.#outcomes.failForGood(batch, deliveryTimeout(batch, config.deliveryTimeoutMs))
       }
     }
   }
@@ -551,58 +450,15 @@ export class Sender {
   }
 }
 
-/** Repeats go before what was never sent, and among themselves by sequence (which may wrap). */
-function insertInOrder(queue: PartitionQueue, batch: ProducerBatch): void {
-  const distance = (other: ProducerBatch): number => (other.baseSequence - batch.baseSequence) | 0
-  let index = 0
-  while (index < queue.waiting.length) {
-    const other = queue.waiting[index]
-    if (other === undefined || other.baseSequence < 0 || batch.baseSequence < 0) break
-    const ahead = wrappedDistance(distance(other))
-    if (ahead > 0) break
-    index++
-  }
-  queue.waiting.splice(index, 0, batch)
-}
-
-/** Distance on the circle of 2^31 sequences: at most a few thousand records lie between two batches under way. */
-function wrappedDistance(difference: number): number {
-  if (difference > 0x3fffffff) return difference - 0x7fffffff - 1
-  if (difference < -0x40000000) return difference + 0x7fffffff + 1
-  return difference
-}
-
 function restartSequences(queue: PartitionQueue): void {
   queue.nextSequence = 0
   queue.ackedSequence = 0
   for (const batch of queue.waiting) batch.baseSequence = -1
 }
 
-/** Whoever waits for the batch waits for its parts. */
-function handOver(batch: ProducerBatch, parts: readonly ProducerBatch[]): void {
-  const { onDone } = batch
-  if (onDone === null) return
-  let left = parts.length
-  for (const part of parts) {
-    part.onDone = () => {
-      left--
-      if (left === 0) onDone()
-    }
-  }
-}
-
 function noAnswer(batch: ProducerBatch, leader: BrokerNode): RetriableError {
   return new RetriableError(
     'CONNECT_KAFKA_UNAVAILABLE',
     `${leader.address} left out ${batch.topic}-${batch.partition} in its answer`,
-  )
-}
-
-function deliveryTimeout(batch: ProducerBatch, timeoutMs: number, cause?: Error): RetriableError {
-  const text = `${batch.count} records for ${batch.topic}-${batch.partition} were not acknowledged within delivery.timeout.ms (${timeoutMs})`
-  return new RetriableError(
-    'CONNECT_KAFKA_TIMEOUT',
-    remedied(text, 'CONNECT_KAFKA_TIMEOUT'),
-    cause === undefined ? {} : { cause },
   )
 }
