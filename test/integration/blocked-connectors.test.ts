@@ -79,6 +79,27 @@ test('statement 147: standalone health is 503 while a connector of the command l
   }
 })
 
+test('a standalone worker stops while a connector of its command line still starts and its health is asked for', {
+  skip,
+  timeout: 60_000,
+}, async () => {
+  await using cluster = await ClusterUnderTest.open(kafka.settings.brokers)
+  const connector = join(cluster.folder, 'connector.properties')
+  await writeFile(connector, file({ ...source, name: 'first', 'block.in': 'connector.start' }))
+  const worker = await cluster.start('standalone', [connector], {
+    ...blocking,
+    'task.shutdown.graceful.timeout.ms': '300',
+  })
+  await eventually(() => assert.match(worker.output, /Creating connector first/), 20_000)
+  const health = worker.rest('GET', '/health').catch(() => null)
+  // Answered later than the other one was taken.
+  await worker.rest('GET', '/connectors')
+  const startMs = performance.now()
+  assert.equal(await worker.signal('SIGTERM'), 0, worker.output.slice(-2_000))
+  assert.ok(performance.now() - startMs < 8_000, 'sooner than the health check gives up by itself')
+  await health
+})
+
 for (const method of ['connector.start', 'connector.stop']) {
   test(`statement 67: a worker that starts again tries a connector again that hung in ${method}`, {
     skip,

@@ -72,6 +72,8 @@ export class StandaloneHerder extends HerderBase implements Herder {
     this.isReady = false
     this.#stopping.abort()
     this.#commands.close(new RequestError(503, 'CONNECT_SHUTTING_DOWN', 'Worker is shutting down'))
+    // Whoever asks for its health hears that, rather than to keep the server open.
+    this.#ready.resolve()
     await this.#draining
     this.#local.cancelReconfigurations()
     const outcomes: PromiseSettledResult<void>[] = []
