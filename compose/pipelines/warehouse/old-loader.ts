@@ -20,7 +20,8 @@ export class OldLoader implements AsyncDisposable {
   constructor(services: Services, schema: string) {
     this.#warehouse = new Warehouse(services)
     this.#schema = schema
-    this.#consumer = kafkaFor(services.kafkaBrokers, schema).consumer({ groupId: schema })
+    // It inserts between two heartbeats, and cannot take rows back that it inserted: it must not lose its membership.
+    this.#consumer = kafkaFor(services.kafkaBrokers, schema).consumer({ groupId: schema, sessionTimeout: 120_000 })
   }
 
   /** Reads a topic from its beginning until it has seen so many events, loaded or dropped. */
