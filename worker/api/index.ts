@@ -1,6 +1,7 @@
 /** What plugin authors import; the package's only barrel. */
 export * from './byte-writer.ts'
 export * from './config.ts'
+export * from './config-provider.ts'
 export * from './connector.ts'
 export * from './context.ts'
 export * from './converter.ts'

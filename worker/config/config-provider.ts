@@ -4,22 +4,15 @@
  */
 import { readdir, readFile, realpath } from 'node:fs/promises'
 import { join, resolve as resolvePath, sep } from 'node:path'
+import type { ConfigProvider, ConfigProviderPlugin, ProvidedValues } from '../api/config-provider.ts'
 import type { RawConfig } from '../api/connector.ts'
 import { ConfigError, toError } from '../api/errors.ts'
 import { JavaRegex } from '../api/java-regex.ts'
+import { exportedLists } from '../plugins/exported-lists.ts'
+import { simpleName } from '../plugins/registry.ts'
+import { parseList } from '../util/text-list.ts'
 import type { RawOptions } from './config-def.ts'
 import { decodeProperties, parseProperties } from './properties.ts'
-
-export interface ProvidedValues {
-  readonly values: Readonly<Record<string, string>>
-  /** After so many ms the values should be read again; null: they do not expire. */
-  readonly ttlMs: number | null
-}
-
-export interface ConfigProvider {
-  /** Values of `keys` below `path` ('' when the reference had none); keys without a value are left out. */
-  get(path: string, keys: ReadonlySet<string>): Promise<ProvidedValues>
-}
 
 export type ConfigProviderFactory = (params: Readonly<Record<string, string>>) => ConfigProvider
 
@@ -131,25 +124,33 @@ export class ConfigProviders {
   static readonly none = new ConfigProviders(new Map())
 
   /**
-   * Providers named by `config.providers`, each with `config.providers.NAME.class` and `….param.KEY`.
+   * Providers named by `config.providers`, each with `config.providers.NAME.class` and `….param.KEY`: built-in ones,
+   * and those that modules of `plugin.path` export.
    * @throws ConfigError a provider without a class, or of a class that is not here
    */
-  static fromWorkerConfig(raw: RawOptions): ConfigProviders {
-    const names = (raw['config.providers'] ?? '').split(',').map((n) => n.trim())
+  static async fromWorkerConfig(raw: RawOptions): Promise<ConfigProviders> {
+    const chosen = parseList(raw['config.providers'] ?? '').map((name) => {
+      return {
+        name,
+        option: `config.providers.${name}.class`,
+        className: (raw[`config.providers.${name}.class`] ?? '').trim(),
+      }
+    })
+    // Modules are loaded only for a provider that is not built in: who needs none is not held up by any.
+    const needsModules = chosen.some(({ className }) => factoryOf(className) === null)
+    const paths = needsModules ? parseList(raw['plugin.path'] ?? '') : []
+    const exported = await exportedLists<ConfigProviderPlugin>(paths, 'configProviders')
     const providers = new Map<string, ConfigProvider>()
-    for (const name of names) {
-      if (name === '') continue
-      const option = `config.providers.${name}.class`
-      const className = raw[option] ?? ''
-      const factory = factoryOf(className.trim())
-      if (factory === null) {
-        const known = Object.keys(factories).map((k) => javaPackage + k)
+    for (const { name, option, className } of chosen) {
+      const plugin = exported.find((known) => known.name === className || simpleName(known.name) === className)
+      const factory = factoryOf(className) ?? plugin?.create
+      if (factory === undefined) {
+        const known = [...Object.keys(factories).map((k) => javaPackage + k), ...exported.map((other) => other.name)]
         const message =
           className === '' ? `Missing required configuration "${option}"` : `Class ${className} could not be found`
         throw new ConfigError([{ option, message: `${message}; config providers here: ${known.join(', ')}` }])
       }
-      const prefix = `config.providers.${name}.param.`
-      providers.set(name, factory(withPrefixCut(raw, prefix)))
+      providers.set(name, factory(withPrefixCut(raw, `config.providers.${name}.param.`)))
     }
     return new ConfigProviders(providers)
   }

@@ -37,7 +37,7 @@ export async function loadWorkerConfig(path: string, mode: WorkerMode): Promise<
 
 /** As `loadWorkerConfig`, from options already at hand. */
 export async function resolveWorkerConfig(written: RawConfig, mode: WorkerMode): Promise<LoadedWorkerConfig> {
-  const providers = ConfigProviders.fromWorkerConfig(written)
+  const providers = await ConfigProviders.fromWorkerConfig(written)
   const { config: raw } = await providers.resolve(written, unresolved)
   return { config: parseWorkerConfig(raw, mode), providers }
 }

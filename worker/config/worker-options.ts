@@ -107,7 +107,7 @@ const runtime = {
     type: 'LIST',
     default: [],
     importance: 'LOW',
-    doc: 'Names of config providers, each with `config.providers.NAME.class` and `config.providers.NAME.param.KEY`.',
+    doc: 'Names of config providers, each with `config.providers.NAME.class` (built in, or exported as `configProviders` by a module of plugin.path) and `config.providers.NAME.param.KEY`.',
   },
   'connector.client.config.override.policy': {
     type: 'STRING',

@@ -26,8 +26,9 @@ export function exportedPlugins(url: string, exports: object): readonly Plugin[]
   const { plugin, plugins } = exports as { readonly plugin?: unknown; readonly plugins?: unknown }
   const all: readonly unknown[] = Array.isArray(plugins) ? plugins : [plugin]
   if (all.every(isPlugin)) return all
-  // A module may hold REST extensions and nothing else.
-  if (plugin === undefined && plugins === undefined && 'restExtensions' in exports) return []
+  // A module may hold REST extensions or config providers and nothing else.
+  const hasOthers = 'restExtensions' in exports || 'configProviders' in exports
+  if (plugin === undefined && plugins === undefined && hasOthers) return []
   throw new Error(`The module ${url} exports neither a plugin as \`plugin\` nor a list of them as \`plugins\``)
 }
 

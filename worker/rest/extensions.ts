@@ -8,19 +8,16 @@ import type {
 } from '../api/rest-extension.ts'
 import type { Herder } from '../cluster/herder.ts'
 import type { WorkerConfig } from '../config/worker-config.ts'
-import { discoverPlugins } from '../plugins/discover.ts'
+import { exportedLists } from '../plugins/exported-lists.ts'
 import { simpleName } from '../plugins/registry.ts'
 import type { Route } from './route.ts'
 
 /** @throws ConfigError naming an extension that no module exports, or that does not start */
 export async function loadExtensions(names: readonly string[], config: WorkerConfig): Promise<Extensions> {
   if (names.length === 0) return new Extensions([])
-  const { modules } = await discoverPlugins(config.options['plugin.path'] ?? [])
   const known = new Map<string, RestExtension>()
-  for (const { url } of modules) {
-    for (const extension of await exportedExtensions(url)) {
-      for (const name of [extension.name, simpleName(extension.name)]) known.set(name, extension)
-    }
+  for (const extension of await exportedLists<RestExtension>(config.options['plugin.path'] ?? [], 'restExtensions')) {
+    for (const name of [extension.name, simpleName(extension.name)]) known.set(name, extension)
   }
   const extensions: RestExtension[] = []
   for (const name of names) {
@@ -38,16 +35,6 @@ export async function loadExtensions(names: readonly string[], config: WorkerCon
     extensions.push(extension)
   }
   return new Extensions(extensions)
-}
-
-/** Modules that cannot be loaded are told where plugins are loaded. */
-async function exportedExtensions(url: string): Promise<readonly RestExtension[]> {
-  try {
-    const { restExtensions } = (await import(url)) as { readonly restExtensions?: unknown }
-    return Array.isArray(restExtensions) ? (restExtensions as readonly RestExtension[]) : []
-  } catch {
-    return []
-  }
 }
 
 export class Extensions {

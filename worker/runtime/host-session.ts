@@ -7,6 +7,7 @@ import type { RawConfig } from '../api/connector.ts'
 import type { Clock } from '../api/context.ts'
 import { ConnectError } from '../api/errors.ts'
 import type { ConfigInfos } from '../config/config-infos.ts'
+import type { ConfigProviders } from '../config/config-provider.ts'
 import type { KafkaClientFactory } from '../kafka/types.ts'
 import { MetricRegistry } from '../metrics/registry.ts'
 import type { PluginRegistry } from '../plugins/registry.ts'
@@ -50,6 +51,8 @@ export class HostSession {
   readonly #services: MainServices
   #connectors: Promise<ConnectorInstances> | null = null
   readonly #metrics = new MetricRegistry()
+  /** Made by the first validation. */
+  #providers: Promise<ConfigProviders> | null = null
   #task: RunningTask | null = null
   /** A stop that comes while the runner is still being loaded must not be lost. */
   #stopRequested = false
@@ -169,7 +172,7 @@ export class HostSession {
       raw: config,
       plugins: this.#runtime.registry,
       worker: parseWorkerConfig(this.#init.worker, this.#init.mode),
-      providers: ConfigProviders.fromWorkerConfig(this.#init.worker),
+      providers: await (this.#providers ??= ConfigProviders.fromWorkerConfig(this.#init.worker)),
     })
   }
 

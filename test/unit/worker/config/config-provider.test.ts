@@ -16,7 +16,7 @@ test('file and directory references are resolved in one pass, unknown ones stay'
   const file = join(dir.path, 'secrets.properties')
   await writeFile(file, 'password=${file:x:y}\nuser=me\n')
   await writeFile(join(dir.path, 'token'), 'abc')
-  const providers = ConfigProviders.fromWorkerConfig({
+  const providers = await ConfigProviders.fromWorkerConfig({
     'config.providers': 'file, dir',
     'config.providers.file.class': 'org.apache.kafka.common.config.provider.FileConfigProvider',
     'config.providers.dir.class': 'DirectoryConfigProvider',
@@ -45,7 +45,7 @@ test('allowed paths hold, also against symbolic links', async () => {
   await writeFile(join(dir.path, 'out.properties'), 'k=secret')
   await writeFile(join(dir.path, 'in', 'ok.properties'), 'k=fine')
   await symlink(join(dir.path, 'out.properties'), join(dir.path, 'in', 'link.properties'))
-  const providers = ConfigProviders.fromWorkerConfig({
+  const providers = await ConfigProviders.fromWorkerConfig({
     'config.providers': 'f',
     'config.providers.f.class': 'FileConfigProvider',
     'config.providers.f.param.allowed.paths': join(dir.path, 'in'),
@@ -67,10 +67,37 @@ test('environment: allow-list, no paths', async () => {
   assert.deepEqual((await provider.get('path', keys)).values, {})
 })
 
-test('a provider that is not here is named together with those that are', () => {
-  const make = (): ConfigProviders =>
+test('a provider that is not here is named together with those that are', async () => {
+  const make = (): Promise<ConfigProviders> =>
     ConfigProviders.fromWorkerConfig({ 'config.providers': 'v', 'config.providers.v.class': 'com.example.Vault' })
-  assert.throws(make, /com\.example\.Vault could not be found; config providers here: .*FileConfigProvider/u)
+  await assert.rejects(make, /com\.example\.Vault could not be found; config providers here: .*FileConfigProvider/u)
+})
+
+test('a provider that a module of plugin.path exports, with its parameters and a time to live', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-provider-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const module = join(folder, 'vault.mjs')
+  await writeFile(
+    module,
+    `export const configProviders = [{
+      name: 'com.example.Vault', version: '1',
+      create: ({ suffix }) => ({
+        get: async (path, keys) => ({ values: Object.fromEntries([...keys].map((k) => [k, path + k + suffix])), ttlMs: 5000 }),
+      }),
+    }]`,
+  )
+  for (const name of ['com.example.Vault', 'Vault']) {
+    const providers = await ConfigProviders.fromWorkerConfig({
+      'plugin.path': module,
+      'config.providers': 'v',
+      'config.providers.v.class': name,
+      'config.providers.v.param.suffix': '!',
+    })
+    assert.deepEqual(await providers.resolve({ a: '${v:db/:pw}', b: 'plain' }), {
+      config: { a: 'db/pw!', b: 'plain' },
+      ttlMs: 5000,
+    })
+  }
 })
 
 test('references return into task configs, other values stay', () => {
