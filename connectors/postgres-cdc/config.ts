@@ -1,6 +1,7 @@
 import { type ConfigOf, defineConfig } from '../../worker/api/config.ts'
 import type { ConfigProblem } from '../../worker/api/errors.ts'
 import { namingStrategyOf } from './names.ts'
+import { compatibilityOptions } from './options/compatibility.ts'
 import { connectionOptions, replicationOptions } from './options/connection.ts'
 import { filterOptions, valueOptions } from './options/events.ts'
 import { engineOptions, snapshotOptions, topicOptions } from './options/runtime.ts'
@@ -127,6 +128,7 @@ export const postgresConfig = defineConfig(
     ...snapshotOptions,
     ...topicOptions,
     ...engineOptions,
+    ...compatibilityOptions,
   },
   { validate },
 )

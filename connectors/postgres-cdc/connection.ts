@@ -156,6 +156,11 @@ export async function openClient(
   }
 }
 
+/** Of the server's process that serves the connection; its types leave it out. */
+function processIdOf(client: pg.Client): number | null {
+  return (client as unknown as { readonly processID: number | null }).processID
+}
+
 /** An ordinary connection. Rows are objects of text. */
 export class Database implements AsyncDisposable {
   readonly client: pg.Client
@@ -189,7 +194,12 @@ export class Database implements AsyncDisposable {
    */
   async isDirect(): Promise<boolean> {
     const [row] = await this.rows<{ pid: string }>('SELECT pg_backend_pid() AS pid')
-    return row?.pid === String((this.client as unknown as { readonly processID: number | null }).processID)
+    return row?.pid === String(processIdOf(this.client))
+  }
+
+  /** Ends the statement that another session of the same role runs; it fails with SQLSTATE 57014. */
+  async cancel(client: pg.Client): Promise<void> {
+    await this.rows('SELECT pg_cancel_backend($1::int)', [processIdOf(client) ?? 0])
   }
 
   /** Drops the connection without waiting for a statement that runs. */

@@ -16,6 +16,8 @@ export interface PublicationOptions {
   /** Operations of `publish = …`; null when `skipped.operations` was left alone. */
   readonly publish: readonly string[] | null
   readonly captured: readonly CatalogTable[]
+  /** Time limit of a statement in ms; 0 is none. */
+  readonly timeoutMs: number
   readonly logger: Logger
 }
 
@@ -56,7 +58,7 @@ export async function ensurePublication(database: Database, options: Publication
     ...(options.publish === null ? [] : [`publish = '${options.publish.join(', ')}'`]),
   ]
   const clause = settings.length === 0 ? '' : ` WITH (${settings.join(', ')})`
-  await database.execute('SET statement_timeout = 90000')
+  await database.execute(`SET statement_timeout = ${options.timeoutMs}`)
   await database.execute(`CREATE PUBLICATION ${quoteIdentifier(name)}${target}${clause}`)
   await database.execute('SET statement_timeout = 0')
   options.logger.info({ publication: name, mode }, 'Created the publication')
@@ -76,7 +78,8 @@ async function rejectLeavesAndEmpty(
     throw fail(`No table filters found for filtered publication ${name}: no table is captured.`)
 }
 
-async function adjust(database: Database, { name, captured, publish, logger }: PublicationOptions): Promise<void> {
+async function adjust(database: Database, options: PublicationOptions): Promise<void> {
+  const { name, captured, publish, timeoutMs, logger } = options
   const rows = await database.rows<{ schemaname: string; tablename: string }>(
     'SELECT schemaname, tablename FROM pg_publication_tables WHERE pubname = $1',
     [name],
@@ -85,7 +88,7 @@ async function adjust(database: Database, { name, captured, publish, logger }: P
   const published = new Set(rows.map((row) => id(row.schemaname, row.tablename)))
   const wanted = captured.map((table) => id(table.schema, table.table))
   if (published.size === wanted.length && wanted.every((table) => published.has(table))) return
-  await database.execute('SET statement_timeout = 90000')
+  await database.execute(`SET statement_timeout = ${timeoutMs}`)
   await database.execute(`ALTER PUBLICATION ${quoteIdentifier(name)} SET TABLE ${captured.map(qualified).join(', ')}`)
   if (publish !== null) {
     await database.execute(`ALTER PUBLICATION ${quoteIdentifier(name)} SET (publish = '${publish.join(', ')}')`)

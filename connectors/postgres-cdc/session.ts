@@ -195,7 +195,12 @@ export class Session implements AsyncDisposable {
     const state = await slotState(this.#database, settings.slot)
     const decision = await this.#decide(state)
     if (streams) {
-      await ensurePublication(this.#database, { ...settings.publication, captured, logger })
+      await ensurePublication(this.#database, {
+        ...settings.publication,
+        captured,
+        timeoutMs: settings.ddlTimeoutMs,
+        logger,
+      })
       if (settings.identities !== null)
         await setReplicaIdentities(this.#database, settings.identities, captured, logger)
     }
@@ -316,7 +321,11 @@ export class Session implements AsyncDisposable {
     }
     const failover = settings.failover && this.#facts.version >= failoverVersion
     if (settings.failover && !failover) logger.warn({}, 'slot.failover needs PostgreSQL 17 or newer and has no effect')
-    const created = await createSlot(client, { slot: settings.slot, temporary: false, failover })
+    const created = await createSlot(
+      client,
+      { slot: settings.slot, temporary: false, failover, timeoutMs: settings.ddlTimeoutMs },
+      this.#database,
+    )
     logger.info({ slot: settings.slot, consistentPoint: created.consistentPoint }, 'Created the replication slot')
     return created
   }
@@ -330,7 +339,11 @@ export class Session implements AsyncDisposable {
     const { settings, clock } = this.#options
     const client = await openClient(settings.connection, 'Debezium Snapshot Slot', true)
     const slot = `${settings.slot.slice(0, 40)}_${Math.trunc(clock.now()).toString(36)}`
-    const created = await createSlot(client, { slot, temporary: true, failover: false })
+    const created = await createSlot(
+      client,
+      { slot, temporary: true, failover: false, timeoutMs: settings.ddlTimeoutMs },
+      this.#database,
+    )
     this.#exporter = client
     return { lsn: created.consistentPoint, exported: created.snapshotName }
   }
@@ -428,6 +441,7 @@ export class Session implements AsyncDisposable {
       clock,
       metrics: this.#options.metrics,
       readers: settings.snapshot.readers,
+      sharesTables: settings.snapshot.sharesTables,
       openReader: () => Database.open(settings.connection, 'Debezium Snapshot'),
       skipReads: settings.skipped.has('r'),
       limits: { rows: settings.batchRecords, blockBytes: snapshotBlockBytes, maxBytes: settings.queueBytes },

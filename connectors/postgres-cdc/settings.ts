@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import type { RawConfig } from '../../worker/api/connector.ts'
 import { Schemas } from '../../worker/api/data.ts'
 import { ConfigError, type ConfigProblem } from '../../worker/api/errors.ts'
+import { JavaRegex } from '../../worker/api/java-regex.ts'
 import type { Header, Headers } from '../../worker/api/record.ts'
 import { ColumnMappers, mapperProblems } from './column-mappers.ts'
 import type { PostgresConfig } from './config.ts'
@@ -328,6 +329,7 @@ export function settingsOf(
       isolation: oneOf<IsolationMode>(config['snapshot.isolation.mode']),
       overrides: overridesOf(raw),
       readers: config['snapshot.max.threads'],
+      sharesTables: !config['legacy.snapshot.max.threads'],
       delayMs: config['snapshot.delay.ms'],
       streamingDelayMs: config['streaming.delay.ms'],
     },
@@ -342,6 +344,11 @@ export function settingsOf(
     pollIntervalMs: Math.min(config['poll.interval.ms'], 5000),
     maxRetries: config['errors.max.retries'],
     retryMs: config['retriable.restart.connector.wait.ms'],
+    retriable:
+      config['internal.custom.retriable.exception'] === null
+        ? null
+        : new JavaRegex(config['internal.custom.retriable.exception']),
+    ddlTimeoutMs: config['internal.create.slot.command.timeout'],
     guardrail: {
       max: config['guardrail.collections.max'],
       fail: config['guardrail.collections.limit.action'] === 'fail',

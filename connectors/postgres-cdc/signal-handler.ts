@@ -276,6 +276,7 @@ export class SignalHandler implements StreamSignals, AsyncDisposable {
       clock: this.#options.clock,
       metrics: null,
       readers: settings.snapshot.readers,
+      sharesTables: settings.snapshot.sharesTables,
       openReader: () => Database.open(settings.connection, 'Debezium Blocking Snapshot'),
       logger,
       nowUs: this.#options.nowUs,

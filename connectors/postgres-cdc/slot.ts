@@ -1,7 +1,7 @@
 /** Replication slot: state, creation, removal, and how a stored position fits it. */
 import type pg from 'pg'
 import type { Logger } from '../../worker/api/context.ts'
-import { ConnectError } from '../../worker/api/errors.ts'
+import { ConnectError, RetriableError } from '../../worker/api/errors.ts'
 import type { Database } from './connection.ts'
 import { sqlStateOf } from './errors.ts'
 import { formatLsn, type Lsn, maxLsn, parseLsn } from './lsn.ts'
@@ -73,21 +73,46 @@ export interface SlotCreation {
   readonly slot: string
   readonly temporary: boolean
   readonly failover: boolean
+  /** Time limit in ms; 0 is none. */
+  readonly timeoutMs: number
 }
 
-/** Creates the slot over a replication connection; its snapshot shows the database at the consistent point. */
-export async function createSlot(client: pg.Client, { slot, temporary, failover }: SlotCreation): Promise<CreatedSlot> {
-  await client.query('SET statement_timeout = 90000')
+/**
+ * Creates the slot over a replication connection; its snapshot shows the database at the consistent point. That comes when
+ * all transactions that run now have ended, which the server waits for without regard to statement_timeout.
+ * @param database another connection, which gives up the wait
+ */
+export async function createSlot(client: pg.Client, creation: SlotCreation, database: Database): Promise<CreatedSlot> {
+  const { slot, temporary, failover, timeoutMs } = creation
   const words = [
     'CREATE_REPLICATION_SLOT',
     quoteIdentifier(slot),
     ...(temporary ? ['TEMPORARY'] : []),
     'LOGICAL pgoutput',
   ]
-  const result = await client.query(`${words.join(' ')}${failover ? ' (FAILOVER)' : ''}`)
-  // No further command here: it would end the exported snapshot.
-  const row = result.rows[0] as { consistent_point: string; snapshot_name: string }
-  return { consistentPoint: parseLsn(row.consistent_point), snapshotName: row.snapshot_name }
+  const cancelling: Promise<void>[] = []
+  const cancel = (): void => {
+    // A connection that is gone needs no cancelling.
+    cancelling.push(database.cancel(client).catch(() => undefined))
+  }
+  const timer = timeoutMs === 0 ? null : setTimeout(cancel, timeoutMs)
+  try {
+    const result = await client.query(`${words.join(' ')}${failover ? ' (FAILOVER)' : ''}`)
+    // No further command here: it would end the exported snapshot.
+    const row = result.rows[0] as { consistent_point: string; snapshot_name: string }
+    return { consistentPoint: parseLsn(row.consistent_point), snapshotName: row.snapshot_name }
+  } catch (error) {
+    if (sqlStateOf(error) !== '57014') throw error
+    throw new RetriableError(
+      'CONNECT_POSTGRES_BUSY',
+      `The slot ${slot} could not be created within internal.create.slot.command.timeout=${timeoutMs} ms: the server waits ` +
+        'for transactions that were open before. Find them in pg_stat_activity (xact_start); it is tried again.',
+      { cause: error },
+    )
+  } finally {
+    if (timer !== null) clearTimeout(timer)
+    await Promise.all(cancelling)
+  }
 }
 
 /** Removes the slot; three attempts, since the walsender may need a moment to let go of it. */

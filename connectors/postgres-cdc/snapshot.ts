@@ -66,6 +66,8 @@ export interface SnapshotOptions {
   readonly notifications: Notifications
   /** Connections that read at the same time, this one included. */
   readonly readers: number
+  /** Several of them share a large table. */
+  readonly sharesTables: boolean
   /** Opens a further one. */
   openReader(): Promise<Database>
   readonly clock: Clock
@@ -244,8 +246,14 @@ export class Snapshot implements AsyncDisposable {
     }
   }
 
+  get #readersPerTable(): number {
+    const { readers, sharesTables } = this.#options
+    return sharesTables ? readers : 1
+  }
+
   async #planReads(tables: readonly CatalogTable[]): Promise<SnapshotPlan> {
-    const { database, overrides, readers, stored, order, clock, logger, metrics } = this.#options
+    const { database, overrides, stored, order, clock, logger, metrics } = this.#options
+    const readers = this.#readersPerTable
     const plan = await planReads({ database, tables, overridden: overrides, readers, stored, order })
     this.#plan = plan
     this.#meter = new SnapshotMeter({ plan, clock, logger, metrics })
@@ -284,7 +292,7 @@ export class Snapshot implements AsyncDisposable {
     }
     const start = async (reader: Reader): Promise<void> => {
       for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) {
-        beginItem(item, plan.progress, this.#options.readers)
+        beginItem(item, plan.progress, this.#readersPerTable)
         const read = await this.#startItem(reader, item)
         if (read === null) {
           this.#finishChunk(item)

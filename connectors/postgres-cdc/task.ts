@@ -142,13 +142,24 @@ export class PostgresTask implements SourceTask<PostgresConfig> {
     return { context: this.#context, settings: this.#settings, constants: this.#constants }
   }
 
+  /** `internal.custom.retriable.exception` */
+  #asConfigured(failure: ConnectError): ConnectError {
+    const { retriable, retryMs } = this.#started().settings
+    if (retriable === null || failure instanceof RetriableError) return failure
+    const { code, message, context } = failure
+    for (let cause: unknown = failure; cause instanceof Error; cause = cause.cause)
+      if (retriable.matches(cause.message))
+        return new RetriableError(code, message, { cause: failure, context, retryAfterMs: retryMs })
+    return failure
+  }
+
   /** Runs a step; a failure ends the session, so that the next call starts a new one. */
   async #guard<T>(what: string, step: () => Promise<T>): Promise<T> {
     try {
       return await step()
     } catch (error) {
       const { context, settings } = this.#started()
-      const failure = classify(error, { what, slot: settings.slot, retryAfterMs: settings.retryMs })
+      const failure = this.#asConfigured(classify(error, { what, slot: settings.slot, retryAfterMs: settings.retryMs }))
       const session = this.#session
       this.#session = null
       await session?.[Symbol.asyncDispose]()

@@ -309,3 +309,50 @@ suite('custom converters', { skip: postgres.skip }, () => {
     })
   })
 })
+
+suite('options for special cases', { skip: postgres.skip }, () => {
+  test('internal.custom.retriable.exception: an error that it names is tried again, others are not', async () => {
+    await using fixture = await PostgresFixture.open(postgres.settings.url, table)
+    const start = (pattern: string) =>
+      fixture.task(null, { 'publication.autocreate.mode': 'disabled', 'internal.custom.retriable.exception': pattern })
+    await assert.rejects(start('.*autocreation is disabled.*'), {
+      kind: 'retriable',
+      code: 'CONNECT_POSTGRES_PUBLICATION',
+    })
+    await assert.rejects(start('autocreation'), { kind: 'fatal', code: 'CONNECT_POSTGRES_PUBLICATION' })
+  })
+
+  test('internal.create.slot.command.timeout: a transaction that never ends holds a slot off no longer than that', async () => {
+    await using fixture = await PostgresFixture.open(postgres.settings.url, table)
+    const other = await fixture.session()
+    await other.query('BEGIN; INSERT INTO t VALUES (1)')
+    await assert.rejects(fixture.task(null, { 'internal.create.slot.command.timeout': '200' }), {
+      kind: 'retriable',
+      code: 'CONNECT_POSTGRES_BUSY',
+      message: /waits for transactions that were open before/,
+    })
+    await other.query('COMMIT')
+    await other.end()
+    const task = await fixture.task(null, { 'internal.create.slot.command.timeout': '0' })
+    assert.deepEqual(seen(await task.take(1)), ['r1'])
+  })
+
+  test('legacy.snapshot.max.threads: each connection reads whole tables', async () => {
+    const wide = `CREATE TABLE t (id int PRIMARY KEY, pad text);
+      INSERT INTO t SELECT g, repeat('x', 1900) FROM generate_series(1, 4400) g; ANALYZE`
+    await using fixture = await PostgresFixture.open(postgres.settings.url, wide)
+    const ranges = async (legacy: string) => {
+      const task = await fixture.task(null, {
+        'snapshot.mode': 'initial_only',
+        'snapshot.max.threads': '2',
+        'legacy.snapshot.max.threads': legacy,
+        'notification.enabled.channels': 'sink',
+        'notification.sink.topic.name': 'notes',
+      })
+      const told = await task.takeUntil((records) => notes(records).includes('COMPLETED'))
+      await task.stop()
+      return notes(told).filter((text) => text.startsWith('TABLE_CHUNK_COMPLETED')).length
+    }
+    assert.deepEqual([await ranges('false'), await ranges('true')], [2, 1])
+  })
+})
