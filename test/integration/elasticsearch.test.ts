@@ -113,7 +113,7 @@ describe('Elasticsearch sink on a real server', { skip: server.skip }, () => {
     await assert.rejects(() => failing.put(), /Indexing record failed\. Please check DLQ topic for errors\./)
   })
 
-  it('merges fields with write.method=upsert, and deletes in order (E36)', async () => {
+  it('merges fields with write.method=upsert, and deletes in order', async () => {
     await using subject = await Subject.open({ ...plain, 'write.method': 'upsert' })
     await subject.put(
       subject.record(0, 'a', { x: 1, y: 1 }),

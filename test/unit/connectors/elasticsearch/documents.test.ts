@@ -5,12 +5,17 @@ import { GrowingByteWriter } from '../../../../worker/api/byte-writer.ts'
 import { Decimal, decimalSchema, LogicalName, makeSchema, type Value } from '../../../../worker/api/data.ts'
 import { elasticsearchConfig, type RawOptions, sinkRecord } from './support.ts'
 
-/** The document's line. */
-function written(options: RawOptions, value: Value, valueSchema: ReturnType<typeof makeSchema> | null = null): string {
+type ValueSchema = ReturnType<typeof makeSchema> | null
+
+function lines(options: RawOptions, value: Value, valueSchema: ValueSchema = null): readonly string[] {
   const out = new GrowingByteWriter()
   new DocumentWriter(elasticsearchConfig(options)).write(sinkRecord(1, { key: 'k', value, valueSchema }), 'index', out)
-  return Buffer.from(out.since(0)).toString('utf8').split('\n')[1] ?? ''
+  return Buffer.from(out.since(0)).toString('utf8').split('\n')
 }
+
+/** The document's line. */
+const written = (options: RawOptions, value: Value, schema: ValueSchema = null) =>
+  lines(options, value, schema)[1] ?? ''
 
 describe('documents', () => {
   const schema = makeSchema({
@@ -48,6 +53,22 @@ describe('documents', () => {
     for (const compact of ['true', 'false']) {
       const text = written({ 'compact.map.entries': compact }, new Map([[7, 'x']]), map)
       assert.equal(text, '[{"key":7,"value":"x"}]')
+    }
+  })
+
+  it('are sent twice with write.method=upsert, as an update that is repeated by the server (E36)', () => {
+    for (const [inFlight, repeats] of [
+      ['1', 1],
+      ['4', 4],
+      ['5', 5],
+      ['9', 5],
+    ] as const) {
+      const options = { 'write.method': 'upsert', 'max.in.flight.requests': inFlight, 'batch.size': '10' }
+      assert.deepEqual(lines(options, { n: 1 }), [
+        `{"update":{"_index":"index","_id":"k","retry_on_conflict":${repeats}}}`,
+        '{"doc":{"n":1},"upsert":{"n":1}}',
+        '',
+      ])
     }
   })
 })
