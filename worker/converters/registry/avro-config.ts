@@ -1,5 +1,5 @@
 import { type ConfigOf, defineConfig } from '../../api/config.ts'
-import { registryOptions } from './options.ts'
+import { onlyDefault, registryOptions } from './options.ts'
 
 /** Options of AvroConverter; names and defaults are Confluent's. */
 export const avroConverterConfig = defineConfig({
@@ -32,6 +32,18 @@ export const avroConverterConfig = defineConfig({
     group: 'Avro',
     doc: 'Without effect: max.schemas.per.subject bounds what is kept.',
   },
+  'flatten.singleton.unions': onlyDefault(true, 'Avro', 'Whether a union of one type is that type.'),
+  'generalized.sum.type.support': onlyDefault(
+    false,
+    'Avro',
+    'Whether unions and enumerations are those of all formats.',
+  ),
+  'ignore.default.for.nullables': onlyDefault(
+    false,
+    'Avro',
+    'Whether a null stays null where its field has a default.',
+  ),
+  'discard.type.doc.default': onlyDefault(false, 'Avro', 'Whether docs and defaults of types are left out.'),
   'scrub.invalid.names': {
     type: 'BOOLEAN',
     default: false,

@@ -1,5 +1,5 @@
 import { type ConfigOf, defineConfig, oneOfIgnoringCase } from '../../api/config.ts'
-import { registryOptions } from './options.ts'
+import { onlyDefault, registryOptions } from './options.ts'
 
 /** Options of JsonSchemaConverter; names and defaults are Confluent's. */
 export const jsonSchemaConverterConfig = defineConfig({
@@ -40,6 +40,17 @@ export const jsonSchemaConverterConfig = defineConfig({
     group: 'JSON Schema',
     doc: 'Whether a null is replaced by the default of its field.',
   },
+  'flatten.singleton.unions': onlyDefault(true, 'JSON Schema', 'Whether a union of one type is that type.'),
+  'generalized.sum.type.support': onlyDefault(
+    false,
+    'JSON Schema',
+    'Whether unions and enumerations are those of all formats.',
+  ),
+  'ignore.default.for.nullables': onlyDefault(
+    false,
+    'JSON Schema',
+    'Whether a null stays null where its field has a default.',
+  ),
   'schemas.cache.size': {
     type: 'INT',
     default: 1000,

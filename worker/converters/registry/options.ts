@@ -4,6 +4,24 @@ import { registryTlsOptions } from './tls-options.ts'
 
 const subjectStrategies = 'io.confluent.kafka.serializers.subject'
 
+/**
+ * An option of Confluent's of which only the default is there: another value, which would give data another shape, is
+ * refused rather than passed over (I6).
+ */
+export function onlyDefault(value: boolean, group: string, meaning: string) {
+  return {
+    type: 'BOOLEAN',
+    default: value,
+    importance: 'LOW',
+    group,
+    valid: {
+      description: `[${value}]`,
+      check: (_: string, given: unknown) => (given === value ? null : `Only ${value} is supported`),
+    },
+    doc: `${meaning} Only ${value} is supported.`,
+  } as const
+}
+
 /** Options of every converter that keeps its schemas in a registry; names and defaults are Confluent's. */
 export const registryOptions = {
   'schema.registry.url': {

@@ -22,6 +22,8 @@ export class ProtobufFormat implements SchemaFormat {
       optionalForNullables: config['optional.for.nullables'],
       optionalForProto2: config['optional.for.proto2'],
       intForEnums: config['int.for.enums'],
+      indexForUnions: config['generate.index.for.unions'],
+      flattenUnions: config['flatten.unions'],
     }
     this.#write = {
       optionalForNullables: config['optional.for.nullables'],

@@ -1,5 +1,13 @@
 import type protobufjs from 'protobufjs'
-import { decimalSchema, LogicalName, makeSchema, type Schema, type SchemaSpec, type Value } from '../../api/data.ts'
+import {
+  copySchema,
+  decimalSchema,
+  LogicalName,
+  makeSchema,
+  type Schema,
+  type SchemaSpec,
+  type Value,
+} from '../../api/data.ts'
 import { ConnectError, DataError } from '../../api/errors.ts'
 import type { Decoding, ReferencedSchema } from './format.ts'
 import {
@@ -24,6 +32,10 @@ export interface ProtobufReadOptions {
   readonly optionalForNullables: boolean
   readonly optionalForProto2: boolean
   readonly intForEnums: boolean
+  /** `generate.index.for.unions`: a oneof's field has its number behind its name. */
+  readonly indexForUnions: boolean
+  /** `flatten.unions`: the members of a oneof are fields of the message. */
+  readonly flattenUnions: boolean
 }
 
 type Read = (input: ProtoInput) => Value
@@ -39,7 +51,8 @@ interface FieldPlan {
 }
 
 interface UnionPlan {
-  readonly name: string
+  /** Field of the struct that holds the branches; null where they are fields of the message. */
+  readonly name: string | null
   readonly branches: readonly string[]
 }
 
@@ -196,7 +209,9 @@ class Compiler {
     const plans = new Map<number, FieldPlan>()
     const specs: { readonly name: string; readonly schema: Schema }[] = []
     const zeros: [string, Value][] = []
-    type.oneofsArray.filter(isRealOneof).forEach((oneof, i) => specs.push(this.#union(oneof, i, plans)))
+    type.oneofsArray.filter(isRealOneof).forEach((oneof, i) => {
+      specs.push(...(this.#options.flattenUnions ? this.#members(oneof, plans) : [this.#union(oneof, i, plans)]))
+    })
     for (const field of type.fieldsArray) {
       if (field.partOf !== null && field.partOf !== undefined && isRealOneof(field.partOf)) continue
       const { name } = field
@@ -222,9 +237,19 @@ class Compiler {
     return this.#options.fullNames ? type.fullName.replace(/^\./, '') : type.name
   }
 
+  /** Of a oneof, each as an optional field of the message. */
+  #members(oneof: protobufjs.OneOf, plans: Map<number, FieldPlan>) {
+    const union: UnionPlan = { name: null, branches: oneof.fieldsArray.map((field) => field.name) }
+    return oneof.fieldsArray.map((field) => {
+      const { schema, plan } = this.#field(field)
+      plans.set(field.id, { ...plan, union })
+      return { name: field.name, schema: copySchema(schema, { optional: true }) }
+    })
+  }
+
   /** A oneof is a struct of which one field is set. */
   #union(oneof: protobufjs.OneOf, index: number, plans: Map<number, FieldPlan>) {
-    const name = `${oneof.name}_${index}`
+    const name = this.#options.indexForUnions ? `${oneof.name}_${index}` : oneof.name
     const union: UnionPlan = { name, branches: oneof.fieldsArray.map((field) => field.name) }
     const fields = oneof.fieldsArray.map((field) => {
       const { schema, plan } = this.#field(field)
@@ -370,9 +395,14 @@ function fits(plan: FieldPlan, wireType: number): boolean {
 }
 
 function put(struct: Record<string, Value>, { name, union }: FieldPlan, value: Value): void {
-  if (union === null) struct[name] = value
+  if (union === null) {
+    struct[name] = value
+    return
+  }
   // Of a oneof the last one counts.
-  else struct[union.name] = Object.fromEntries(union.branches.map((branch) => [branch, branch === name ? value : null]))
+  const branches = Object.fromEntries(union.branches.map((branch) => [branch, branch === name ? value : null]))
+  if (union.name === null) Object.assign(struct, branches)
+  else struct[union.name] = branches
 }
 
 /** One item, or several of a number's type in one field. */

@@ -230,6 +230,34 @@ message Order {
     assert.equal((again.value as Struct)['color'], 2)
   })
 
+  it('reads a oneof under its own name, or as fields of the message, of which the last one counts', async () => {
+    const text = 'syntax = "proto3"; message M { oneof pick { string text = 1; int64 number = 2; } int32 n = 3; }'
+    // Both branches, the number last.
+    const message = Buffer.of(0, 0x0a, 1, 0x61, 0x10, 7, 0x18, 5)
+    const read = async (options: Readonly<Record<string, string>>) =>
+      (await format(options)).decoding(text, [], null).read(message, 0)
+    assert.deepEqual((await read({ 'generate.index.for.unions': 'false' })).value, {
+      pick: { text: null, number: 7n },
+      n: 5,
+    })
+    const flat = await read({ 'flatten.unions': 'true' })
+    assert.deepEqual(flat.value, { text: null, number: 7n, n: 5 })
+    assert.deepEqual(
+      flat.schema?.fields.map((field) => [field.name, field.schema.type, field.schema.optional]),
+      [
+        ['text', 'STRING', true],
+        ['number', 'INT64', true],
+        ['n', 'INT32', true],
+      ],
+    )
+  })
+
+  it('refuses options that would give data another shape than ours', async () => {
+    for (const option of ['wrapper.for.nullables', 'generate.struct.for.nulls']) {
+      await assert.rejects(format({ [option]: 'true' }), { kind: 'config', message: /Only false is supported/ })
+    }
+  })
+
   it('wraps primitives that stand alone', async () => {
     const made = await format()
     for (const [schema, value] of [
