@@ -97,7 +97,8 @@ function zero(schema: Schema | null, value: Exclude<Value, null>): Value {
     case 'boolean':
       return false
     case 'number':
-      return 0
+      // Without a schema a double stays one (I6).
+      return schema === null && !Number.isInteger(value) ? new Float64(0) : 0
     case 'bigint':
       return 0n
     default:

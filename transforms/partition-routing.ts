@@ -9,27 +9,35 @@ import { debeziumVersion, isEnvelope, rawMember } from './change-event.ts'
 import { murmurHash } from './murmur-hash.ts'
 import { fieldValue } from './record-part.ts'
 
-const config = defineConfig({
-  'partition.payload.fields': {
-    type: 'LIST',
-    importance: 'HIGH',
-    valid: nonEmptyList,
-    doc: 'Fields that decide about the partition: change.x is the column x (after, or before of a delete), source.x metadata.',
+const config = defineConfig(
+  {
+    'partition.payload.fields': {
+      type: 'LIST',
+      importance: 'HIGH',
+      valid: nonEmptyList,
+      doc: 'Fields that decide about the partition: change.x is the column x (after, or before of a delete), source.x metadata.',
+    },
+    'partition.topic.num': {
+      type: 'INT',
+      importance: 'HIGH',
+      valid: atLeast(1),
+      doc: 'Partitions of the topic.',
+    },
+    'partition.hash.function': {
+      type: 'STRING',
+      default: 'java',
+      importance: 'LOW',
+      valid: oneOfIgnoringCase('java', 'murmur'),
+      doc: "Hash of the values: Java's hashCode, or murmur, which spreads values that resemble each other.",
+    },
   },
-  'partition.topic.num': {
-    type: 'INT',
-    importance: 'HIGH',
-    valid: atLeast(1),
-    doc: 'Partitions of the topic.',
+  {
+    validate: (options) =>
+      options['partition.payload.fields'].includes('')
+        ? [{ option: 'partition.payload.fields', message: 'An element of the list is empty' }]
+        : [],
   },
-  'partition.hash.function': {
-    type: 'STRING',
-    default: 'java',
-    importance: 'LOW',
-    valid: oneOfIgnoringCase('java', 'murmur'),
-    doc: "Hash of the values: Java's hashCode, or murmur, which spreads values that resemble each other.",
-  },
-})
+)
 
 /** Debezium's PartitionRouting: the partition follows from values of the row, so that rows of equal ones stay in order. */
 class PartitionRouting implements Transformation<ConfigOf<typeof config>> {

@@ -161,6 +161,12 @@ describe('MaskField', () => {
     })
   })
 
+  it('keeps a double without a schema a double (I6)', async () => {
+    const smt = await transform('org.apache.kafka.connect.transforms.MaskField$Value', { fields: 'a,b,c' })
+    const masked = smt.apply(record({ value: { a: 1.5, b: new Float64(2), c: 3 } }))?.value
+    assert.deepEqual(masked, { a: new Float64(0), b: new Float64(0), c: 0 })
+  })
+
   it('refuses what it cannot mask', async () => {
     const bytes = record({ value: { b: Uint8Array.of(1) } })
     assert.throws(() => void maskB.apply(bytes), { message: 'Cannot mask value of type: class [B' })
