@@ -94,7 +94,8 @@ async function sidesOf(warehouse: Warehouse, pair: TablePair): Promise<{ readonl
   ] as const) {
     const absent = named.filter((column) => !has.has(column))
     if (absent.length === 0) continue
-    const message = `table ${nameOf(table)} has no column ${absent.join(', ')}`
+    const lacks = has.size === 0 ? 'does not exist' : `has no column ${absent.join(', ')}`
+    const message = `table ${nameOf(table)} ${lacks}`
     throw new ConfigError([{ option: 'table', message }])
   }
   return { left: sideOf(pair, pair.left, columns, left), right: sideOf(pair, pair.right, columns, right) }

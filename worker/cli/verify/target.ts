@@ -23,6 +23,9 @@ const providers = {
   'config.providers.directory.class': 'org.apache.kafka.common.config.provider.DirectoryConfigProvider',
 }
 
+/** Somebody waits for the answer: a warehouse that is away is told of within seconds, not after the sink's retries. */
+const patience = { maxRetries: 3, retryBackoffMs: 500 }
+
 const quiet = { trace() {}, debug() {}, info() {}, warn() {}, error() {} }
 
 /** The warehouse as the configuration of a Redshift sink names it. */
@@ -43,7 +46,8 @@ export class Warehouse implements Disposable {
     this.#raw = raw
     this.#api = api
     this.#signal = signal
-    this.#runner = new CopyRunner(api, runnerOptions(config), { clock: systemClock, logger: quiet })
+    const options = { ...runnerOptions(config), ...patience }
+    this.#runner = new CopyRunner(api, options, { clock: systemClock, logger: quiet })
   }
 
   /**
