@@ -23,9 +23,9 @@ export interface FetchConfig {
   readonly rack: string
 }
 
-const LEAST_FETCH_BYTES = 2 * 1024 * 1024
+const LEAST_FETCH_BYTES = 1024 * 1024
 /** A single late answer may be the machine's doing, and a larger size costs memory for long. */
-const LATE_ANSWERS = 4
+const LATE_ANSWERS = 8
 
 /**
  * Bytes to ask for at a time: what keeps the caller busy while the next answer comes, not all that `fetch.max.bytes`

@@ -4,10 +4,10 @@ import { setFlagsFromString } from 'node:v8'
 /**
  * Young generation of a host thread, in MiB. A batch of source records dies as a whole, so a small one is as cheap to
  * collect as a large one, and V8 would otherwise let it grow to 128 per thread. What a sink decodes out of one poll
- * lives until `put` returns: with room for several of them few records outlive it, which is a quarter of the CPU of
- * a sink that does little with them.
+ * lives until `put` returns: with room for a few of them few records outlive it. More room costs memory and saves no
+ * CPU that can be measured, since the young generation is collected by one thread.
  */
-export const youngMegabytes = { connector: 3, source: 3, sink: 12 } as const
+export const youngMegabytes = { connector: 3, source: 3, sink: 6 } as const
 
 /**
  * From now on the young generation of this thread stays as it is, 2 MiB at the start of the process, and later threads
