@@ -244,6 +244,17 @@ suite('failures of the server', { skip: postgres.skip }, () => {
     assert.deepEqual(ids(await task.take(2)), [1, 2])
   })
 
+  test('a row far beyond every queue passes in both phases, and the next ones behind it', async () => {
+    const size = 64 * 1024 * 1024
+    const big = `repeat('0123456789abcdef', ${size / 16})`
+    await using fixture = await PostgresFixture.open(server.url, `${table}; INSERT INTO t VALUES (1, ${big}), (2, 'x')`)
+    const task = await fixture.task(null)
+    const sizes = (records: readonly SourceRecord[]) => records.map((record) => String(rowOf(record)?.['v']).length)
+    assert.deepEqual(sizes(await task.take(2)), [size, 1])
+    await fixture.sql(`INSERT INTO t VALUES (3, ${big}), (4, 'y')`)
+    assert.deepEqual(sizes(await task.take(2)), [size, 1])
+  })
+
   test('1,600 columns, in both phases', async () => {
     const columns = numbers(2, 1600).map((n) => `c${n} int DEFAULT ${n}`)
     await using fixture = await PostgresFixture.open(
