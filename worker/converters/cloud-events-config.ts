@@ -1,5 +1,20 @@
-import { type ConfigOf, defineConfig, oneOf, oneOfIgnoringCase } from '../api/config.ts'
+import { type ConfigOf, defineConfig, oneOf, oneOfIgnoringCase, type Validator } from '../api/config.ts'
 import { converterTypeOption } from './converter-type.ts'
+
+const metadataSources = ['value', 'id:generate', 'type:generate', 'traceparent:header', 'dataSchemaName:generate']
+
+/** Metadata from headers would give an event another id and type than those it is then written with (I6). */
+const metadataFromValue: Validator = {
+  description: `[${metadataSources.join(',')}]`,
+  check: (_, value) => {
+    const other = String(value)
+      .split(',')
+      .find((source) => !metadataSources.includes(source.trim()))
+    return other === undefined
+      ? null
+      : `${other} is not supported: metadata come from the value, id, type and name of the schema are generated`
+  },
+}
 
 /** Options of Debezium's CloudEventsConverter; only JSON is written and read. */
 export const cloudEventsConverterConfig = defineConfig({
@@ -41,6 +56,13 @@ export const cloudEventsConverterConfig = defineConfig({
     default: true,
     importance: 'LOW',
     doc: 'Whether a null in the data is replaced by the default of its field.',
+  },
+  'metadata.source': {
+    type: 'STRING',
+    default: metadataSources.join(','),
+    importance: 'HIGH',
+    valid: metadataFromValue,
+    doc: 'Where the metadata of the event come from: the value of the record, hence no transform may have taken it apart.',
   },
   'converter.type': converterTypeOption,
 })

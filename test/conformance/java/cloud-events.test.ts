@@ -23,6 +23,7 @@ const configs = [
   {},
   { 'json.schemas.enable': 'false' },
   { 'json.schemas.enable': 'false', 'extension.attributes.enable': 'false' },
+  { 'json.schemas.enable': 'false', 'metadata.source': 'value,id:generate,type:generate' },
 ]
 
 describe('CloudEventsConverter beside Debezium', { skip: requireHarness().skip }, () => {
@@ -51,6 +52,11 @@ describe('CloudEventsConverter beside Debezium', { skip: requireHarness().skip }
         assert.deepEqual(plain(valueToWire(null, { ...attributes, data: data ?? null })), plain(read?.value ?? null))
       }
     }
+  })
+
+  it('refuses metadata from headers, which it does not read', () => {
+    const options = { 'converter.type': 'value', 'metadata.source': 'header,id:header' }
+    assert.throws(() => parseConfig(cloudEventsConverterConfig, options), /metadata\.source: header is not supported/)
   })
 
   it('refuses what is no change event, where Debezium would write a tombstone', () => {
