@@ -17,7 +17,7 @@ const only =
     value === null ||
     String(value)
       .split(',')
-      .every((item) => names.includes(item.trim()))
+      .every((item) => item.trim() === '' || names.includes(item.trim()))
 
 /** Values that Debezium knows and this connector does not have yet: refused, so that nothing is silently ignored. */
 const notYet: readonly {
@@ -111,7 +111,7 @@ function validate(config: Rules & Readonly<Record<string, unknown>>): readonly C
   )
     invalid('signal.kafka.bootstrap.servers', 'The channel kafka of signal.enabled.channels needs brokers')
   const signals = config['signal.data.collection']
-  if (signals !== null && !/^[^.]+\.[^.]+/.test(String(signals)))
+  if (String(signals ?? '').trim() !== '' && !/^[^.]+\.[^.]+/.test(String(signals)))
     invalid('signal.data.collection', 'Must be schema.table')
   if (config['max.queue.size'] <= config['max.batch.size'])
     invalid('max.queue.size', 'Must be larger than max.batch.size')

@@ -47,11 +47,15 @@ interface ReplicationConfig extends pg.ClientConfig {
   readonly replication?: 'database'
 }
 
+/** Timers of more milliseconds than an int32 holds fire at once. */
+const longestTimerMs = 2_147_483_647
+
 const rawText: pg.CustomTypesConfig = { getTypeParser: () => (value: string) => value }
 
 async function tlsOptions(options: ConnectionOptions): Promise<pg.ClientConfig['ssl']> {
   const { sslMode } = options
-  const file = async (path: string | null) => (path === null ? undefined : await readFile(path))
+  // Templates leave paths blank that they do not use.
+  const file = async (path: string | null) => ((path ?? '').trim() === '' ? undefined : await readFile(path ?? ''))
   const [ca, cert, key] = await Promise.all([file(options.sslRootCert), file(options.sslCert), file(options.sslKey)])
   const verify = sslMode === 'verify-ca' || sslMode === 'verify-full'
   return {
@@ -97,7 +101,7 @@ async function connect(
     // Under TLS the reads are the TLS layer's.
     ...(ssl === false ? { stream: pooledSocket } : {}),
     keepAlive: options.tcpKeepAlive,
-    connectionTimeoutMillis: options.connectTimeoutMs,
+    connectionTimeoutMillis: Math.min(options.connectTimeoutMs, longestTimerMs),
     types: rawText,
     ...(options.queryTimeoutMs === undefined || options.queryTimeoutMs === 0 || replication
       ? {}

@@ -49,7 +49,7 @@ const keyItem = /^\s*([^:]+):([^:,]+(?:,[^:,]+)*)\s*$/
 /** The first problem of `message.key.columns`, or null. */
 export function keyColumnsProblem(text: string): string | null {
   for (const item of text.split(';')) {
-    if (item.trim() === '') continue
+    if (item === '') continue
     const match = keyItem.exec(item)
     if (match === null) return `'${item}' is not of the form <regular expression>:<column>,<column>`
     const problem = patternProblem((match[1] as string).trim())

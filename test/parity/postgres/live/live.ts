@@ -2,6 +2,7 @@
 import { startJavaWorker } from '../../../support/java-connect.ts'
 import { ClusterUnderTest } from '../../../support/worker-process.ts'
 import { Round, type RoundOutcome } from './round.ts'
+import { compareValidation, type ValidationOutcome } from './validate.ts'
 
 const workerOptions: Readonly<Record<string, string>> = {
   'key.converter': 'org.apache.kafka.connect.json.JsonConverter',
@@ -17,11 +18,17 @@ export interface PostgresLiveInput {
   readonly jobs: number
   /** Options to leave out, by the beginnings of their names. */
   readonly without: readonly string[]
+  /** Configurations to validate before the first round. */
+  readonly validations: number
   /** Gets each round that came to its end. */
   report(outcome: RoundOutcome): void
 }
 
 export interface PostgresLive {
+  readonly validations: number
+  readonly stricter: number
+  /** Configurations that Debezium refuses and ours takes. */
+  readonly tooLenient: readonly ValidationOutcome[]
   readonly rounds: number
   readonly equal: number
   readonly records: number
@@ -36,6 +43,7 @@ export async function postgresLive({
   seeds,
   jobs,
   without,
+  validations,
   report,
 }: PostgresLiveInput): Promise<PostgresLive> {
   await using theirs = await ClusterUnderTest.open(brokers, workerOptions)
@@ -44,6 +52,8 @@ export async function postgresLive({
     startJavaWorker(theirs, ['debezium-postgres']).then((worker) => worker.ready(javaReadyMs)),
     ours.start().then((worker) => worker.ready()),
   ])
+  const [seed = 0] = seeds
+  const { different, stricter } = await compareValidation({ java, sluice, pgUrl, seed, count: validations })
   const counts = { equal: 0, records: 0, theirFailures: 0 }
   const waiting = [...seeds]
   const job = async () => {
@@ -57,10 +67,12 @@ export async function postgresLive({
   }
   await Promise.all(Array.from({ length: jobs }, job))
   await Promise.all([java.signal('SIGTERM'), sluice.signal('SIGTERM')])
-  return { ...counts, rounds: seeds.length }
+  return { ...counts, rounds: seeds.length, validations, stricter, tooLenient: different }
 }
 
-export function postgresLiveSummary({ rounds, equal, records, theirFailures }: PostgresLive): string {
+export function postgresLiveSummary(result: PostgresLive): string {
+  const { rounds, equal, records, theirFailures, validations, stricter, tooLenient } = result
   const more = theirFailures > 0 ? `, ${theirFailures} up to where Debezium's task died` : ''
-  return `postgres-live: ${equal} of ${rounds} rounds equal, ${records} records${more}`
+  const refused = `${validations - tooLenient.length} of ${validations} configurations refused as there (${stricter} more here)`
+  return `postgres-live: ${equal} of ${rounds} rounds equal, ${records} records${more}; ${refused}`
 }

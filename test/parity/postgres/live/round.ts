@@ -27,7 +27,8 @@ export interface RoundOutcome {
 }
 
 const connectorClass = 'io.debezium.connector.postgresql.PostgresConnector'
-const startMs = 60_000
+/** Slots are made once all transactions of the server that run by then have ended, those of others too. */
+const startMs = 150_000
 /** Longest wait for both to have read what was written. */
 const syncMs = 20_000
 /** Both have sent the last message: what else they sent is under way for as long as something comes, and this much. */

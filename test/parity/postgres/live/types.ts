@@ -259,6 +259,7 @@ function temporal(random: Random): ColumnType {
   ])
 }
 
+/** Not among them: refcursor, of which Debezium's snapshot opens the cursors, and int2vector, which it reads as empty. */
 const others: readonly ColumnType[] = [
   type('money', {
     values: ['0', '-1234.5', '92233720368547758.07', '-92233720368547758.08', '12.34'],
@@ -289,7 +290,6 @@ const others: readonly ColumnType[] = [
   type('xid', { values: ['1'] }),
   type('tid', { values: ['(0,1)'] }),
   type('regclass', { values: ['pg_class'] }),
-  type('refcursor', { values: ['c'] }),
 ]
 
 const extensions: readonly ColumnType[] = [

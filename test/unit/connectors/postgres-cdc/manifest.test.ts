@@ -78,6 +78,13 @@ suite('postgres-cdc manifest', () => {
     assert.equal(settings({ ...seek, 'offset.mismatch.strategy': 'trust_slot' }).mismatch, 'trust_slot')
   })
 
+  test('what a template leaves blank is not set', () => {
+    const blank = { 'signal.enabled.channels': '', 'notification.enabled.channels': ' ', 'signal.data.collection': '' }
+    const raw = { ...minimal, ...blank }
+    const { signals } = settingsOf(parseConfig(plugin.config, raw), raw, { task: 0, nowMs: 0, pluginPath: [] })
+    assert.deepEqual([signals.table, signals.fromTable, signals.kafka], [null, false, null])
+  })
+
   test('rows of snapshots are emitted whatever is skipped', () => {
     const skipped = (operations: string) => {
       const raw = { ...minimal, 'skipped.operations': operations }
