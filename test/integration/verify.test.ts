@@ -178,6 +178,21 @@ describe('sluice verify', { skip }, () => {
     )
   })
 
+  test('a warehouse that does not answer is told of, soon and without a verdict', async () => {
+    const file = join(folder, 'away.json')
+    const config = { ...warehouse.sinkConfig({}), topics: files, 'redshift.data.endpoint': 'http://127.0.0.1:1' }
+    await writeFile(file, JSON.stringify({ name: 'warehouse', config }))
+    const args = [join(projectRoot, 'worker/main.ts'), 'verify', file, '--attempts', '1']
+    // Killed after a minute: it used to wait as long as the sink does.
+    const { code, text } = await new Promise<{ code: unknown; text: string }>((resolve) => {
+      execFile(process.execPath, args, { timeout: 60_000 }, (error, _out, err) =>
+        resolve({ code: error?.code, text: err }),
+      )
+    })
+    assert.equal(code, 2, text)
+    assert.match(text, /could not be made: .*ECONNREFUSED 127\.0\.0\.1:1/)
+  })
+
   test('another cut of the same records is no difference', async () => {
     await using task = await warehouse.startTask()
     await load(task, await announce(0, 29))
