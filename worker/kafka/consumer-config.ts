@@ -1,8 +1,9 @@
 /** Consumer properties under Java's names and with Java's defaults (Kafka 4.3). */
-import type { PropertyReader } from './client-config.ts'
+
 import { kafkaError } from './errors.ts'
 import type { FetchConfig } from './fetcher.ts'
 import { assignorNamed, type PartitionAssignor } from './partition-assignors.ts'
+import type { PropertyReader } from './property-reader.ts'
 
 /** Our own property, not one of Java's: no other living consumer of the group has this `client.id`. */
 export const soleClientIdProperty = 'sluice.client.id.sole'

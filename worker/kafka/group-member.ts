@@ -10,11 +10,12 @@ import { ConnectError, FencedError, RetriableError, toError } from '../api/error
 import type { Offsets, TopicPartition } from '../api/topic-partition.ts'
 import { WorkLease } from '../util/work-lease.ts'
 import type { BrokerNode } from './broker-node.ts'
-import { PropertyReader, readConnectionConfig } from './client-config.ts'
+import { readConnectionConfig } from './client-config.ts'
 import { Cluster } from './cluster.ts'
 import { BrokerCode, brokerCodeOf, brokerError, kafkaError } from './errors.ts'
 import { commitOffsets, fetchCommitted, isFenced } from './group-offsets.ts'
 import { removePredecessors } from './group-predecessors.ts'
+import { PropertyReader } from './property-reader.ts'
 import { joinGroupRequest } from './protocol/join-group.ts'
 import type {
   ClientProperties,

@@ -1,8 +1,9 @@
 /** Producer properties under Java's names and with Java's defaults (Kafka 4.3). */
 
-import { type ConnectionConfig, type PropertyReader, readConnectionConfig } from './client-config.ts'
+import { type ConnectionConfig, readConnectionConfig } from './client-config.ts'
 import { type CompressionType, ensureCodec } from './compression.ts'
 import { kafkaError } from './errors.ts'
+import { type PropertyReader } from './property-reader.ts'
 
 export interface ProducerConfig {
   readonly connection: ConnectionConfig

@@ -4,8 +4,8 @@ import { ConfigError, ConnectError, toError } from '../api/errors.ts'
 import { clientTls } from '../api/tls/ssl-options.ts'
 import { systemClock } from '../util/clock.ts'
 import { expiryOfJwt, type OAuthToken, requestToken, TokenSource } from '../util/oauth-token.ts'
-import type { PropertyReader } from './client-config.ts'
 import { kafkaError } from './errors.ts'
+import type { PropertyReader } from './property-reader.ts'
 
 interface PasswordLogin {
   readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'

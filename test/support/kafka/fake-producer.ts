@@ -1,6 +1,6 @@
 import type { Clock } from '../../../worker/api/context.ts'
 import { ConnectError, DataError, RetriableError, toError } from '../../../worker/api/errors.ts'
-import { PropertyReader } from '../../../worker/kafka/client-config.ts'
+import { PropertyReader } from '../../../worker/kafka/property-reader.ts'
 import { BrokerCode, brokerError, kafkaError } from '../../../worker/kafka/errors.ts'
 import { partitionOfKey } from '../../../worker/kafka/murmur2.ts'
 import { type ProducerConfig, readProducerConfig } from '../../../worker/kafka/producer-config.ts'

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { PropertyReader, readConnectionConfig } from '../../../../worker/kafka/client-config.ts'
+import { readConnectionConfig } from '../../../../worker/kafka/client-config.ts'
 import { readConsumerConfig } from '../../../../worker/kafka/consumer-config.ts'
 import { readProducerConfig } from '../../../../worker/kafka/producer-config.ts'
+import { PropertyReader } from '../../../../worker/kafka/property-reader.ts'
 import { jaasOptions } from '../../../../worker/kafka/sasl-config.ts'
 import type { ClientProperties } from '../../../../worker/kafka/types.ts'
 
