@@ -1,4 +1,11 @@
-import { type ConfigOf, defineConfig, javaRegex, nonEmptyString, oneOfIgnoringCase } from '../worker/api/config.ts'
+import {
+  allOf,
+  type ConfigOf,
+  defineConfig,
+  javaRegex,
+  nonEmptyString,
+  oneOfIgnoringCase,
+} from '../worker/api/config.ts'
 import { copySchema, makeSchema, type Schema, Schemas, type Value } from '../worker/api/data.ts'
 import { DataError } from '../worker/api/errors.ts'
 import { JavaRegex } from '../worker/api/java-regex.ts'
@@ -25,7 +32,7 @@ const configOf = ({ keyField, cacheSizes }: Variant) =>
       'topic.regex': {
         type: 'STRING',
         importance: 'LOW',
-        valid: javaRegex,
+        valid: allOf(nonEmptyString, javaRegex),
         doc: 'Regular expression that the whole topic name must match.',
       },
       'topic.replacement': {

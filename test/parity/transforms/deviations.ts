@@ -175,7 +175,7 @@ const deviations: readonly Deviation[] = [
       subject.class.endsWith('.EventRouter') &&
       config['table.expand.json.payload'] === 'true' &&
       (/"value":\[(?:null|\{"type":"(?:ARRAY|STRUCT)".*\}),\["str",/.test(textOf(java)) ||
-        /schema with type \w+: class java.lang.String for field: "payload"|"Object.hashCode\(\)" because "key" is null/.test(
+        /schema (?:"[^"]*" )?with type \w+: class java.lang.String for field: "payload"|"Object.hashCode\(\)" because "key" is null/.test(
           textOf(java),
         )),
   },

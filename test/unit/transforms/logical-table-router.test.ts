@@ -41,7 +41,8 @@ describe('ByLogicalTableRouter', () => {
     assert.equal(smt.apply(record({ topic: 'p.shard_1' }))?.key, null)
   })
 
-  it('refuses one half of the key expression', async () => {
+  it('refuses one half of the key expression, and an empty one', async () => {
+    await assert.rejects(transform(old, { ...route, 'topic.regex': '' }), /topic\.regex: .*non-empty/)
     await assert.rejects(transform(old, { ...route, 'key.field.regex': 'x' }), /key.field.replacement/)
   })
 
