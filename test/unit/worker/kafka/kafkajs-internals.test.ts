@@ -42,11 +42,21 @@ test('brokers, pools, connections and queues have the parts that are used', () =
     'nextCorrelationId',
     'isConnected',
     'isAuthenticated',
+    'socketFactory',
+    'processData',
   ] as const) {
     assert.equal(typeof connection[method], 'function', method)
   }
   const queue = connection.requestQueue
-  for (const method of ['push', 'checkPendingRequests', 'maybeThrottle', 'rejectAll', 'destroy'] as const) {
+  assert.equal(connection.authHandlers, null)
+  for (const method of [
+    'push',
+    'checkPendingRequests',
+    'maybeThrottle',
+    'fulfillRequest',
+    'rejectAll',
+    'destroy',
+  ] as const) {
     assert.equal(typeof queue[method], 'function', method)
   }
   assert.ok(queue.inflight instanceof Map && Array.isArray(queue.pending))
