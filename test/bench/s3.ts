@@ -15,11 +15,18 @@ import { startPeer } from './peers.ts'
 /** Options of the sink that the measurement is about; the rest is as in the sink bench. */
 type SinkOptions = Readonly<Record<string, string>>
 
-/** What is measured: plain objects twice, so that a difference of nothing shows, and compressed ones. */
+/** What is measured: plain objects twice, so that a difference of nothing shows, compressed ones, and many at a time. */
 export const s3Variants: readonly (readonly [variant: string, sink: SinkOptions])[] = [
   ['sluice A', {}],
   ["sluice A'", {}],
   ['gzip', { 's3.compression.type': 'gzip' }],
+  [
+    '200 open objects',
+    {
+      'partitioner.class': 'io.confluent.connect.storage.partitioner.FieldPartitioner',
+      'partition.field.name': 'shard',
+    },
+  ],
 ]
 
 /**

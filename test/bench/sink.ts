@@ -10,13 +10,21 @@ export async function fillTopic(services: Services, records: number, bytes: numb
   await recreateTopics(services.kafkaBrokers, { [topic]: 4 })
   const producer = kafkaFor(services.kafkaBrokers, 'bench-fill').producer({ idempotent: true, maxInFlightRequests: 1 })
   await producer.connect()
-  const filler = 'x'.repeat(Math.max(0, bytes - 90))
+  const filler = 'x'.repeat(Math.max(0, bytes - 100))
   // A broker takes a megabyte at a time.
   const batch = Math.min(1_500, Math.floor(900_000 / bytes))
   for (let start = 0; start < records; start += batch) {
     const messages = []
     for (let i = start; i < Math.min(records, start + batch); i++) {
-      const value = JSON.stringify({ id: i, name: `record ${i}`, amount: i / 4, active: i % 2 === 0, text: filler })
+      const shard = i % 50
+      const value = JSON.stringify({
+        id: i,
+        name: `record ${i}`,
+        amount: i / 4,
+        active: i % 2 === 0,
+        shard,
+        text: filler,
+      })
       messages.push({ key: `k${i}`, value, partition: (start / batch) % 4 })
     }
     await producer.send({ topic, messages })

@@ -188,7 +188,11 @@ async function breakSomething(
     case 'rebalance':
       // Fewer tasks, then as many as before: every partition changes hands.
       for (const count of [1, tasks]) {
-        await pipeline.start(connect, { 'tasks.max': String(count) })
+        // A task that starts between the new limit and the new configurations of tasks fails, until those come.
+        await waitFor(`${count} tasks of either sink`, 60_000, async () => {
+          await pipeline.start(connect, { 'tasks.max': String(count) })
+          return true
+        })
         await sleep(random.integer(0, 500))
       }
       return
