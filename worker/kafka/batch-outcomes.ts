@@ -8,7 +8,7 @@ import type { PartitionQueue } from './accumulator.ts'
 import { BrokerCode, brokerError, isStale, kafkaError, remedied } from './errors.ts'
 import { nextSequence, type ProducerBatch } from './producer-batch.ts'
 import type { ProduceAnswer } from './protocol/produce.ts'
-import type { SenderParts } from './sender.ts'
+import type { SenderParts } from './sender-parts.ts'
 
 /** What outcomes change of the sender itself. */
 export interface OutcomeListener {

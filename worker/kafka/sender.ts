@@ -8,19 +8,15 @@
  *
  * @see KIP-98, KIP-360; org.apache.kafka.clients.producer.internals.Sender
  */
-import type { Clock, Logger } from '../api/context.ts'
 import { ConnectError, FencedError, RetriableError, toError } from '../api/errors.ts'
-import type { WorkLease } from '../util/work-lease.ts'
-import type { Accumulator, PartitionQueue } from './accumulator.ts'
+import type { PartitionQueue } from './accumulator.ts'
 import { BatchOutcomes, deliveryTimeout, type OutcomeListener } from './batch-outcomes.ts'
 import type { BrokerNode } from './broker-node.ts'
-import type { Cluster } from './cluster.ts'
 import { kafkaError } from './errors.ts'
 import { nextSequence, type ProducerBatch } from './producer-batch.ts'
-import type { ProducerConfig } from './producer-config.ts'
 import { PRODUCE, type ProducePartition, produceRequest } from './protocol/produce.ts'
 import { NO_PRODUCER, type ProducerState } from './record-batch-builder.ts'
-import type { TransactionManager } from './transaction-manager.ts'
+import type { SenderParts } from './sender-parts.ts'
 
 /** Between two looks at a lease that is over, in ms. */
 const LEASE_CHECK_MS = 20
@@ -38,19 +34,6 @@ function leaseOver(): FencedError {
     'CONNECT_KAFKA_GENERATION',
     'The session of this worker is over, so its tasks may run elsewhere: nothing more is written for them from here',
   )
-}
-
-export interface SenderParts {
-  readonly cluster: Cluster
-  readonly config: ProducerConfig
-  readonly accumulator: Accumulator
-  readonly transactions: TransactionManager
-  readonly clock: Clock
-  readonly log: Logger | null
-  /** While it is over nothing is sent; null: nothing ends. */
-  readonly lease: WorkLease | null
-  /** Bytes were freed, or the producer died. */
-  readonly onProgress: () => void
 }
 
 export class Sender {
