@@ -20,10 +20,10 @@ import { benchElasticsearch, type ElasticsearchMeasurement, printShares } from '
 import { benchHotPath } from './hot-path.ts'
 import { benchLatency, printLatency } from './latency.ts'
 import { type Measurement, printMeasurements } from './measure.ts'
-import { type PeerName, profileInto, startPeer } from './peers.ts'
-import { usageOf } from './process-usage.ts'
+import { type PeerName, profileInto } from './peers.ts'
 import { benchS3, s3Variants } from './s3.ts'
 import { benchSink, fillTopic } from './sink.ts'
+import { benchStart, describeStart } from './start.ts'
 import { benchTransforms } from './transforms.ts'
 import { benchWarehouse, printWarehouse } from './warehouse.ts'
 
@@ -43,6 +43,7 @@ const { values, positionals } = parseArgs({
     rates: { type: 'string', default: '1000,10000' },
     seconds: { type: 'string', default: '30' },
     'rotate-ms': { type: 'string', default: '2000' },
+    connectors: { type: 'string', default: '50' },
   },
 })
 const records = Number(values.records)
@@ -144,12 +145,10 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
   },
   /** Process start to REST answer; idle memory. */
   start: async () => {
-    const services = await openServices()
-    await inTurn(async (variant, name) => {
-      await using peer = await startPeer(name, services.kafkaBrokers, port)
-      await new Promise((done) => setTimeout(done, 5_000))
-      const idle = (usageOf(peer.pid).rssBytes / 1048576).toFixed(0)
-      console.log(`  ${variant}: REST answers after ${peer.startMs.toFixed(0)} ms; idle RSS after 5 s ${idle} MB`)
+    const { kafkaBrokers } = await openServices()
+    const connectors = Number(values.connectors)
+    await inTurn(async (variant, peer) => {
+      console.log(describeStart(await benchStart({ kafkaBrokers, peer, variant, port, connectors }), connectors))
     })
   },
   /** Converters alone, beside the same classes in Java; without servers. */
