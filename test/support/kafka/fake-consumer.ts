@@ -1,10 +1,10 @@
 import type { Clock } from '../../../worker/api/context.ts'
 import { ConnectError } from '../../../worker/api/errors.ts'
 import { type Offsets, type TopicPartition, TopicPartitionMap } from '../../../worker/api/topic-partition.ts'
-import { PropertyReader } from '../../../worker/kafka/property-reader.ts'
 import { type ConsumerConfig, matchesPattern, readConsumerConfig } from '../../../worker/kafka/consumer-config.ts'
 import { ConsumerGroup } from '../../../worker/kafka/consumer-group.ts'
 import { kafkaError } from '../../../worker/kafka/errors.ts'
+import { PropertyReader } from '../../../worker/kafka/property-reader.ts'
 import type {
   ClientProperties,
   Consumer,
