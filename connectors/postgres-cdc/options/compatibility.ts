@@ -9,8 +9,14 @@ const only = (name: string): Validator => ({
     value === null || value === name ? null : `classes of the JVM cannot be loaded; leave it out, or give ${name}`,
 })
 
-const unused = (reason: string) =>
-  ({ type: 'STRING', default: null, importance: 'LOW', group, doc: `Has no effect: ${reason}` }) as const
+/** Accepted as Debezium declares it, and without effect here. */
+const unused = <const D extends UnusedDefault>(declared: D, reason: string) =>
+  ({ importance: 'LOW', group, doc: `Has no effect: ${reason}`, ...declared }) as const
+
+type UnusedDefault =
+  | { readonly type: 'STRING'; readonly default: null }
+  | { readonly type: 'BOOLEAN'; readonly default: boolean }
+  | { readonly type: 'INT' | 'LONG'; readonly default: number }
 
 /** Debezium's options for its own inside, and for what is done another way here. */
 export const compatibilityOptions = {
@@ -57,7 +63,7 @@ export const compatibilityOptions = {
     valid: only('io.debezium.pipeline.txmetadata.DefaultTransactionMetadataFactory'),
     doc: 'Has no effect: transaction metadata has the form that this class, the default, gives it; others are refused.',
   },
-  'database.connection.factory.class': unused('a class of the JVM.'),
+  'database.connection.factory.class': unused({ type: 'STRING', default: null }, 'a class of the JVM.'),
   'queue.provider.type': {
     type: 'STRING',
     default: 'memory',
@@ -66,25 +72,56 @@ export const compatibilityOptions = {
     valid: only('memory'),
     doc: 'Has no effect: the queue is in memory.',
   },
-  'poll.dispatch.interval.ms': unused('records are handed over as they are decoded.'),
-  'executor.shutdown.timeout.ms': unused('nothing runs on in the background that a stop would wait for.'),
-  'snapshot.max.threads.multiplier': unused('tables are divided by their pages, into eight ranges per connection.'),
+  'poll.dispatch.interval.ms': unused(
+    { type: 'STRING', default: null },
+    'records are handed over as they are decoded.',
+  ),
+  'executor.shutdown.timeout.ms': unused(
+    { type: 'LONG', default: 4000 },
+    'nothing runs on in the background that a stop would wait for.',
+  ),
+  'snapshot.max.threads.multiplier': {
+    ...unused({ type: 'INT', default: 1 }, 'tables are divided by their pages, into eight ranges per connection.'),
+    valid: atLeast(1),
+  },
   'incremental.snapshot.allow.schema.changes': unused(
+    { type: 'BOOLEAN', default: false },
     'as in Debezium for PostgreSQL; a chunk whose table changes is read again.',
   ),
   'signal.emit.failure.max.retries': unused(
+    { type: 'INT', default: 0 },
     'a marker that cannot be written is a lost connection, tried again as such.',
   ),
-  'signal.emit.failure.backoff.ms': unused('see signal.emit.failure.max.retries.'),
-  'internal.log.position.check.enable': unused('offset.mismatch.strategy says what a lost position leads to.'),
+  'signal.emit.failure.backoff.ms': unused({ type: 'LONG', default: 10_000 }, 'see signal.emit.failure.max.retries.'),
+  'internal.log.position.check.enable': unused(
+    { type: 'BOOLEAN', default: true },
+    'offset.mismatch.strategy says what a lost position leads to.',
+  ),
   'internal.offset.activity.monitor.interval.ms': unused(
+    { type: 'LONG', default: 600_000 },
     'slot.monitor.interval.ms and slot.wal.budget.bytes watch that offsets move.',
   ),
-  'internal.advanced.metrics.enable': unused('the worker has its own metrics.'),
-  'statistics.metrics.enabled': unused('the worker has its own metrics.'),
-  'custom.metric.tags': unused('metrics have the labels of the worker.'),
-  'custom.sanitize.pattern': unused('options of type PASSWORD and config providers keep secrets out of logs.'),
+  'internal.advanced.metrics.enable': unused({ type: 'BOOLEAN', default: false }, 'the worker has its own metrics.'),
+  'statistics.metrics.enabled': unused({ type: 'BOOLEAN', default: true }, 'the worker has its own metrics.'),
+  'custom.metric.tags': {
+    ...unused({ type: 'STRING', default: null }, 'metrics have the labels of the worker.'),
+    valid: {
+      description: 'name=value, separated by commas',
+      check: (_: string, value: unknown) =>
+        value === null ||
+        String(value)
+          .split(',')
+          .every((pair) => /^[^=]+=[^=]+$/.test(pair.trim()))
+          ? null
+          : 'must be pairs like name=value, separated by commas',
+    },
+  },
+  'custom.sanitize.pattern': unused(
+    { type: 'STRING', default: null },
+    'options of type PASSWORD and config providers keep secrets out of logs.',
+  ),
   'openlineage.integration.enabled': unused(
+    { type: 'BOOLEAN', default: false },
     'OpenLineage is not supported; neither have the other options openlineage.integration.*.',
   ),
 } as const satisfies ConfigKeys

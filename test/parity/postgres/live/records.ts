@@ -240,7 +240,7 @@ export interface SidesCompared {
 }
 
 /** Heartbeats come by the clock: what they are counts, not how many. */
-const byClock = /heartbeat|__beat/
+export const byClock = /heartbeat|__beat/
 
 /**
  * Compares topic by topic, in order.
