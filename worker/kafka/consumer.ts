@@ -271,7 +271,7 @@ export class KafkaConsumer implements Consumer {
     if (fresh.length + outOfRange.length === 0 || this.#clock.monotonicMs() < this.#positionRetryAt) return
     try {
       if (fresh.length > 0) await this.#loadPositions(fresh, signal)
-      if (outOfRange.length > 0) await this.#reset(outOfRange, signal)
+      if (outOfRange.length > 0) await this.#resetOutOfRange(outOfRange, signal)
     } catch (error) {
       if (signal?.aborted) return
       if (!(error instanceof ConnectError) || error.kind !== 'retriable') throw error
@@ -296,6 +296,18 @@ export class KafkaConsumer implements Consumer {
     // Leaders of partitions with a committed offset are needed for the first fetch.
     const unknown = partitions.filter((tp) => this.#cluster.leader(tp.topic, tp.partition) === null)
     if (unknown.length > 0) await this.#cluster.refresh([...new Set(unknown.map((tp) => tp.topic))], signal)
+  }
+
+  /** The one way in which a consumer passes over records that it has not seen: never without a word. */
+  async #resetOutOfRange(partitions: readonly TopicPartition[], signal?: AbortSignal): Promise<void> {
+    const before = partitions.map((tp) => ({ ...tp, position: this.#fetcher.position(tp.topic, tp.partition) }))
+    await this.#reset(partitions, signal)
+    for (const { topic, partition, position } of before) {
+      this.#log?.warn(
+        { topic, partition, from: String(position), to: String(this.#fetcher.position(topic, partition)) },
+        'the next records are not there any more: retention removed them, or the topic was made anew; reading goes on by auto.offset.reset',
+      )
+    }
   }
 
   async #reset(partitions: readonly TopicPartition[], signal?: AbortSignal): Promise<void> {
