@@ -119,7 +119,7 @@ const integers: readonly ColumnType[] = [
     odd: ['NaN', 'Infinity', '-Infinity'],
     expressions: ['1.5', '-2.25', '1e3'],
   }),
-  type('boolean', { values: ['t', 'f'], isPlain: true, expressions: ['true', 'false', 'NOT true'] }),
+  type('boolean', { values: ['t', 'f'], isPlain: true, expressions: ['true', 'false', '(NOT true)'] }),
 ]
 
 function text(random: Random): ColumnType {
