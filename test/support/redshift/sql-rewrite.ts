@@ -65,6 +65,13 @@ function checkAlter(tokens: readonly Token[]): void {
   if (behind === 'if') throw new SqlSyntaxError('syntax error at or near "not"')
 }
 
+/** Whether a parenthesis opens behind a word. Looks at the next token alone: an INSERT of 100 KB has 40,000 of them. */
+function isCalled(tokens: readonly Token[], index: number): boolean {
+  let next = index + 1
+  while (tokens[next]?.kind === 'space') next += 1
+  return tokens[next]?.text === '('
+}
+
 /** Applies what is the same in every statement: identifiers, function names, SYSDATE, parameters, types of casts. */
 function rewriteTokens(
   tokens: readonly Token[],
@@ -74,7 +81,6 @@ function rewriteTokens(
   let sql = ''
   for (let index = 0; index < tokens.length; index += 1) {
     const token = tokens[index] as Token
-    const following = wordOf(tokens.slice(index + 1).find((later) => later.kind !== 'space'))
     const word = wordOf(token)
     if (token.kind === 'quoted') sql += quoteIdentifier(identifierName(token))
     else if (token.kind === 'parameter') {
@@ -86,8 +92,7 @@ function rewriteTokens(
     else if (word === 'sysdate') sql += "(statement_timestamp() at time zone 'UTC')"
     else if (word === 'super') sql += 'jsonb'
     else if (word === 'varbyte') sql += 'bytea'
-    else if (following === '(') sql += functionNames[word] ?? token.text
-    else sql += token.text
+    else sql += isCalled(tokens, index) ? (functionNames[word] ?? token.text) : token.text
   }
   return { sql, values }
 }

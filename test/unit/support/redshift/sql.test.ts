@@ -30,6 +30,7 @@ describe('dialect of the Redshift emulator', () => {
 
   for (const [sql, expected] of [
     ['SELECT NVL("A", 1), SYSDATE', `SELECT coalesce("a", 1), (statement_timestamp() at time zone 'UTC')`],
+    ["SELECT nvl /* of two */ (a, nvl), LISTAGG(b, ',')", "SELECT coalesce /* of two */ (a, nvl), string_agg(b, ',')"],
     ['LOCK TABLE a', 'LOCK TABLE a IN ACCESS EXCLUSIVE MODE'],
     [
       'CREATE TABLE t (a INT ENCODE az64 SORTKEY, b SUPER) DISTSTYLE EVEN SORTKEY (a)',
