@@ -9,7 +9,7 @@
  * | BYTES | `Uint8Array` |
  * | ARRAY, MAP, STRUCT | readonly array, `ReadonlyMap`, plain object in schema field order |
  * | Decimal (BYTES) | `Decimal` |
- * | Date, Time (INT32), Timestamp (INT64) | `Date` |
+ * | Date, Time (INT32), Timestamp (INT64) | `Date`; days as `bigint` where a Date lies beyond it (year 275760) |
  *
  * Null is `null`, never `undefined`. Without a schema: JSON objects are plain objects; an integral `number` or a
  * `bigint` is an INT64, a non-integral `number` is a FLOAT64, an integral FLOAT64 is a `Float64` box (so that `1.0`

@@ -461,7 +461,11 @@ const writeBoolean: Write = (value, out) => {
   out.bytes(value ? trueBytes : falseBytes)
 }
 
-const writeDate: Write = (value, out) => out.ascii(String(dateOf(value) / dayMs))
+const writeDate: Write = (value, out) => {
+  // Days that no `Date` reaches; see the table of worker/api/data.ts.
+  const isFar = typeof value === 'bigint' && BigInt.asIntN(32, value) === value
+  out.ascii(isFar ? value.toString() : String(dateOf(value) / dayMs))
+}
 
 const writeIsoDate: Write = (value, out) => {
   const [day = ''] = new Date(dateOf(value)).toISOString().split('T')
