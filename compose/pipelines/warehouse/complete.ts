@@ -7,8 +7,9 @@ import type { Finding } from '../../../worker/cli/verify/finding.ts'
 import { deleteGroups } from '../support/kafka-topics.ts'
 import { type Pipeline, type PipelineRun, workerEnvironment } from '../support/pipeline.ts'
 import type { Report } from '../support/report.ts'
+import { waitFor } from '../support/wait.ts'
 import { kinds } from './events.ts'
-import { OldLoader } from './old-loader.ts'
+import { OldLoader, oldSessionMs } from './old-loader.ts'
 import { eventCount, WarehousePipeline } from './pipeline.ts'
 import { Warehouse } from './warehouse-client.ts'
 
@@ -32,7 +33,11 @@ export class CompleteWarehousePipeline implements Pipeline {
 
   async prepare(run: PipelineRun): Promise<void> {
     await this.#core.prepare(run)
-    await deleteGroups(run.services.kafkaBrokers, [this.#oldSchema])
+    // An interrupted run leaves its consumer behind until the session ends.
+    await waitFor('the old loader’s group to be empty', oldSessionMs + 30_000, async () => {
+      await deleteGroups(run.services.kafkaBrokers, [this.#oldSchema])
+      return true
+    })
     const warehouse = new Warehouse(run.services)
     try {
       await warehouse.execute(`DROP SCHEMA IF EXISTS ${this.#oldSchema} CASCADE`)

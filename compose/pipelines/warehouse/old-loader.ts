@@ -5,6 +5,9 @@ import { Warehouse } from './warehouse-client.ts'
 /** SQL of one INSERT, below the 100 KB of the Data API. */
 const maxSqlChars = 90_000
 
+/** Session of its consumer in ms: an INSERT of a busy warehouse must fit in. */
+export const oldSessionMs = 120_000
+
 /**
  * The pipeline that is to be replaced: one consumer that inserts row by row what it reads, one statement after the
  * other, with the same rules (debug events dropped, e-mail and IBAN masked).
@@ -21,7 +24,7 @@ export class OldLoader implements AsyncDisposable {
     this.#warehouse = new Warehouse(services)
     this.#schema = schema
     // It inserts between two heartbeats, and cannot take rows back that it inserted: it must not lose its membership.
-    this.#consumer = kafkaFor(services.kafkaBrokers, schema).consumer({ groupId: schema, sessionTimeout: 120_000 })
+    this.#consumer = kafkaFor(services.kafkaBrokers, schema).consumer({ groupId: schema, sessionTimeout: oldSessionMs })
   }
 
   /** Reads a topic from its beginning until it has seen so many events, loaded or dropped. */
