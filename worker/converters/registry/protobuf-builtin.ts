@@ -4,6 +4,7 @@ export const protobufTag = `${namespace}.Tag`
 export const protobufType = `${namespace}.Type`
 export const protobufEnum = `${namespace}.Enum`
 export const protobufUnion = `${namespace}.Union.`
+export const protobufWrapper = `${namespace}.Wrapper`
 
 /** Messages that stand for logical types. */
 export const protobufLogical = {

@@ -1,5 +1,5 @@
 import { type ConfigOf, defineConfig } from '../../api/config.ts'
-import { onlyDefault, registryOptions } from './options.ts'
+import { registryOptions } from './options.ts'
 
 /** Options of ProtobufConverter; names and defaults are Confluent's. */
 export const protobufConverterConfig = defineConfig({
@@ -39,18 +39,41 @@ export const protobufConverterConfig = defineConfig({
     group: 'Protobuf',
     doc: 'Whether the members of a oneof are read as optional fields of the message; otherwise they stand in a struct.',
   },
-  'generate.struct.for.nulls': onlyDefault(false, 'Protobuf', 'Whether a null message is a struct of defaults.'),
-  'wrapper.for.nullables': onlyDefault(
-    false,
-    'Protobuf',
-    'Whether optional primitives are written as wrapper messages.',
-  ),
-  'wrapper.for.raw.primitives': onlyDefault(true, 'Protobuf', 'Whether a wrapper message alone is a primitive.'),
-  'ignore.default.for.nullables': onlyDefault(
-    false,
-    'Protobuf',
-    'Whether a null stays null where its field has a default.',
-  ),
+  'generate.struct.for.nulls': {
+    type: 'BOOLEAN',
+    default: false,
+    importance: 'LOW',
+    group: 'Protobuf',
+    doc: 'Whether an absent message is read as one with all its fields absent; otherwise as null.',
+  },
+  'wrapper.for.nullables': {
+    type: 'BOOLEAN',
+    default: false,
+    importance: 'LOW',
+    group: 'Protobuf',
+    doc: 'Whether optional primitives are written as wrapper messages (google.protobuf.Int32Value and the like), and only fields of messages are read as optional.',
+  },
+  'wrapper.for.raw.primitives': {
+    type: 'BOOLEAN',
+    default: true,
+    importance: 'LOW',
+    group: 'Protobuf',
+    doc: 'Whether a wrapper message is read as the primitive in it; otherwise, without wrapper.for.nullables, as a struct.',
+  },
+  'ignore.default.for.nullables': {
+    type: 'BOOLEAN',
+    default: false,
+    importance: 'LOW',
+    group: 'Protobuf',
+    doc: 'Whether a null stays null where an optional field has a default; otherwise the default is written.',
+  },
+  'generalized.sum.type.support': {
+    type: 'BOOLEAN',
+    default: false,
+    importance: 'LOW',
+    group: 'Protobuf',
+    doc: 'Whether unions and enumerations carry names and parameters that are the same for all formats, org.apache.kafka.connect.data.Union and .Enum, so that data of one can be written in another.',
+  },
   'int.for.enums': {
     type: 'BOOLEAN',
     default: false,

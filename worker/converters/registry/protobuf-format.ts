@@ -2,7 +2,8 @@ import { type Schema, StructView } from '../../api/data.ts'
 import { ConnectError } from '../../api/errors.ts'
 import type { Decoding, Encoding, ReferencedSchema, SchemaFormat } from './format.ts'
 import type { ProtobufConverterConfig } from './protobuf-config.ts'
-import { loadProtobufjs, type Protobufjs, type ProtobufReadOptions, protobufDecoding } from './protobuf-reader.ts'
+import { loadProtobufjs, type Protobufjs } from './protobuf-file.ts'
+import { type ProtobufReadOptions, protobufDecoding } from './protobuf-reader.ts'
 import { compileProtobuf, type ProtobufWriteOptions } from './protobuf-writer.ts'
 import { scrubName } from './scrub.ts'
 
@@ -24,9 +25,15 @@ export class ProtobufFormat implements SchemaFormat {
       intForEnums: config['int.for.enums'],
       indexForUnions: config['generate.index.for.unions'],
       flattenUnions: config['flatten.unions'],
+      wrapperForNullables: config['wrapper.for.nullables'],
+      wrapperForRawPrimitives: config['wrapper.for.raw.primitives'],
+      structForNulls: config['generate.struct.for.nulls'],
+      generalizedSumTypes: config['generalized.sum.type.support'],
     }
     this.#write = {
       optionalForNullables: config['optional.for.nullables'],
+      wrapperForNullables: config['wrapper.for.nullables'],
+      ignoreDefaults: config['ignore.default.for.nullables'],
       scrub: config['scrub.invalid.names'] ? scrubName : (name) => name,
     }
   }

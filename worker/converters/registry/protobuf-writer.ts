@@ -1,20 +1,26 @@
 import type { ByteWriter } from '../../api/converter.ts'
-import { Decimal, type Field, LogicalName, type Schema, type Value } from '../../api/data.ts'
+import { copySchema, Decimal, type Field, LogicalName, type Schema, type Value } from '../../api/data.ts'
 import { DataError } from '../../api/errors.ts'
+import { enumerationOf, generalizedUnion, isGeneralizedUnion } from '../../api/sum-types.ts'
 import { isStruct } from '../../api/values.ts'
 import {
   logicalFiles,
   protobufEnum,
   protobufLogical,
   protobufTag,
-  protobufType,
   protobufUnion,
+  protobufWrapper,
 } from './protobuf-builtin.ts'
 import { writeDate, writeDecimal, writeTime, writeTimestamp } from './protobuf-logical.ts'
+import { invalid, primitive, type Scalar, type Write, wrongType } from './protobuf-scalars.ts'
 import { ProtoOutput, WireType } from './protobuf-wire.ts'
 
 export interface ProtobufWriteOptions {
   readonly optionalForNullables: boolean
+  /** Optional primitives are written as Google's wrapper messages (`wrapper.for.nullables`). */
+  readonly wrapperForNullables: boolean
+  /** A null of an optional field stays one where it has a default (`ignore.default.for.nullables`). */
+  readonly ignoreDefaults: boolean
   /** Makes a name valid, or gives it back as it is. */
   readonly scrub: (name: string) => string
 }
@@ -25,19 +31,7 @@ export interface ProtobufType {
   write(value: Value, out: ByteWriter): void
 }
 
-type Write = (value: Value, out: ProtoOutput) => void
-
-/** How one value without its tag is written. */
-interface Scalar {
-  /** As it stands in the .proto file. */
-  readonly name: string
-  readonly wireType: number
-  readonly write: Write
-  /** Not written where a field has no presence; null for messages, which always have. */
-  readonly isZero: ((value: Value) => boolean) | null
-  /** Options of the field, as in the file. */
-  readonly params: readonly (readonly [string, string])[]
-}
+type Enumeration = NonNullable<ReturnType<typeof enumerationOf>>
 
 /** Lines of one message, nested ones among them. */
 interface MessageText {
@@ -81,7 +75,9 @@ class Compiler {
     const [namespace, name] = parts
     const message: MessageText = { lines: [], names: new Set() }
     const write =
-      wrapper === undefined ? this.#message(schema, message, 1) : this.#field(schema, 'value', 1, message, 1, false)
+      wrapper === undefined
+        ? this.#message(schema, message, 1)
+        : this.#field(copySchema(schema, { optional: false }), 'value', 1, message, 1, false)
     const head = ['syntax = "proto3";', ...(namespace === '' ? [] : [`package ${namespace};`]), '']
     const imports = [...this.#imports].sort().map((file) => `import "${file}";`)
     if (imports.length > 0) imports.push('')
@@ -113,11 +109,16 @@ class Compiler {
     return (value, out) => {
       if (value === null || !isStruct(value)) throw wrongType(schema, value)
       for (const { name, field, write } of writers) {
-        const item = (Object.hasOwn(value, name) ? value[name] : null) ?? field.schema.defaultValue
+        const item = (Object.hasOwn(value, name) ? value[name] : null) ?? this.#defaultOf(field.schema)
         if (item !== null) write(item, out)
         else if (!field.schema.optional) throw required(name)
       }
     }
+  }
+
+  /** A required field has no null for its default to be ignored. */
+  #defaultOf({ optional, defaultValue }: Schema): Value {
+    return this.#options.ignoreDefaults && optional ? null : defaultValue
   }
 
   /** A union is read as a struct, of which one field is set. */
@@ -129,7 +130,8 @@ class Compiler {
       if (!Number.isInteger(number)) throw invalid(`the branch ${field.name} of a union has no number`)
       return { name: field.name, write: this.#field(field.schema, field.name, number, inner, depth + 1, null) }
     })
-    const name = (schema.name ?? '').slice(protobufUnion.length).split('.').at(-1) ?? ''
+    const general = schema.parameters?.get(generalizedUnion)
+    const name = this.#options.scrub(general ?? (schema.name ?? '').slice(protobufUnion.length).split('.').at(-1) ?? '')
     const isNested = (line: string): boolean =>
       line.startsWith(`${indent}  `) && line.trimEnd().endsWith(';') && !line.startsWith(`${indent}    `)
     text.lines.push(...inner.lines.filter((line) => !isNested(line)))
@@ -157,7 +159,7 @@ class Compiler {
     if (isList && (item.type === 'ARRAY' || item.type === 'MAP')) {
       throw invalid(`${name} is a list of lists or maps, which Protobuf does not have: put them into a struct`)
     }
-    const scalar = this.#scalar(item, name, text, depth)
+    const scalar = this.#wrapped(item, this.#scalar(item, name, text, depth), presence === null)
     const isOptional = presence === true && schema.optional && !isList && schema.type !== 'MAP'
     const label = isList || schema.type === 'MAP' ? 'repeated ' : isOptional ? 'optional ' : ''
     const meta = metaText(scalar.params)
@@ -174,13 +176,34 @@ class Compiler {
     }
   }
 
+  /** An optional primitive as a message of its own, which can be absent; in a union only one that was read so. */
+  #wrapped(schema: Schema, scalar: Scalar, inUnion: boolean): Scalar {
+    const wrapper = wrapperOf(schema, scalar.name)
+    if (!this.#options.wrapperForNullables || !schema.optional || wrapper === null) return scalar
+    if (inUnion && schema.parameters?.get(protobufWrapper) !== 'true') return scalar
+    this.#imports.add('google/protobuf/wrappers.proto')
+    // Its integers are plain varints, whatever the parameters of the schema say.
+    const { write, wireType, isZero } = primitive(copySchema(schema, { parameters: null }))
+    return {
+      name: `google.protobuf.${wrapper}`,
+      wireType: WireType.bytes,
+      write: nestedWriter((value, out) => {
+        if (isZero?.(value) === true) return
+        out.tag(1, wireType)
+        write(value, out)
+      }),
+      isZero: null,
+      params: scalar.params,
+    }
+  }
+
   #scalar(schema: Schema, name: string, text: MessageText, depth: number): Scalar {
     const logical = this.#logical(schema)
     if (logical !== null) return logical
     if (schema.type === 'STRUCT') return this.#nested(schema, text, depth)
     if (schema.type === 'MAP') return this.#entries(schema, name, text, depth)
-    if (schema.parameters?.has(protobufEnum) === true) return this.#enumeration(schema, text, depth)
-    return primitive(schema)
+    const enumeration = enumerationOf(schema, protobufEnum)
+    return enumeration === null ? primitive(schema) : this.#enumeration(enumeration, text, depth)
   }
 
   #logical(schema: Schema): Scalar | null {
@@ -253,13 +276,10 @@ class Compiler {
     text.lines.push(`${indent}message ${name} {`, ...inner.lines, `${indent}}`)
   }
 
-  #enumeration(schema: Schema, text: MessageText, depth: number): Scalar {
-    const name = schema.parameters?.get(protobufEnum) ?? ''
-    const prefix = `${protobufEnum}.`
-    const symbols = new Map<string, number>()
-    for (const [key, value] of schema.parameters ?? []) {
-      if (key.startsWith(prefix)) symbols.set(key.slice(prefix.length), Number(value))
-    }
+  #enumeration(enumeration: Enumeration, text: MessageText, depth: number): Scalar {
+    // Other formats have full names; a nested enumeration has none.
+    const name = this.#options.scrub(enumeration.name.split('.').at(-1) ?? '')
+    const symbols = new Map(enumeration.symbols.map(([symbol, tag]) => [symbol, Number(tag)] as const))
     if (!text.names.has(name)) {
       text.names.add(name)
       const indent = '  '.repeat(depth)
@@ -282,7 +302,16 @@ class Compiler {
 }
 
 function isUnion(schema: Schema): boolean {
-  return schema.type === 'STRUCT' && schema.name?.startsWith(protobufUnion) === true
+  return schema.type === 'STRUCT' && (schema.name?.startsWith(protobufUnion) === true || isGeneralizedUnion(schema))
+}
+
+/** Google's message for a primitive; null where there is none. @param name of the primitive in Protobuf */
+function wrapperOf(schema: Schema, name: string): string | null {
+  const wrapper = wrappers[schema.type]
+  if (wrapper === undefined || name.includes('.') || enumerationOf(schema, protobufEnum) !== null) return null
+  if (schema.type !== 'INT64') return wrapper
+  if (name === 'uint32' || name === 'fixed32') return 'UInt32Value'
+  return name === 'uint64' || name === 'fixed64' ? 'UInt64Value' : wrapper
 }
 
 function metaText(params: Scalar['params']): string {
@@ -337,113 +366,6 @@ function dated(schema: Schema, write: (value: Date, out: ProtoOutput) => void): 
   }
 }
 
-function integer(schema: Schema, bits: number): (value: Value) => bigint {
-  return (value) => {
-    const number = typeof value === 'number' && Number.isSafeInteger(value) ? BigInt(value) : value
-    if (typeof number !== 'bigint') throw wrongType(schema, value)
-    if (BigInt.asIntN(bits, number) !== number) {
-      throw new DataError('CONNECT_DATA_RANGE', `Value is out of range for ${schema.type}`)
-    }
-    return number
-  }
-}
-
-const zigzag = (value: bigint): bigint => (value << 1n) ^ (value >> 63n)
-
-/** How each of Protobuf's integers is written. */
-const integers: Readonly<
-  Record<string, readonly [wireType: number, write: (value: bigint, out: ProtoOutput) => void]>
-> = {
-  int32: [WireType.varint, (value, out) => out.varint(value)],
-  int64: [WireType.varint, (value, out) => out.varint(value)],
-  uint32: [WireType.varint, (value, out) => out.varint(BigInt.asUintN(32, value))],
-  uint64: [WireType.varint, (value, out) => out.varint(value)],
-  sint32: [WireType.varint, (value, out) => out.varint(zigzag(value))],
-  sint64: [WireType.varint, (value, out) => out.varint(zigzag(value))],
-  fixed32: [WireType.fixed32, (value, out) => out.fixed32(Number(BigInt.asUintN(32, value)))],
-  sfixed32: [WireType.fixed32, (value, out) => out.fixed32(Number(BigInt.asUintN(32, value)))],
-  fixed64: [WireType.fixed64, (value, out) => out.fixed64(value)],
-  sfixed64: [WireType.fixed64, (value, out) => out.fixed64(value)],
-}
-
-const bitsOf: Partial<Record<Schema['type'], number>> = { INT8: 8, INT16: 16, INT32: 32, INT64: 64 }
-
-function primitive(schema: Schema): Scalar {
-  const bits = bitsOf[schema.type]
-  if (bits !== undefined) {
-    const name = schema.parameters?.get(protobufType) ?? (bits === 64 ? 'int64' : 'int32')
-    const found = integers[name]
-    if (found === undefined) throw invalid(`${name} is no integer type`)
-    const [wireType, write] = found
-    const checked = integer(schema, bits)
-    const params = bits < 32 ? [['connect.type', `int${bits}`] as const] : []
-    return {
-      name,
-      wireType,
-      write: (value, out) => write(checked(value), out),
-      isZero: (value) => Number(value) === 0,
-      params,
-    }
-  }
-  const typed = <T extends Value>(
-    is: (value: Value) => value is T,
-    write: (value: T, out: ProtoOutput) => void,
-  ): Write => {
-    return (value, out) => {
-      if (!is(value)) throw wrongType(schema, value)
-      write(value, out)
-    }
-  }
-  const isNumber = (value: Value): value is number => typeof value === 'number'
-  // A negative zero is no zero to proto3.
-  const isZero = (value: Value): boolean => Object.is(value, 0)
-  switch (schema.type) {
-    case 'FLOAT32':
-      return {
-        name: 'float',
-        wireType: WireType.fixed32,
-        write: typed(isNumber, (v, out) => out.float(v)),
-        isZero,
-        params: [],
-      }
-    case 'FLOAT64':
-      return {
-        name: 'double',
-        wireType: WireType.fixed64,
-        write: typed(isNumber, (v, out) => out.double(v)),
-        isZero,
-        params: [],
-      }
-    case 'BOOLEAN': {
-      const write = typed(
-        (v): v is boolean => typeof v === 'boolean',
-        (v, out) => out.uint32(v ? 1 : 0),
-      )
-      return { name: 'bool', wireType: WireType.varint, write, isZero: (v) => v === false, params: [] }
-    }
-    case 'STRING': {
-      const write = typed(
-        (v): v is string => typeof v === 'string',
-        (v, out) => out.string(v),
-      )
-      return { name: 'string', wireType: WireType.bytes, write, isZero: (v) => v === '', params: [] }
-    }
-    default: {
-      const write = typed(
-        (v): v is Uint8Array => v instanceof Uint8Array,
-        (v, out) => out.bytes(v),
-      )
-      return {
-        name: 'bytes',
-        wireType: WireType.bytes,
-        write,
-        isZero: (v) => v instanceof Uint8Array && v.length === 0,
-        params: [],
-      }
-    }
-  }
-}
-
 function part(schema: Schema | null): Schema {
   if (schema !== null) return schema
   throw new DataError('CONNECT_DATA_SCHEMA', 'A list or map has no schema of its elements')
@@ -451,13 +373,4 @@ function part(schema: Schema | null): Schema {
 
 function required(name: string): DataError {
   return new DataError('CONNECT_DATA_NULL', `Invalid value: null used for the required field ${name}`)
-}
-
-function wrongType(schema: Schema, value: Value): DataError {
-  const found = value === null ? 'null' : Array.isArray(value) ? 'a list' : typeof value
-  return new DataError('CONNECT_DATA_TYPE', `Invalid value for ${schema.type}: ${found}`)
-}
-
-function invalid(reason: string): DataError {
-  return new DataError('CONNECT_REGISTRY_SCHEMA', `A schema has no form in Protobuf: ${reason}`)
 }

@@ -252,12 +252,6 @@ message Order {
     )
   })
 
-  it('refuses options that would give data another shape than ours', async () => {
-    for (const option of ['wrapper.for.nullables', 'generate.struct.for.nulls']) {
-      await assert.rejects(format({ [option]: 'true' }), { kind: 'config', message: /Only false is supported/ })
-    }
-  })
-
   it('wraps primitives that stand alone', async () => {
     const made = await format()
     for (const [schema, value] of [
