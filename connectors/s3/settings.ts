@@ -1,4 +1,5 @@
 import { Password } from '../../worker/api/config.ts'
+import type { TopicProducer } from '../../worker/api/context.ts'
 import { ConfigError, ConnectError } from '../../worker/api/errors.ts'
 import type { SinkTaskContext } from '../../worker/api/task.ts'
 import type { TopicPartition } from '../../worker/api/topic-partition.ts'
@@ -25,7 +26,7 @@ import { KeyLanes, KeyWriter } from './key-writer.ts'
 import { Limiter } from './limiter.ts'
 import { MemoryBudget } from './memory-budget.ts'
 import type { MergeSettings } from './merged-object.ts'
-import { groupFromDirectory, MetadataTopic } from './metadata-topic.ts'
+import { groupFromDirectory, MetadataTopic, type MetadataTopicOptions } from './metadata-topic.ts'
 import type { FileLayout, OpenFile } from './open-file.ts'
 import type { PartitionWriter } from './partition-writer.ts'
 import { createPartitioner } from './partitioner.ts'
@@ -87,6 +88,8 @@ export interface ServiceParts {
   readonly config: S3SinkConfig
   readonly context: SinkTaskContext
   readonly store: ObjectStore
+  /** Writes the messages about durable objects; null without `notify.topic`. */
+  readonly topicB: TopicProducer | null
   readonly activeBuffers: () => number
 }
 
@@ -95,6 +98,7 @@ export async function buildServices({
   config,
   context,
   store,
+  topicB,
   activeBuffers,
 }: ServiceParts): Promise<FileBufferServices> {
   const { metrics, clock, logger } = context
@@ -112,7 +116,7 @@ export async function buildServices({
       store,
       logger,
       tagging: tagging(config),
-      metadataTopic: metadataTopic(config, context, layout),
+      metadataTopic: topicB && new MetadataTopic(metadataTopicOptions(config, context, layout), topicB, clock),
     }),
     journal: cutJournal(config, store),
     budget,
@@ -265,9 +269,11 @@ function tagging(config: S3SinkConfig): Tagging | null {
   return { offsets: config['s3.object.tagging'], pairs, failOnError }
 }
 
-function metadataTopic(config: S3SinkConfig, context: SinkTaskContext, layout: FileLayout): MetadataTopic | null {
-  const topic = config['notify.topic']
-  if (topic === '') return null
+function metadataTopicOptions(
+  config: S3SinkConfig,
+  context: SinkTaskContext,
+  layout: FileLayout,
+): MetadataTopicOptions {
   const { values, keys, headers } = layout
   const formatByRole: Readonly<Record<FileRole, string>> = {
     value: values.format.name,
@@ -275,8 +281,8 @@ function metadataTopic(config: S3SinkConfig, context: SinkTaskContext, layout: F
     headers: headers?.format.name ?? '',
     tombstone: keys?.format.name ?? '',
   }
-  const options = {
-    topic,
+  return {
+    topic: config['notify.topic'],
     granularity: config['notify.granularity'].toLowerCase() === 'commit' ? 'commit' : 'file',
     key: notifyKey(config),
     groupOf: groupOf(config),
@@ -287,8 +293,7 @@ function metadataTopic(config: S3SinkConfig, context: SinkTaskContext, layout: F
     formatOf: (role: FileRole) => formatByRole[role],
     connector: context.connector,
     task: context.task,
-  } as const
-  return new MetadataTopic(options, context.producer, context.clock)
+  }
 }
 
 function notifyKey(config: S3SinkConfig): 'group' | 'topic-partition' | 'object' {

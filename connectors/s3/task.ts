@@ -6,6 +6,7 @@ import { type ObjectStore, openObjectStore } from '../common/s3-client.ts'
 import type { S3SinkConfig } from './config-options.ts'
 import { formatOf } from './config-rules.ts'
 import { nullValueError } from './file-buffer.ts'
+import { notifyProducer } from './notify-producer.ts'
 import type { PartitionWriter } from './partition-writer.ts'
 import { buildServices, clientOptions, writerFactory } from './settings.ts'
 
@@ -39,7 +40,6 @@ export class S3SinkTask implements SinkTask<S3SinkConfig> {
   }
 
   async start(config: S3SinkConfig, context: SinkTaskContext): Promise<void> {
-    refuseProducerOverrides(context)
     warnOfRepeatedRows(config, context)
     await using stack = new AsyncDisposableStack()
     const store = stack.adopt(await this.#openStore(clientOptions(config)), (opened) => opened.close())
@@ -49,13 +49,15 @@ export class S3SinkTask implements SinkTask<S3SinkConfig> {
         { option: 's3.bucket.name', message: `Bucket '${bucket}' does not exist: create it first` },
       ])
     }
-    if (config['notify.topic'] !== '') {
-      await context.producer.ensureTopic(config['notify.topic'], {
+    const topicB = config['notify.topic'] === '' ? null : notifyProducer(context)
+    if (topicB !== null) {
+      await topicB.ensureTopic(config['notify.topic'], {
         partitions: config['notify.topic.partitions'],
         replicationFactor: config['notify.topic.replication.factor'],
       })
     }
-    const services = await buildServices({ config, context, store, activeBuffers: () => this.#activeBuffers() })
+    const activeBuffers = () => this.#activeBuffers()
+    const services = await buildServices({ config, context, store, topicB, activeBuffers })
     this.#running = { config, context, store, openWriter: writerFactory(config, services) }
     stack.move()
   }
@@ -178,15 +180,4 @@ function warnOfRepeatedRows(config: S3SinkConfig, { logger }: SinkTaskContext): 
     { topic: config['notify.topic'] },
     'commits depend on the clock, so files may overlap after a crash: set commit.journal.prefix, or add offset and partition to format.output.meta.fields',
   )
-}
-
-/** `notify.kafka.*` would be ignored in silence: the metadata topic goes through the task's own producer. */
-function refuseProducerOverrides(context: SinkTaskContext): void {
-  const problems = Object.keys(context.rawConfig)
-    .filter((option) => option.startsWith('notify.kafka.'))
-    .map((option) => ({
-      option,
-      message: 'is not supported yet by this version: the task’s own producer is used, remove it',
-    }))
-  if (problems.length > 0) throw new ConfigError(problems)
 }

@@ -175,6 +175,7 @@ export function sinkTaskContext(
     clock,
     metrics: metrics.group('plugins', { connector: 'test', task: '0' }),
     producer: new RecordingTopicProducer(),
+    producerWith: () => new RecordingTopicProducer(),
     rawConfig: options.rawConfig ?? {},
     assignment: () => options.assignment ?? [],
     pause: (partitions) => {

@@ -22,7 +22,7 @@ import { type DataApi, openDataApi, type ResultRow } from '../../connectors/reds
 import { plugin } from '../../connectors/redshift/index.ts'
 import { RedshiftSinkTask } from '../../connectors/redshift/task.ts'
 import { Password } from '../../worker/api/config.ts'
-import type { Logger, Metrics } from '../../worker/api/context.ts'
+import type { Logger, Metrics, TopicProducer } from '../../worker/api/context.ts'
 import type { Value } from '../../worker/api/data.ts'
 import { ConnectError, type ErrorContext } from '../../worker/api/errors.ts'
 import { SinkRecord } from '../../worker/api/record.ts'
@@ -271,6 +271,8 @@ export class WarehouseTest implements AsyncDisposable {
   }
 }
 
+const noTopicProducer: TopicProducer = { send: async () => {}, ensureTopic: async () => {} }
+
 /** A task that is given messages, and what it reports. */
 export class TaskTest implements AsyncDisposable {
   readonly reports: Reported[] = []
@@ -286,7 +288,8 @@ export class TaskTest implements AsyncDisposable {
       metrics: noMetrics,
       clock: systemClock,
       rawConfig: raw,
-      producer: { send: async () => {}, ensureTopic: async () => {} },
+      producer: noTopicProducer,
+      producerWith: () => noTopicProducer,
       assignment: () => [filePartition],
       pause() {},
       resume() {},

@@ -69,6 +69,13 @@ export interface SourceTask<C> {
 }
 
 export interface SinkTaskContext extends TaskContext {
+  /**
+   * As `producer`, with the task's options that begin with `prefix` (`notify.kafka.`) over it, as far as the worker's
+   * `connector.client.config.override.policy` allows. With `bootstrap.servers` among them it talks to another cluster:
+   * then nothing is taken over from the worker, whose credentials are not for that one. The framework closes it.
+   * @throws ConfigError naming the options that the policy forbids
+   */
+  producerWith(prefix: string): TopicProducer
   assignment(): readonly TopicPartition[]
   /** Stops delivery of these partitions until `resume`. @throws RequestError for a partition that is not assigned */
   pause(partitions: readonly TopicPartition[]): void

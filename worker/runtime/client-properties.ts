@@ -4,22 +4,33 @@
  */
 import type { RawConfig } from '../api/connector.ts'
 import { ConfigError } from '../api/errors.ts'
-import { type ClientKind, evaluateOverrides, overridePolicy, overridePrefix } from '../config/client-overrides.ts'
+import {
+  type ClientKind,
+  evaluateOverrides,
+  type OverridePolicy,
+  overridePolicy,
+  overridePrefix,
+} from '../config/client-overrides.ts'
 import { withPrefixCut } from '../config/config-provider.ts'
 import { soleClientIdProperty } from '../kafka/consumer-config.ts'
 import type { ClientProperties } from '../kafka/types.ts'
 import { parseList } from '../util/text-list.ts'
 import type { TaskId } from './worker-types.ts'
 
-/** @throws ConfigError when `connector.client.config.override.policy` forbids one of the connector's overrides */
-function checkOverrides(scope: ClientScope, kind: ClientKind): void {
+/** @throws ConfigError when there is no policy of the name in `connector.client.config.override.policy` */
+function policyOf(scope: ClientScope): OverridePolicy {
   const name = scope.worker['connector.client.config.override.policy'] ?? 'All'
   const policy = overridePolicy(name, parseList(scope.worker['connector.client.config.override.allowlist']))
   if (policy === null) {
     const option = 'connector.client.config.override.policy'
     throw new ConfigError([{ option, message: `There is no policy ${name}; use All, None, Principal or Allowlist` }])
   }
-  const problems = evaluateOverrides(policy, kind, scope.connector).flatMap((state) =>
+  return policy
+}
+
+/** @throws ConfigError when `connector.client.config.override.policy` forbids one of the connector's overrides */
+function checkOverrides(scope: ClientScope, kind: ClientKind): void {
+  const problems = evaluateOverrides(policyOf(scope), kind, scope.connector).flatMap((state) =>
     state.errors.map((message) => ({ option: state.name, message })),
   )
   if (problems.length > 0) throw new ConfigError(problems)
@@ -86,6 +97,40 @@ function producerLayers(scope: ClientScope, clientId: string): ClientProperties 
 /** Producer of a source task's records and of what tasks write beside them. @throws ConfigError by the policy */
 export function producerProperties(scope: ClientScope, id: TaskId): ClientProperties {
   return producerLayers(scope, `connector-producer-${id.connector}-${id.task}`)
+}
+
+/** What an admin client needs of a producer's options to reach the same cluster as the same user. */
+const connectionOption = /^(?:bootstrap\.servers$|client\.dns\.lookup$|security\.|sasl\.|ssl\.)/
+
+/**
+ * Producer and admin client of the topics that a task writes beside its records; `own` are options of the task that
+ * differ, as `SinkTaskContext.producerWith` says. @throws ConfigError by the policy
+ */
+export function topicProducerProperties(
+  scope: ClientScope,
+  id: TaskId,
+  own: { readonly options: RawConfig; readonly prefix: string } | null = null,
+): { readonly producer: ClientProperties; readonly admin: ClientProperties } {
+  const adminId = `connector-adminclient-${id.connector}-${id.task}`
+  const options = own === null ? {} : withPrefixCut(own.options, own.prefix)
+  const policy = policyOf(scope)
+  const problems = Object.keys(options)
+    .filter((option) => !policy.allows(option))
+    .map((option) => ({
+      option: `${own?.prefix}${option}`,
+      message: `The '${policy.name}' policy does not allow '${option}' to be set by a connector: ask the operator of the worker`,
+    }))
+  if (problems.length > 0) throw new ConfigError(problems)
+  const connection = Object.fromEntries(Object.entries(options).filter(([name]) => connectionOption.test(name)))
+  if (options['bootstrap.servers'] === undefined) {
+    const producer = { ...producerProperties(scope, id), ...options }
+    return { producer, admin: { ...adminProperties(scope, adminId), ...connection } }
+  }
+  const clientId = `connector-producer-${id.connector}-${id.task}`
+  return {
+    producer: { ...producerDefaults, 'client.id': clientId, ...options },
+    admin: { 'client.id': adminId, ...connection },
+  }
 }
 
 /** Transactional id of a source task in exactly-once mode (KIP-618). */

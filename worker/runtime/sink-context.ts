@@ -14,6 +14,7 @@ export interface SinkContextActions {
   resumePartitions(partitions: readonly TopicPartition[]): void
   requestCommit(): void
   report(record: SinkRecord, error: Error): Promise<void>
+  producerWith(prefix: string): TopicProducer
 }
 
 export interface SinkContextOptions {
@@ -94,6 +95,10 @@ export class RunnerSinkContext implements SinkTaskContext {
 
   report(record: SinkRecord, error: Error): Promise<void> {
     return this.#actions.report(record, error)
+  }
+
+  producerWith(prefix: string): TopicProducer {
+    return this.#actions.producerWith(prefix)
   }
 
   /** Seeks asked for since the last call. */

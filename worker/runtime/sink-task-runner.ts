@@ -7,7 +7,7 @@ import { type TopicPartition, TopicPartitionMap } from '../api/topic-partition.t
 import { parseConfig } from '../config/config-def.ts'
 import type { Consumer, ConsumerBatch } from '../kafka/types.ts'
 import { ActiveTopics } from './active-topics.ts'
-import { adminProperties, consumerProperties, producerProperties } from './client-properties.ts'
+import { consumerProperties, topicProducerProperties } from './client-properties.ts'
 import { loadConverters, type TaskConverters } from './converters.ts'
 import { openDeadLetterQueue } from './dead-letter-queue.ts'
 import { openErrorOperator } from './error-operator.ts'
@@ -406,18 +406,22 @@ export class SinkTaskRunner {
   }): RunnerSinkContext {
     const { id, logger, clock, kafka, scope } = this.#env
     const { consumer, pipeline, errors } = parts
-    const producer = new LazyTopicProducer({
-      openProducer: () => kafka.producer(producerProperties(scope, id)),
-      openAdmin: () => kafka.admin(adminProperties(scope, `connector-adminclient-${id.connector}-${id.task}`)),
-    })
-    parts.resources.defer(() => producer.close(this.state.hard.aborted ? 0 : closeTimeoutMs))
+    // Properties that the policy forbids do not matter before they are used.
+    const open = (clients: () => ReturnType<typeof topicProducerProperties>) => {
+      const opened = new LazyTopicProducer({
+        openProducer: () => kafka.producer(clients().producer),
+        openAdmin: () => kafka.admin(clients().admin),
+      })
+      parts.resources.defer(() => opened.close(this.state.hard.aborted ? 0 : closeTimeoutMs))
+      return opened
+    }
     return new RunnerSinkContext({
       connector: id.connector,
       task: id.task,
       logger,
       metrics: this.metrics.plugin,
       clock,
-      producer,
+      producer: open(() => topicProducerProperties(scope, id)),
       rawConfig: this.#spec.taskConfig,
       positions: this.#positions,
       actions: {
@@ -427,6 +431,10 @@ export class SinkTaskRunner {
         },
         requestCommit: () => this.#requestCommit(),
         report: (record, error) => this.#report({ pipeline, errors }, record, error),
+        producerWith: (prefix) => {
+          const clients = topicProducerProperties(scope, id, { options: this.#spec.taskConfig, prefix })
+          return open(() => clients)
+        },
       },
     })
   }

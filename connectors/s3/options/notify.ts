@@ -9,7 +9,7 @@ export const notifyOptions = {
     default: '',
     importance: 'HIGH',
     group,
-    doc: 'Topic that gets a message for each durable object, before its offsets are committed; empty turns it off. Addition of this sink.',
+    doc: 'Topic that gets a message for each durable object, before its offsets are committed; empty turns it off. Options of its producer are set with `notify.kafka.`; with `notify.kafka.bootstrap.servers` nothing is taken over from the worker. Addition of this sink.',
   },
   'notify.granularity': {
     type: 'STRING',

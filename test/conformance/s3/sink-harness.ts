@@ -2,7 +2,7 @@ import { type MetadataMessage, parseMetadataMessage } from '../../../connectors/
 import type { ObjectStore } from '../../../connectors/common/s3-client.ts'
 import { plugin } from '../../../connectors/s3/index.ts'
 import { S3SinkTask } from '../../../connectors/s3/task.ts'
-import type { Clock, Logger, Metrics, TopicRecord } from '../../../worker/api/context.ts'
+import type { Clock, Logger, Metrics, TopicProducer, TopicRecord } from '../../../worker/api/context.ts'
 import { toError } from '../../../worker/api/errors.ts'
 import type { SinkRecord } from '../../../worker/api/record.ts'
 import type { SinkTaskContext } from '../../../worker/api/task.ts'
@@ -90,6 +90,8 @@ export class SinkHarness {
   readonly clock: ManualClock
   readonly reported: { record: SinkRecord; error: Error }[] = []
   readonly sent: TopicRecord[]
+  /** What went through a producer with options of its own, by their prefix. */
+  readonly sentWith = new Map<string, TopicRecord[]>()
   /** What the task has warned of. */
   readonly warnings: string[] = []
   readonly committed: TopicPartitionMap<bigint>
@@ -191,6 +193,16 @@ export class SinkHarness {
     return this.committed.get(topic, partition)
   }
 
+  #producer(sent: TopicRecord[]): TopicProducer {
+    return {
+      send: async (records) => {
+        this.#options.onSend?.()
+        sent.push(...records)
+      },
+      ensureTopic: async () => {},
+    }
+  }
+
   #context(rawConfig: Readonly<Record<string, string>>): SinkTaskContext {
     return {
       connector: 'sink',
@@ -199,12 +211,11 @@ export class SinkHarness {
       metrics,
       clock: this.clock,
       rawConfig,
-      producer: {
-        send: async (records) => {
-          this.#options.onSend?.()
-          this.sent.push(...records)
-        },
-        ensureTopic: async () => {},
+      producer: this.#producer(this.sent),
+      producerWith: (prefix) => {
+        const sent: TopicRecord[] = []
+        this.sentWith.set(prefix, sent)
+        return this.#producer(sent)
       },
       assignment: () => [...this.assigned.keys()],
       pause: (partitions) => {

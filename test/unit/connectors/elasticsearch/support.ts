@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import type { ServerConnection, ServerRequest } from '../../../../connectors/elasticsearch/client.ts'
 import type { ElasticsearchSinkConfig } from '../../../../connectors/elasticsearch/config-options.ts'
 import { plugin } from '../../../../connectors/elasticsearch/index.ts'
@@ -102,6 +103,7 @@ export function sinkContext(rawConfig: RawOptions = { 'errors.tolerance': 'all' 
       send: async () => {},
       ensureTopic: async () => {},
     },
+    producerWith: () => assert.fail('not used by this sink'),
     assignment: () => [{ topic: 'topic', partition: 0 }],
     pause: (partitions) => void flow.push(`pause ${names(partitions)}`),
     resume: (partitions) => void flow.push(`resume ${names(partitions)}`),

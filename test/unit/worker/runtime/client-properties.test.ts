@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { ConfigError } from '../../../../worker/api/errors.ts'
 import {
   adminProperties,
   consumerGroup,
@@ -9,6 +10,7 @@ import {
   overruledByExactlyOnce,
   producerProperties,
   sameCluster,
+  topicProducerProperties,
   transactionalProducerProperties,
 } from '../../../../worker/runtime/client-properties.ts'
 
@@ -81,4 +83,52 @@ test('two sets of properties reach the same cluster only as the same user', () =
   assert.ok(sameCluster({ ...base, 'linger.ms': '1' }, base))
   assert.ok(!sameCluster({ ...base, 'sasl.jaas.config': 'x' }, base))
   assert.ok(!sameCluster(base, { 'bootstrap.servers': 'l:9092' }))
+})
+
+test('a producer with options of its own: over those of the task, for the admin client as far as they are about the way', () => {
+  const given = scope({ 'producer.linger.ms': '7', 'sasl.mechanism': 'PLAIN' }, { 'producer.override.linger.ms': '9' })
+  const options = { 'n.linger.ms': '11', 'n.security.protocol': 'SSL', 'linger.ms': '1', 'm.acks': '1' }
+  const { producer, admin } = topicProducerProperties(given, id, { options, prefix: 'n.' })
+  assert.deepEqual(producer, { ...producerProperties(given, id), 'linger.ms': '11', 'security.protocol': 'SSL' })
+  assert.deepEqual(admin, {
+    ...adminProperties(given, 'connector-adminclient-c-3'),
+    'security.protocol': 'SSL',
+  })
+  assert.deepEqual(topicProducerProperties(given, id).producer, producerProperties(given, id))
+})
+
+test('another cluster is not shown what the worker has for its own', () => {
+  const secrets = { 'sasl.jaas.config': 'x', 'producer.sasl.jaas.config': 'x', 'admin.sasl.jaas.config': 'x' }
+  const given = scope(secrets, { 'producer.override.sasl.jaas.config': 'x', 'admin.override.ssl.key.password': 'x' })
+  const options = { 'n.bootstrap.servers': 'other:1', 'n.sasl.mechanism': 'PLAIN', 'n.linger.ms': '3' }
+  const { producer, admin } = topicProducerProperties(given, id, { options, prefix: 'n.' })
+  assert.deepEqual(admin, {
+    'client.id': 'connector-adminclient-c-3',
+    'bootstrap.servers': 'other:1',
+    'sasl.mechanism': 'PLAIN',
+  })
+  assert.deepEqual([producer['bootstrap.servers'], producer['linger.ms'], producer['acks']], ['other:1', '3', 'all'])
+  assert.doesNotMatch(Object.keys(producer).join(), /jaas|password/)
+})
+
+test('options of a producer of its own are overrides: the policy decides', () => {
+  const own = { options: { 'n.acks': 'all', 'n.sasl.mechanism': 'PLAIN' }, prefix: 'n.' }
+  const policy = (name: string) => scope({ 'connector.client.config.override.policy': name })
+  for (const [name, forbidden] of [
+    ['None', ['n.acks', 'n.sasl.mechanism']],
+    ['Principal', ['n.acks']],
+  ] as const) {
+    assert.throws(
+      () => topicProducerProperties(policy(name), id, own),
+      (error) => {
+        assert.ok(error instanceof ConfigError)
+        assert.deepEqual(
+          error.problems.map(({ option }) => option),
+          forbidden,
+        )
+        return true
+      },
+    )
+  }
+  topicProducerProperties(policy('All'), id, own)
 })

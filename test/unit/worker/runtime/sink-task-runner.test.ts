@@ -400,3 +400,22 @@ test('I9, I7: a hard stop commits nothing', async () => {
   await run.cancel()
   assert.notEqual(await committed(run), 1n)
 })
+
+test('a producer with options of its own writes beside the task’s, and is closed with it', async () => {
+  const sink = new ListSink()
+  const kafka = await kafkaWith([])
+  await using run = runSink(sink, { kafka, config: { 'b.linger.ms': '1', 'c.acks': 'seven' } })
+  await eventually(() => assert.ok(sink.calls.includes('start')))
+  assert.ok(sink.context)
+  const producer = sink.context.producerWith('b.')
+  await producer.ensureTopic('files', { partitions: 1, replicationFactor: 1 })
+  await producer.send([{ topic: 'files', key: null, value: Buffer.from('m') }])
+  const { records } = kafka.topics.partition('files', 0).read(0n, 10, true)
+  assert.deepEqual(
+    records.map(({ value }) => value && Buffer.from(value).toString()),
+    ['m'],
+  )
+  const wrong = sink.context.producerWith('c.')
+  await assert.rejects(wrong.send([{ topic: 'files', key: null, value: null }]), /acks/)
+  await run.stop()
+})
