@@ -47,8 +47,7 @@ export function fakeHerder(plugins: PluginRegistry, worker: WorkerConfig, port: 
     if (entry === undefined) throw new NotFoundError(message)
     return entry
   }
-  const typeOf = (config: RawConfig): ConnectorInfo['type'] =>
-    plugins.find('connector', config['connector.class'] ?? '')?.type ?? 'unknown'
+  const typeOf = (config: RawConfig): ConnectorInfo['type'] => plugins.findConnector(config)?.type ?? 'unknown'
   const taskIds = (name: string, { tasks }: Entry) =>
     Array.from({ length: tasks }, (_, task) => ({ connector: name, task }))
   const info = (name: string): ConnectorInfo => {
@@ -148,11 +147,7 @@ export function fakeHerder(plugins: PluginRegistry, worker: WorkerConfig, port: 
       return 'The offsets for this connector have been reset successfully'
     },
     plugins: (connectorsOnly) => plugins.infos(connectorsOnly),
-    pluginConfig: async (name) => {
-      const plugin = plugins.findAny(name)
-      if (plugin === null) throw new NotFoundError(`Unknown plugin ${name}.`)
-      return pluginConfigInfos(plugin)
-    },
+    pluginConfig: async (name, version) => pluginConfigInfos(plugins.getAny(name, version)),
     validate,
     putTaskConfigs: async () => {
       throw unsigned

@@ -83,7 +83,7 @@ async function test(
   const pluginPath = parseList(values['plugin-path'])
   const registry = await loadRegistry(await pluginModules(pluginPath))
   const chain = await createTransformationChain(config, registry, toolContext(pluginPath, values.now))
-  const connector = registry.find('connector', config['connector.class'] ?? '')
+  const connector = registry.findConnector(config)
   const options: Options = {
     update: values.update,
     colour: process.stdout.isTTY && (process.env['NO_COLOR'] ?? '') === '',

@@ -137,8 +137,8 @@ export abstract class HerderBase {
     return this.worker.plugins(connectorsOnly)
   }
 
-  async pluginConfig(plugin: string): Promise<readonly ConfigKeyInfo[]> {
-    return await this.worker.pluginConfig(plugin)
+  async pluginConfig(plugin: string, version: string | null): Promise<readonly ConfigKeyInfo[]> {
+    return await this.worker.pluginConfig(plugin, version)
   }
 
   async validate(config: RawConfig): Promise<ConfigInfos> {

@@ -123,7 +123,7 @@ export interface Herder {
   resetOffsets(connector: string): Promise<string>
 
   plugins(connectorsOnly: boolean): readonly PluginInfo[]
-  pluginConfig(plugin: string): Promise<readonly ConfigKeyInfo[]>
+  pluginConfig(plugin: string, version: string | null): Promise<readonly ConfigKeyInfo[]>
   validate(config: RawConfig): Promise<ConfigInfos>
 
   /** Internal, leader only: a worker's new task configs. */

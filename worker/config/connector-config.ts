@@ -1,5 +1,5 @@
 /** Definitions of connector configs: common options, those of sources and sinks, and the rules between them. */
-import { type ConfigKey, type ConfigKeys, type ConfigOf, defineConfig } from '../api/config.ts'
+import { type ConfigKeys, type ConfigOf, defineConfig } from '../api/config.ts'
 import type { ConfigProblem } from '../api/errors.ts'
 import { bucketsOfCopy, hashOrder } from '../api/java-hash.ts'
 import { JavaRegex } from '../api/java-regex.ts'
@@ -73,17 +73,15 @@ function matchesFully(regex: string, text: string): boolean {
 /**
  * Answer of `GET /connector-plugins/{p}/config`: the plugin's options in its own order, then, for connectors, those of
  * the framework that it does not define itself.
+ * @param newest the version that a config without `connector.plugin.version` gets
  */
-export function pluginConfigInfos(plugin: Plugin): ConfigKeyInfo[] {
+export function pluginConfigInfos(plugin: Plugin, newest: string = plugin.version): ConfigKeyInfo[] {
   const own = keyInfos(plugin.config.keys)
   if (plugin.type !== 'source' && plugin.type !== 'sink') return own
   const defined = new Set(own.map((info) => info.name))
-  const common = { ...connectorKeys(plugin.type), 'connector.plugin.version': versionKey(plugin) }
+  const versionKey = { ...baseKeys['connector.plugin.version'], default: newest }
+  const common = { ...connectorKeys(plugin.type), 'connector.plugin.version': versionKey }
   return [...own, ...keyInfos(common).filter((info) => !defined.has(info.name))]
-}
-
-function versionKey(plugin: ConnectorPlugin): ConfigKey {
-  return { ...baseKeys['connector.plugin.version'], default: plugin.version }
 }
 
 /** A config as Java prints a `HashMap`, for Connect's messages. */

@@ -9,17 +9,20 @@ import type { PluginKind, PluginRegistry } from '../plugins/registry.ts'
 import { type EvaluateHooks, javaTrim, type RawOptions } from './config-def.ts'
 import { connectorKeys } from './connector-config.ts'
 import { baseKeys } from './connector-options.ts'
-import { versionProblem, versionRequirement } from './plugin-versions.ts'
+import { compareVersions, versionProblem, versionRequirement } from './plugin-versions.ts'
 import { asksForRestarts, restartOptions } from './restart-options.ts'
 
 /** What validation needs to know of the plugins; the registry has it. */
-export type PluginLookup = Pick<PluginRegistry, 'find' | 'findAny' | 'all'>
+export type PluginLookup = Pick<PluginRegistry, 'find' | 'findAny' | 'all' | 'versions'>
 
 /** Worker options that become defaults of connectors. */
 export interface ConverterDefaults {
   readonly 'key.converter': string
   readonly 'value.converter': string
   readonly 'header.converter': string
+  readonly 'key.converter.plugin.version': string | null
+  readonly 'value.converter.plugin.version': string | null
+  readonly 'header.converter.plugin.version': string | null
 }
 
 const interfaceNames: Readonly<Record<PluginKind, string>> = {
@@ -57,8 +60,7 @@ export function connectorDefinition(
     ...(asksForRestarts(raw) ? restartOptions.keys : {}),
     'connector.plugin.version': {
       ...baseKeys['connector.plugin.version'],
-      default: plugin.version,
-      recommender: fixedValues([plugin.version]),
+      ...versionsOf(plugins, 'connector', plugin.name),
     },
   }
   for (const option of ['key.converter', 'value.converter', 'header.converter'] as const) {
@@ -126,7 +128,9 @@ function versionProblems(plugins: PluginLookup, className: string | null, wanted
       versionRequirement(wanted)
       return { class: null, version: null }
     }
+    // A class of two kinds is listed with each, as in Connect.
     const available = plugins.all().flatMap((plugin) => (plugin.name === className ? [plugin.version] : []))
+    available.sort(compareVersions)
     const problem = versionProblem(className, wanted, available)
     return { class: problem, version: problem }
   } catch (error) {
@@ -157,6 +161,12 @@ function fixedValues(values: readonly string[], visible = true): Recommender {
   return { validValues: () => values, visible: () => visible }
 }
 
+/** Default and recommended values of a version: the newest, and all that are here. @param className null: not known */
+function versionsOf(plugins: PluginLookup, kind: PluginKind, className: string | null) {
+  const versions = className === null ? [] : plugins.versions(kind, className).map(({ version }) => version)
+  return { default: versions.at(-1) ?? null, recommender: fixedValues([...new Set(versions)]) }
+}
+
 /** A converter's class and version; the worker's converter is the default, with its version. */
 function converterKeys(
   option: ConverterOption,
@@ -168,7 +178,7 @@ function converterKeys(
   const byDefault = defaults === null ? null : (resolveClass(plugins, kind, defaults[option]) ?? defaults[option])
   const given = raw[option] ?? byDefault
   const className = given === null ? null : resolveClass(plugins, kind, javaTrim(given))
-  const version = className === null ? null : (plugins.find(kind, className)?.version ?? null)
+  const versions = versionsOf(plugins, kind, className)
   const isShown = className !== null && raw[option] !== null
   const versionOption = `${option}.plugin.version` as const
   const isOwn = (raw[option] ?? null) !== null
@@ -182,9 +192,9 @@ function converterKeys(
     },
     [versionOption]: {
       ...baseKeys[versionOption],
-      default: version,
+      default: (isOwn ? null : defaults?.[versionOption]) ?? versions.default,
       valid: fixedProblem(wrongVersion.version),
-      recommender: fixedValues(isShown && version !== null ? [version] : [], isShown),
+      recommender: isShown ? versions.recommender : fixedValues([], false),
     },
   }
 }
@@ -227,12 +237,14 @@ function embeddedKeys(
     const className = raw[`${prefix}type`] ?? null
     const plugin = className === null ? null : plugins.find(partKinds[part], javaTrim(className))
     const group = `${partGroups[part]}: ${alias}`
-    const { version } = versionProblems(plugins, plugin?.name ?? null, raw[`${prefix}plugin.version`] ?? null)
+    const wanted = raw[`${prefix}plugin.version`] ?? null
+    const { version } = versionProblems(plugins, plugin?.name ?? null, wanted)
     const wrongVersion = { class: version, version }
     Object.assign(keys, typeKeys(part, alias, { plugins, plugin, raw, group, wrongVersion }))
-    if (plugin === null || wrongVersion.version !== null) continue
+    const chosen = plugin === null ? null : plugins.find(partKinds[part], plugin.name, wanted)
+    if (chosen === null) continue
     let order = 2
-    const own = part === 'transforms' ? { ...plugin.config.keys, ...stageKeys } : plugin.config.keys
+    const own = part === 'transforms' ? { ...chosen.config.keys, ...stageKeys } : chosen.config.keys
     for (const [name, key] of sortedKeys(own)) {
       labels.set(prefix + name, name)
       keys[prefix + name] = {
@@ -261,7 +273,7 @@ function typeKeys(part: 'transforms' | 'predicates', alias: string, input: TypeK
   const noun = partNames[part]
   const prefix = `${part}.${alias}.`
   const isKind = implementsInterface(plugins, kind)
-  const version = plugin?.version ?? null
+  const versions = versionsOf(plugins, kind, plugin?.name ?? null)
   return {
     [`${prefix}type`]: {
       type: 'CLASS',
@@ -282,7 +294,7 @@ function typeKeys(part: 'transforms' | 'predicates', alias: string, input: TypeK
     },
     [`${prefix}plugin.version`]: {
       type: 'STRING',
-      default: version,
+      ...versions,
       valid: fixedProblem(wrongVersion.version),
       importance: 'HIGH',
       group,
@@ -290,7 +302,6 @@ function typeKeys(part: 'transforms' | 'predicates', alias: string, input: TypeK
       width: 'LONG',
       displayName: `${noun} version for ${alias}`,
       doc: `Version of the '${alias}' ${noun.toLowerCase()}.`,
-      recommender: fixedValues(version === null ? [] : [version]),
     },
   }
 }

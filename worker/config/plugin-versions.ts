@@ -2,6 +2,7 @@
  * Versions of plugins that a config asks for (KIP-891), in Maven's notation: `[1.0,2.0)` and sets of such ranges, a bare
  * version for exactly that one, `latest` for any. Texts are those of Connect 4.3, which has them from Maven.
  */
+import { toError } from '../api/errors.ts'
 
 interface Range {
   readonly low: string | null
@@ -40,8 +41,34 @@ export function versionRequirement(wanted: string | null): VersionRequirement | 
 export function versionProblem(plugin: string, wanted: string | null, available: readonly string[]): string | null {
   const requirement = versionRequirement(wanted)
   if (requirement === null || available.some((version) => requirement.matches(version))) return null
-  const versions = available.join(', ')
-  return `Plugin ${plugin} not found that matches the version range ${requirement.text}, available versions: [${versions}]`
+  return noSuchVersion(plugin, requirement, available)
+}
+
+function noSuchVersion(plugin: string, { text }: VersionRequirement, available: readonly string[]): string {
+  return `Plugin ${plugin} not found that matches the version range ${text}, available versions: [${available.join(', ')}]`
+}
+
+/**
+ * The newest plugin that will do.
+ * @param plugins versions of one class, oldest first; not empty
+ * @returns what is wrong, in Connect's words, when none will do or `wanted` is no range
+ */
+export function chooseVersion<P extends { readonly name: string; readonly version: string }>(
+  plugins: readonly P[],
+  wanted: string | null,
+): P | string {
+  let requirement: VersionRequirement | null
+  try {
+    requirement = versionRequirement(wanted)
+  } catch (error) {
+    return toError(error).message
+  }
+  const newest = plugins.at(-1)
+  if (newest === undefined) return 'There is no such plugin'
+  if (requirement === null) return newest
+  const { matches } = requirement
+  const available = plugins.map(({ version }) => version)
+  return plugins.findLast(({ version }) => matches(version)) ?? noSuchVersion(newest.name, requirement, available)
 }
 
 /** Null for a bare version, which restricts nothing in Maven's reading. */

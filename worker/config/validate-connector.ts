@@ -40,9 +40,11 @@ type States = Map<string, OptionState>
 export async function validateConnector(input: ValidateInput): Promise<ConfigInfos> {
   const { config: raw } = await input.providers.resolve(input.raw)
   const className = raw['connector.class'] ?? ''
-  const plugin = connectorPlugin(input, className)
-  const wrongVersion = connectorVersionProblem(plugin, raw['connector.plugin.version'] ?? null)
-  if (wrongVersion !== null) return wrongVersionInfos(input, raw, plugin, wrongVersion)
+  const newest = connectorPlugin(input, className)
+  const wanted = raw['connector.plugin.version'] ?? null
+  const wrongVersion = connectorVersionProblem(newest, input.plugins, wanted)
+  if (wrongVersion !== null) return wrongVersionInfos(input, raw, newest, wrongVersion)
+  const plugin = input.plugins.find('connector', className, wanted) ?? newest
 
   const resolved = { ...input, raw }
   const definition = connectorDefinition(plugin, raw, input.plugins, input.worker.options)
@@ -89,14 +91,19 @@ function connectorPlugin({ raw, plugins }: ValidateInput, className: string): Co
     .all()
     .filter((p) => p.type === 'source' || p.type === 'sink')
     .map((p) => p.name)
-  const message = `Failed to find any class that implements Connector and which name matches ${className}, available connectors are: ${[...known].sort().join(', ')}`
+  const message = `Failed to find any class that implements Connector and which name matches ${className}, available connectors are: ${[...new Set(known)].sort().join(', ')}`
   throw new RequestError(400, 'CONNECT_PLUGIN_UNKNOWN', message)
 }
 
 /** @throws RequestError 400 for what is no version at all */
-function connectorVersionProblem(plugin: ConnectorPlugin, wanted: string | null): string | null {
+function connectorVersionProblem(
+  { name }: ConnectorPlugin,
+  plugins: PluginLookup,
+  wanted: string | null,
+): string | null {
   try {
-    return versionProblem(plugin.name, wanted, [plugin.version])
+    const available = plugins.versions('connector', name).map(({ version }) => version)
+    return versionProblem(name, wanted, available)
   } catch (error) {
     const message = `connector.plugin.version: ${toError(error).message}`
     throw new RequestError(400, 'CONNECT_CONFIG_INVALID', message, { cause: error })
@@ -280,7 +287,8 @@ function converterStates(option: ConverterOption, { raw, plugins }: ValidateInpu
   if ((base.get(`${option}.plugin.version`)?.errors.length ?? 0) > 0) return nothing
   if (!Object.hasOwn(raw, option) || state === undefined || state.errors.length > 0 || state.text === null)
     return nothing
-  const plugin = plugins.find(option === 'header.converter' ? 'header_converter' : 'converter', state.text)
+  const kind = option === 'header.converter' ? 'header_converter' : 'converter'
+  const plugin = plugins.find(kind, state.text, raw[`${option}.plugin.version`])
   if (plugin === null) return nothing
   const prefix = `${option}.`
   const role = option.slice(0, option.indexOf('.'))

@@ -5,6 +5,7 @@
 import {
   atLeast,
   between,
+  type ConfigKey,
   type ConfigKeys,
   defineConfig,
   oneOf,
@@ -32,23 +33,35 @@ const positiveOrDefault: Validator = {
   },
 }
 
+function converterVersion(of: string) {
+  return {
+    type: 'STRING',
+    default: null,
+    importance: 'LOW',
+    doc: `Version of the worker's converter of ${of}, or a range in Maven's notation (KIP-891); the newest one when absent.`,
+  } as const satisfies ConfigKey
+}
+
 const converters = {
   'key.converter': {
     type: 'CLASS',
     importance: 'HIGH',
     doc: 'Converter of keys for connectors that name none; `key.converter.X` reaches it as `X`.',
   },
+  'key.converter.plugin.version': converterVersion('keys'),
   'value.converter': {
     type: 'CLASS',
     importance: 'HIGH',
     doc: 'Converter of values for connectors that name none; `value.converter.X` reaches it as `X`.',
   },
+  'value.converter.plugin.version': converterVersion('values'),
   'header.converter': {
     type: 'CLASS',
     default: 'org.apache.kafka.connect.storage.SimpleHeaderConverter',
     importance: 'LOW',
     doc: 'Converter of header values for connectors that name none.',
   },
+  'header.converter.plugin.version': converterVersion('header values'),
 } as const satisfies ConfigKeys
 
 const runtime = {

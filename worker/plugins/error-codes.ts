@@ -3,7 +3,7 @@ import { defineErrorCodes } from '../api/errors.ts'
 /** Codes of finding and loading plugins. */
 export const pluginErrorCodes = defineErrorCodes({
   CONNECT_PLUGIN_DUPLICATE: {
-    meaning: 'Two plugins of one kind have the same name.',
+    meaning: 'Two plugins of one kind have the same name, or are the same version of a class.',
     remedy: 'Remove one of them from `plugin.path`.',
   },
   CONNECT_PLUGIN_LOAD: {
@@ -21,5 +21,9 @@ export const pluginErrorCodes = defineErrorCodes({
   CONNECT_PLUGIN_UNKNOWN: {
     meaning: 'No plugin of this name and kind is here.',
     remedy: 'Check the name against `GET /connector-plugins?connectorsOnly=false`; add its module to `plugin.path`.',
+  },
+  CONNECT_PLUGIN_VERSION: {
+    meaning: 'The plugin is not here in a version that the config asks for, or what it asks for is no version.',
+    remedy: 'Correct the option `….plugin.version`, or add a package of that version to `plugin.path`.',
   },
 })

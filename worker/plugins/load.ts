@@ -5,7 +5,7 @@ import { builtinPlugins } from './builtin.ts'
 import { discoverPlugins, type FoundModule, type PluginProblem } from './discover.ts'
 import { exportedPlugins } from './manifest.ts'
 import { type PluginName, probeModule } from './probe.ts'
-import { kindOfPlugin, PluginRegistry } from './registry.ts'
+import { ClaimedNames, PluginRegistry } from './registry.ts'
 
 /**
  * @param modules URLs of modules that export `plugin` or `plugins`
@@ -65,27 +65,22 @@ export async function usablePlugins(
   const wanted = options.discovery === 'service_load' ? found.filter(({ declared }) => declared) : found
   const problems = [...unreadable]
   const modules: UsableModule[] = []
-  const names = new Set(builtinPlugins.flatMap(namesOf))
+  const names = new ClaimedNames()
+  names.claim(builtinPlugins)
   const create = options.create ?? false
   const probed = await Promise.all(wanted.map(({ url }) => probeModule({ url, create })))
   for (const [i, module] of wanted.entries()) {
     const { plugins = [], problems: faults = [] } = probed[i] ?? {}
     const { origin } = module
     problems.push(...faults.map((message) => ({ origin, code: 'CONNECT_PLUGIN_LOAD' as const, message })))
-    const taken = plugins.flatMap(namesOf).filter((name) => names.has(name))
+    const taken = faults.length > 0 ? [] : names.claim(plugins)
     if (taken.length > 0) {
       const message = `${taken.join(', ')}: a plugin of this name is there already; remove one of them from plugin.path`
       problems.push({ origin, code: 'CONNECT_PLUGIN_DUPLICATE', message })
     }
     if (faults.length > 0 || taken.length > 0) continue
-    for (const name of plugins.flatMap(namesOf)) names.add(name)
     modules.push({ ...module, plugins })
   }
   const undeclared = modules.filter(({ declared }) => !declared).map(({ origin }) => origin)
   return { modules, problems, undeclared }
-}
-
-/** Names mean one plugin per kind. */
-function namesOf(plugin: Pick<PluginName, 'type' | 'name' | 'aliases'>): readonly string[] {
-  return [plugin.name, ...plugin.aliases].map((name) => `${kindOfPlugin(plugin)} ${name}`)
 }

@@ -1,4 +1,4 @@
-import { ConnectError } from '../api/errors.ts'
+import { ConnectError, NotFoundError } from '../api/errors.ts'
 import type {
   ConnectorPlugin,
   ConverterPlugin,
@@ -7,10 +7,17 @@ import type {
   PredicatePlugin,
   TransformationPlugin,
 } from '../api/plugin.ts'
+import { chooseVersion, compareVersions } from '../config/plugin-versions.ts'
 import type { PluginInfo } from '../runtime/worker-types.ts'
 
 /** Interfaces by which plugins are looked up; a name means one thing per interface. */
 export type PluginKind = 'connector' | 'transformation' | 'predicate' | 'converter' | 'header_converter'
+
+/** Options of a connector config that choose its plugin. */
+export interface ConnectorChoice {
+  readonly 'connector.class'?: string | null | undefined
+  readonly 'connector.plugin.version'?: string | null | undefined
+}
 
 interface PluginsByKind {
   connector: ConnectorPlugin
@@ -56,43 +63,82 @@ export function prunedName(name: string, kind: PluginKind): string {
   return at > 0 ? simple.slice(0, at) : simple
 }
 
+/**
+ * Names that plugins go by. One means one class per kind; a class may be here in several versions (KIP-891), each once.
+ */
+export class ClaimedNames {
+  /** Class per kind and name. */
+  #classes = new Map<string, string>()
+  #versions = new Set<string>()
+
+  /** @returns what is taken already, kind and name; nothing is claimed unless this is empty */
+  claim(plugins: readonly Pick<Plugin, 'type' | 'name' | 'aliases' | 'version'>[]): readonly string[] {
+    const taken: string[] = []
+    const classes = new Map(this.#classes)
+    const versions = new Set(this.#versions)
+    for (const plugin of plugins) {
+      const kind = kindOfPlugin(plugin)
+      for (const name of [plugin.name, ...plugin.aliases]) {
+        const key = `${kind} ${name}`
+        if ((classes.get(key) ?? plugin.name) !== plugin.name) taken.push(key)
+        classes.set(key, plugin.name)
+      }
+      const version = `${kind} ${plugin.name} ${plugin.version}`
+      if (versions.has(version)) taken.push(version)
+      versions.add(version)
+    }
+    if (taken.length > 0) return taken
+    this.#classes = classes
+    this.#versions = versions
+    return []
+  }
+}
+
+/** Versions of one class, oldest first; never empty. */
+type Versions = readonly Plugin[]
+
 interface Names {
-  readonly exact: Map<string, Plugin>
-  /** Null: the alias would mean two plugins, so it means none. */
-  readonly aliases: Map<string, Plugin | null>
+  /** Full names and further ones → class. */
+  readonly exact: Map<string, string>
+  /** Null: the alias would mean two classes, so it means none. */
+  readonly aliases: Map<string, string | null>
+  readonly classes: Map<string, Versions>
 }
 
 /**
  * All plugins of this process, found by full name, by the manifest's further names, by simple name (`FileStreamSinkConnector`) or
- * by pruned simple name (`FileStreamSink`). An alias that would mean two plugins is dropped, as in Connect.
+ * by pruned simple name (`FileStreamSink`). An alias that would mean two classes is dropped, as in Connect. Of a class
+ * that is here in several versions the newest is meant, unless a version is asked for (KIP-891).
  */
 export class PluginRegistry {
   readonly #plugins: readonly Plugin[]
   readonly #names = new Map<PluginKind, Names>()
 
-  /** @throws ConnectError when two plugins of one kind have the same full name */
+  /** @throws ConnectError when a name means two classes of one kind, or two plugins are one version of a class */
   constructor(plugins: readonly Plugin[]) {
     this.#plugins = plugins
-    for (const kind of kinds) this.#names.set(kind, { exact: new Map(), aliases: new Map() })
+    for (const kind of kinds) this.#names.set(kind, { exact: new Map(), aliases: new Map(), classes: new Map() })
+    const [taken] = new ClaimedNames().claim(plugins)
+    if (taken !== undefined) {
+      const message = `Two plugins are called ${taken}; remove one of them from plugin.path`
+      throw new ConnectError('config', 'CONNECT_PLUGIN_DUPLICATE', message)
+    }
     for (const plugin of plugins) this.#add(plugin)
   }
 
   #add(plugin: Plugin): void {
     const kind = kindOfPlugin(plugin)
-    const names = this.#namesOf(kind)
+    const { exact, aliases, classes } = this.#namesOf(kind)
+    const versions = [...(classes.get(plugin.name) ?? []), plugin]
+    classes.set(
+      plugin.name,
+      versions.sort((a, b) => compareVersions(a.version, b.version)),
+    )
     for (const name of [plugin.name, ...plugin.aliases]) {
-      const other = names.exact.get(name)
-      if (other !== undefined && other !== plugin) {
-        throw new ConnectError(
-          'config',
-          'CONNECT_PLUGIN_DUPLICATE',
-          `Two ${kind} plugins are called ${name}; remove one of them from plugin.path`,
-        )
-      }
-      names.exact.set(name, plugin)
+      exact.set(name, plugin.name)
       for (const alias of [simpleName(name), prunedName(name, kind)]) {
-        const known = names.aliases.get(alias)
-        names.aliases.set(alias, known === undefined || known === plugin ? plugin : null)
+        const known = aliases.get(alias)
+        aliases.set(alias, known === undefined || known === plugin.name ? plugin.name : null)
       }
     }
   }
@@ -103,31 +149,72 @@ export class PluginRegistry {
     return names
   }
 
-  find<K extends PluginKind>(kind: K, name: string): PluginsByKind[K] | null {
-    const { exact, aliases } = this.#namesOf(kind)
-    return (exact.get(name) ?? aliases.get(name) ?? null) as PluginsByKind[K] | null
+  /** Versions that are here of what `name` means, oldest first; none when it means nothing. */
+  versions<K extends PluginKind>(kind: K, name: string): readonly PluginsByKind[K][] {
+    const { exact, aliases, classes } = this.#namesOf(kind)
+    const className = exact.get(name) ?? aliases.get(name) ?? null
+    return (className === null ? [] : (classes.get(className) ?? [])) as readonly PluginsByKind[K][]
   }
 
-  /** @throws ConnectError with Connect's text, which lists what there is */
-  get<K extends PluginKind>(kind: K, name: string): PluginsByKind[K] {
-    const plugin = this.find(kind, name)
-    if (plugin !== null) return plugin
+  /**
+   * The newest version that will do.
+   * @param wanted version or range; null and undefined: any
+   * @returns null when there is none, also for a text that is no range
+   */
+  find<K extends PluginKind>(kind: K, name: string, wanted?: string | null): PluginsByKind[K] | null {
+    const found = chooseVersion(this.versions(kind, name), wanted ?? null)
+    return typeof found === 'string' ? null : found
+  }
+
+  /** @throws ConnectError with Connect's text, which lists what there is: classes, or versions of the class */
+  get<K extends PluginKind>(kind: K, name: string, wanted?: string | null): PluginsByKind[K] {
+    const versions = this.versions(kind, name)
+    const found = chooseVersion(versions, wanted ?? null)
+    if (typeof found !== 'string') return found
+    if (versions.length > 0) throw wrongVersion(found)
     const known = this.#plugins.filter((candidate) => kindOfPlugin(candidate) === kind).map((p) => p.name)
     throw new ConnectError(
       'config',
       'CONNECT_PLUGIN_UNKNOWN',
       `Failed to find any class that implements ${interfaceNames[kind]} and which name matches ${name}, available ` +
-        `${kind}s are: ${[...known].sort().join(', ')}`,
+        `${kind}s are: ${[...new Set(known)].sort().join(', ')}`,
     )
   }
 
-  /** A plugin of any kind, for `GET /connector-plugins/{name}/config`; null when there is none. */
+  /** The connector that a config names, in the version that it asks for; null when that is not here. */
+  findConnector(config: ConnectorChoice): ConnectorPlugin | null {
+    return this.find('connector', config['connector.class'] ?? '', config['connector.plugin.version'])
+  }
+
+  /** @throws ConnectError as `get` */
+  getConnector(config: ConnectorChoice): ConnectorPlugin {
+    return this.get('connector', config['connector.class'] ?? '', config['connector.plugin.version'])
+  }
+
+  /** The newest plugin of a name of any kind; null when there is none. */
   findAny(name: string): Plugin | null {
-    for (const kind of kinds) {
-      const plugin = this.find(kind, name)
-      if (plugin !== null) return plugin
-    }
-    return null
+    return this.#versionsOfAny(name).at(-1) ?? null
+  }
+
+  /**
+   * A plugin of any kind, for `GET /connector-plugins/{name}/config`.
+   * @throws NotFoundError, or ConnectError when it is not here in that version
+   */
+  getAny(name: string, wanted: string | null): Plugin {
+    const versions = this.#versionsOfAny(name)
+    if (versions.length === 0) throw new NotFoundError(`Unknown plugin ${name}.`)
+    const found = chooseVersion(versions, wanted)
+    if (typeof found === 'string') throw wrongVersion(found)
+    return found
+  }
+
+  /** A class of two kinds counts with each, as in Connect's lists of versions; the first kind is meant. */
+  #versionsOfAny(name: string): Versions {
+    const className = kinds.flatMap((kind) => this.versions(kind, name))[0]?.name ?? name
+    return kinds
+      .toReversed()
+      .flatMap((kind): readonly Plugin[] => this.#namesOf(kind).classes.get(className) ?? [])
+      .sort((a, b) => compareVersions(a.version, b.version))
   }
 
   all(): readonly Plugin[] {
@@ -147,6 +234,14 @@ export class PluginRegistry {
     return this.#plugins
       .filter((plugin) => !connectorsOnly || kindOfPlugin(plugin) === 'connector')
       .map((plugin) => ({ class: plugin.name, type: plugin.type, version: plugin.version }))
-      .sort((a, b) => order.indexOf(a.type) - order.indexOf(b.type) || (a.class < b.class ? -1 : 1))
+      .sort(
+        (a, b) =>
+          order.indexOf(a.type) - order.indexOf(b.type) ||
+          (a.class === b.class ? compareVersions(a.version, b.version) : a.class < b.class ? -1 : 1),
+      )
   }
+}
+
+function wrongVersion(problem: string): ConnectError {
+  return new ConnectError('config', 'CONNECT_PLUGIN_VERSION', problem)
 }

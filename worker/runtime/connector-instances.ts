@@ -212,7 +212,7 @@ export class ConnectorInstances {
   async start(name: string, epoch: number, config: RawConfig, target: TargetState): Promise<void> {
     let plugin: ConnectorPlugin
     try {
-      plugin = this.#env.registry.get('connector', config['connector.class'] ?? '')
+      plugin = this.#env.registry.getConnector(config)
     } catch (error) {
       const event = { event: 'connector.state', connector: name, epoch, state: 'FAILED', version: null } as const
       this.#env.tell({ ...event, trace: traceOf(error) })
@@ -243,7 +243,7 @@ export class ConnectorInstances {
    * Connect's defaults: false for sources, true for sinks
    */
   async alterSourceOffsets(connector: string, config: RawConfig, offsets: readonly OffsetChange[]): Promise<boolean> {
-    const plugin = this.#env.registry.get('connector', config['connector.class'] ?? '')
+    const plugin = this.#env.registry.getConnector(config)
     if (plugin.type !== 'source') throw notOfType(connector, 'source')
     const object = (await plugin.createConnector()) as SourceConnector<unknown>
     if (object.alterOffsets === undefined) return false
@@ -253,7 +253,7 @@ export class ConnectorInstances {
   }
 
   async alterSinkOffsets(connector: string, config: RawConfig, offsets: readonly SinkOffsetChange[]): Promise<boolean> {
-    const plugin = this.#env.registry.get('connector', config['connector.class'] ?? '')
+    const plugin = this.#env.registry.getConnector(config)
     if (plugin.type !== 'sink') throw notOfType(connector, 'sink')
     const object = (await plugin.createConnector()) as SinkConnector<unknown>
     if (object.alterOffsets === undefined) return true

@@ -29,14 +29,19 @@ export interface TaskConverters {
 const defaultHeaderConverter = 'org.apache.kafka.connect.storage.SimpleHeaderConverter'
 
 /**
- * Class and options of a converter: `key.converter` in the connector brings only the connector's `key.converter.*`;
+ * Class, version and options of a converter: `key.converter` in the connector brings only the connector's `key.converter.*`;
  * otherwise both come from the worker. Options without the class are ignored, as in Connect.
  */
 export function converterConfig(
   role: ConverterRole,
   connector: RawConfig,
   worker: RawConfig,
-): { readonly className: string; readonly prefix: string; readonly options: RawConfig } {
+): {
+  readonly className: string
+  readonly wanted: string | undefined
+  readonly prefix: string
+  readonly options: RawConfig
+} {
   const option = `${role}.converter`
   const owner = connector[option] === undefined ? worker : connector
   const className = owner[option] ?? (role === 'header' ? defaultHeaderConverter : undefined)
@@ -44,7 +49,13 @@ export function converterConfig(
     const message = `Missing required configuration "${option}" which has no default value.`
     throw new ConfigError([{ option, message }])
   }
-  return { className, prefix: `${option}.`, options: { ...withPrefixCut(owner, `${option}.`), 'converter.type': role } }
+  const wanted = owner[`${option}.plugin.version`]
+  return {
+    className,
+    wanted,
+    prefix: `${option}.`,
+    options: { ...withPrefixCut(owner, `${option}.`), 'converter.type': role },
+  }
 }
 
 /** @throws ConfigError naming the full option; ConnectError for an unknown class */
@@ -72,8 +83,8 @@ async function loadConverter(
   worker: RawConfig,
   registry: PluginRegistry,
 ): Promise<LoadedConverter> {
-  const { className, prefix, options } = converterConfig(role, connector, worker)
-  const plugin = registry.get('converter', className)
+  const { className, wanted, prefix, options } = converterConfig(role, connector, worker)
+  const plugin = registry.get('converter', className, wanted)
   const converter = (await plugin.create()) as Converter<unknown>
   converter.configure(
     under(prefix, () => parseConfig(plugin.config, options)),
@@ -87,8 +98,8 @@ async function loadHeaderConverter(
   worker: RawConfig,
   registry: PluginRegistry,
 ): Promise<LoadedHeaderConverter> {
-  const { className, prefix, options } = converterConfig('header', connector, worker)
-  const plugin = registry.get('header_converter', className)
+  const { className, wanted, prefix, options } = converterConfig('header', connector, worker)
+  const plugin = registry.get('header_converter', className, wanted)
   const converter = (await plugin.create()) as HeaderConverter<unknown>
   converter.configure(under(prefix, () => parseConfig(plugin.config, options)))
   return { className: plugin.name, version: plugin.version, converter }

@@ -111,7 +111,10 @@ export interface HostCalls {
     result: boolean
   }
   validate: { params: { readonly config: RawConfig }; result: ConfigInfos }
-  'plugin.config': { params: { readonly name: string }; result: readonly ConfigKeyInfo[] }
+  'plugin.config': {
+    params: { readonly name: string; readonly version: string | null }
+    result: readonly ConfigKeyInfo[]
+  }
 }
 
 /** Offsets with the key bytes under which they stand in the topic. */

@@ -5,7 +5,6 @@
  */
 import type { RawConfig } from '../api/connector.ts'
 import type { Clock } from '../api/context.ts'
-import { ConnectError } from '../api/errors.ts'
 import type { ConfigInfos } from '../config/config-infos.ts'
 import type { ConfigProviders } from '../config/config-provider.ts'
 import type { KafkaClientFactory } from '../kafka/types.ts'
@@ -140,11 +139,10 @@ export class HostSession {
       'connector.alterSinkOffsets': async ({ connector, config, offsets }) =>
         await (await connectors()).alterSinkOffsets(connector, config, offsets),
       validate: ({ config }) => this.#validate(config),
-      'plugin.config': async ({ name }) => {
-        const plugin = this.#runtime.registry.findAny(name)
-        if (plugin === null) throw new ConnectError('config', 'CONNECT_PLUGIN_UNKNOWN', `There is no plugin ${name}`)
+      'plugin.config': async ({ name, version }) => {
+        const { registry } = this.#runtime
         const { pluginConfigInfos } = await import('../config/connector-config.ts')
-        return pluginConfigInfos(plugin)
+        return pluginConfigInfos(registry.getAny(name, version), registry.findAny(name)?.version)
       },
     }
   }
@@ -191,7 +189,7 @@ export class HostSession {
     }
     let runner: Runner
     try {
-      const plugin = this.#runtime.registry.get('connector', spec.connectorConfig['connector.class'] ?? '')
+      const plugin = this.#runtime.registry.getConnector(spec.connectorConfig)
       version = plugin.version
       runner = await this.#runner(spec, listener)
     } catch (error) {
@@ -222,7 +220,7 @@ export class HostSession {
   async #runner(spec: TaskSpec, listener: RunnerListener): Promise<Runner> {
     const { registry, clock, random, loggers, loadKafka } = this.#runtime
     const { settings, worker, clusterId } = this.#init
-    const plugin = registry.get('connector', spec.connectorConfig['connector.class'] ?? '')
+    const plugin = registry.getConnector(spec.connectorConfig)
     const env: TaskEnvironment = {
       id: spec.id,
       registry,

@@ -26,15 +26,19 @@ export function pluginAttributes(
     'task-version': plugin.version,
   }
   for (const role of ['key', 'value', 'header'] as const) {
-    const { className } = converterConfig(role, configs.connector, configs.worker)
-    const converter = registry.find(converterKinds[role], className)
+    const { className, wanted } = converterConfig(role, configs.connector, configs.worker)
+    const converter = registry.find(converterKinds[role], className, wanted)
     if (converter === null) continue
     texts[`${role}-converter-class`] = converter.name
     texts[`${role}-converter-version`] = converter.version
   }
   const aliased = (option: 'transforms' | 'predicates', kind: 'transformation' | 'predicate'): AliasedPlugin[] =>
     parseList(configs.connector[option]).flatMap((alias) => {
-      const found = registry.find(kind, configs.connector[`${option}.${alias}.type`] ?? '')
+      const found = registry.find(
+        kind,
+        configs.connector[`${option}.${alias}.type`] ?? '',
+        configs.connector[`${option}.${alias}.plugin.version`],
+      )
       return found === null ? [] : [{ alias, className: found.name, version: found.version }]
     })
   return {

@@ -93,8 +93,14 @@ export async function createTransformationChain(
   const links: ChainLink[] = []
   for (const alias of parseList(config['transforms'])) {
     const prefix = `transforms.${alias}.`
-    const { type, predicate: predicateAlias, negate, ...options } = withPrefixCut(config, prefix)
-    const plugin = registry.get('transformation', required(`${prefix}type`, type))
+    const {
+      type,
+      'plugin.version': version,
+      predicate: predicateAlias,
+      negate,
+      ...options
+    } = withPrefixCut(config, prefix)
+    const plugin = registry.get('transformation', required(`${prefix}type`, type), version)
     const predicate = predicateAlias === undefined ? null : predicates.get(predicateAlias)
     if (predicate === undefined) {
       throw new ConfigError([{ option: `${prefix}predicate`, message: `There is no predicate '${predicateAlias}'` }])
@@ -119,8 +125,8 @@ async function createPredicate(
   from: { readonly registry: PluginRegistry; readonly context: TransformationContext | undefined },
 ): Promise<ChainPredicate> {
   const prefix = `predicates.${alias}.`
-  const { type, ...options } = config
-  const plugin = from.registry.get('predicate', required(`${prefix}type`, type))
+  const { type, 'plugin.version': version, ...options } = config
+  const plugin = from.registry.get('predicate', required(`${prefix}type`, type), version)
   const predicate = await plugin.create(from.context)
   under(prefix, () => predicate.configure(parseConfig(plugin.config, options)))
   return { alias, className: plugin.name, version: plugin.version, predicate: predicate as Predicate<unknown> }

@@ -121,7 +121,7 @@ export interface Worker {
   validate(config: RawConfig): Promise<ConfigInfos>
   plugins(connectorsOnly: boolean): readonly PluginInfo[]
   /** Options of any plugin. @throws NotFoundError */
-  pluginConfig(name: string): Promise<readonly ConfigKeyInfo[]>
+  pluginConfig(name: string, version: string | null): Promise<readonly ConfigKeyInfo[]>
   /** Type of a connector by its config; 'unknown' when its class is not here. */
   connectorType(config: RawConfig): 'source' | 'sink' | 'unknown'
 

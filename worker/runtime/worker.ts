@@ -216,7 +216,7 @@ export class ConnectWorker implements Worker {
       this.#listener?.onConfigRead(connector, ttlMs)
       // The options may name another offset topic than those of the instance before.
       await this.#closeConnectorOffsets(connector)
-      const plugin = this.#options.registry.find('connector', resolved['connector.class'] ?? '')
+      const plugin = this.#options.registry.findConnector(resolved)
       if (plugin !== null) this.#metrics.describeConnector(connector, plugin)
       await this.#connectorHost.startConnector(connector, resolved, target)
       this.#metrics.startup('connector', true)
@@ -365,13 +365,14 @@ export class ConnectWorker implements Worker {
     return this.#options.registry.infos(connectorsOnly)
   }
 
-  async pluginConfig(name: string): Promise<readonly ConfigKeyInfo[]> {
-    if (this.#options.registry.findAny(name) === null) throw new NotFoundError(`Unknown plugin ${name}.`)
-    return await this.#connectorHost.call('plugin.config', { name })
+  async pluginConfig(name: string, version: string | null): Promise<readonly ConfigKeyInfo[]> {
+    // Here, so that its error keeps its class.
+    this.#options.registry.getAny(name, version)
+    return await this.#connectorHost.call('plugin.config', { name, version })
   }
 
   connectorType(config: RawConfig): 'source' | 'sink' | 'unknown' {
-    return this.#options.registry.find('connector', config['connector.class'] ?? '')?.type ?? 'unknown'
+    return this.#options.registry.findConnector(config)?.type ?? 'unknown'
   }
 
   // ---- offsets ------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 /** What is installed, its options, and validation of configs (spec 4.10, 4.11). */
 import type { Herder } from '../../cluster/herder.ts'
-import { versionProblem } from '../../config/plugin-versions.ts'
+import { versionRequirement } from '../../config/plugin-versions.ts'
 import { badRequest } from '../errors.ts'
 import { type Answer, configOptions, flag, objectBody, ok, param, type RestRequest, type Route } from '../route.ts'
 
@@ -9,29 +9,13 @@ async function list(herder: Herder, request: RestRequest): Promise<Answer> {
 }
 
 async function config(herder: Herder, request: RestRequest): Promise<Answer> {
-  const name = param(request, 'name')
-  const keys = await herder.pluginConfig(name)
   const wanted = request.query.get('version')
-  if (wanted !== null) {
-    // The simple name, or a part of it, is enough to name a plugin.
-    const info = herder.plugins(false).find((p) => p.class === name || lastPart(p.class).startsWith(lastPart(name)))
-    const versions = herder.plugins(false).flatMap((p) => (p.class === info?.class ? [p.version] : []))
-    const problem = info === undefined ? null : problemOf(info.class, wanted, versions)
-    if (problem !== null) throw badRequest(problem)
-  }
-  return ok(keys)
-}
-
-function problemOf(plugin: string, wanted: string, available: readonly string[]): string | null {
   try {
-    return versionProblem(plugin, wanted, available)
+    versionRequirement(wanted)
   } catch {
-    return `Invalid version specification: ${wanted}`
+    throw badRequest(`Invalid version specification: ${wanted}`)
   }
-}
-
-function lastPart(name: string): string {
-  return name.slice(name.lastIndexOf('.') + 1)
+  return ok(await herder.pluginConfig(param(request, 'name'), wanted))
 }
 
 function withoutSuffix(name: string): string {

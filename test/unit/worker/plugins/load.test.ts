@@ -123,7 +123,13 @@ test('broken plugins are told, each with its reason, and cost the others nothing
     `export const plugin = { type: 'sink', name: 'org.x.Untyped', aliases: 'x' }`,
   )
   await folder.write('plugins/twin.mjs', working('org.x.Fine'))
-  await folder.write('plugins/builtin.mjs', working('org.apache.kafka.connect.transforms.predicates.TopicNameMatches'))
+  await folder.write(
+    'plugins/builtin.mjs',
+    working('org.x.Other').replace(
+      'aliases: []',
+      `aliases: ['org.apache.kafka.connect.transforms.predicates.TopicNameMatches']`,
+    ),
+  )
   await folder.write('plugins/notbuilt/package.json', declares('notbuilt', './dist/index.js'))
   await folder.write('plugins/json/package.json', '{ "name": ')
   const { modules, problems } = await usablePlugins([join(folder.path, 'plugins'), join(folder.path, 'nowhere')])
@@ -141,7 +147,7 @@ test('broken plugins are told, each with its reason, and cost the others nothing
     /empty\.mjs: CONNECT_PLUGIN_LOAD: .*exports neither/,
     /untyped\.mjs: CONNECT_PLUGIN_LOAD: org\.x\.Untyped: "version" must be a text/,
     /untyped\.mjs: CONNECT_PLUGIN_LOAD: org\.x\.Untyped: "createTask" must be a function/,
-    /twin\.mjs: CONNECT_PLUGIN_DUPLICATE: predicate org\.x\.Fine: a plugin of this name is there already/,
+    /twin\.mjs: CONNECT_PLUGIN_DUPLICATE: predicate org\.x\.Fine 1: a plugin of this name is there already/,
     /builtin\.mjs: CONNECT_PLUGIN_DUPLICATE: predicate org\.apache\.kafka\.connect\.transforms\.predicates\.TopicNameMatches/,
     /CONNECT_PLUGIN_PATH: notbuilt@2\.0\.0 declares \.\/dist\/index\.js, which is not there; build the package first/,
     /plugins\/json: CONNECT_PLUGIN_PATH: .*package\.json cannot be used/,
