@@ -8,6 +8,7 @@ import type { ByteWriter } from './converter.ts'
 import { copySchema, Decimal, type Field, LogicalName, type Schema, schemaEquals, type Value } from './data.ts'
 import type { DataError } from './errors.ts'
 import { stringifyJson } from './json.ts'
+import { enumerationOf, isGeneralizedUnion } from './sum-types.ts'
 import { twosComplement } from './values.ts'
 
 /** Namespace of names that a Connect schema does not give. */
@@ -15,6 +16,9 @@ export const avroNamespace = 'io.confluent.connect.avro'
 /** Parameters of Connect schemas that came from Avro enumerations and unions. */
 export const avroEnumParameter = `${avroNamespace}.Enum`
 export const avroUnionName = `${avroNamespace}.Union`
+/** Whether a struct, of which one field is set, is written as an Avro union. */
+export const isAvroUnion = (schema: Schema): boolean =>
+  schema.type === 'STRUCT' && (schema.name === avroUnionName || isGeneralizedUnion(schema))
 const fixedSizeParameter = 'connect.fixed.size'
 const precisionParameter = 'connect.decimal.precision'
 const defaultPrecision = 64
@@ -26,6 +30,12 @@ export interface AvroOptions {
   readonly connectMetaData: boolean
   /** Maps with optional text as keys are Avro maps (`allow.optional.map.keys`); else lists of entries. */
   readonly optionalMapKeys: boolean
+  /** Enumerations of any format become enums (`generalized.sum.type.support`). */
+  readonly generalizedSumTypes?: boolean
+  /** A null of an optional field stays one where it has a default (`ignore.default.for.nullables`). */
+  readonly ignoreDefaults?: boolean
+  /** Docs of fields are those of their schemas (`discard.type.doc.default`). */
+  readonly discardTypeDocs?: boolean
   /** The error for a value or schema that does not fit. */
   mismatch(schema: Schema, found: string): DataError
 }
@@ -69,7 +79,7 @@ class Compiler {
 
   /** With the null that an optional schema allows. */
   type(schema: Schema): Node {
-    if (schema.type === 'STRUCT' && schema.name === avroUnionName) return this.#union(schema)
+    if (isAvroUnion(schema)) return this.#union(schema)
     const base = this.#base(schema)
     const { write } = base
     const { defaultValue } = schema
@@ -86,10 +96,11 @@ class Compiler {
     // The type of a default comes first in a union; a struct's default is not written.
     const nullFirst = defaultValue === null || schema.type === 'STRUCT'
     const [nullIndex, valueIndex] = nullFirst ? [0, 1] : [1, 0]
+    const replacement = this.#options.ignoreDefaults === true ? null : defaultValue
     return {
       json: nullFirst ? ['null', base.json] : [base.json, 'null'],
       write: (value, out) => {
-        const present = value ?? defaultValue
+        const present = value ?? replacement
         out.integer(present === null ? nullIndex : valueIndex)
         if (present !== null) write(present, out)
       },
@@ -125,13 +136,7 @@ class Compiler {
           this.#typed(schema, 'boolean', (value, out) => out.boolean(value)),
         )
       case 'STRING':
-        return this.#options.enhanced && schema.parameters?.has(avroEnumParameter) === true
-          ? this.#enumeration(schema)
-          : this.#primitive(
-              schema,
-              'string',
-              this.#typed(schema, 'string', (value, out) => out.string(value)),
-            )
+        return this.#string(schema)
       case 'BYTES':
         return this.#bytes(schema)
       case 'ARRAY':
@@ -186,14 +191,24 @@ class Compiler {
     return { json, write }
   }
 
-  #enumeration(schema: Schema): Node {
-    const parameters = schema.parameters ?? new Map<string, string>()
-    const name = parameters.get(avroEnumParameter) ?? ''
-    const prefix = `${avroEnumParameter}.`
-    const symbols = [...parameters].filter(([key]) => key.startsWith(prefix)).map(([, symbol]) => symbol)
-    const { mismatch } = this.#options
+  #string(schema: Schema): Node {
+    const { enhanced, generalizedSumTypes } = this.#options
+    const enumeration = enhanced || generalizedSumTypes === true ? enumerationOf(schema, avroEnumParameter) : null
+    if (enumeration !== null) return this.#enumeration(schema, enumeration)
+    const write = this.#typed(schema, 'string', (value, out) => out.string(value))
+    return this.#primitive(schema, 'string', write)
+  }
+
+  #enumeration(schema: Schema, enumeration: NonNullable<ReturnType<typeof enumerationOf>>): Node {
+    const { name } = enumeration
+    const symbols = enumeration.symbols.map(([symbol]) => symbol)
+    const { mismatch, discardTypeDocs } = this.#options
+    const own = (schema.name ?? '').split('.').at(-1) ?? ''
+    const doc = docOf(schema, discardTypeDocs === true ? 'connect.enum.doc' : `${avroNamespace}.enum.doc.${own}`)
+    const fallback = schema.parameters?.get(`${avroNamespace}.enum.default.${own}`)
+    const chosen = fallback === undefined || discardTypeDocs === true ? {} : { default: fallback }
     return this.#name(name, schema, () => ({
-      json: { type: 'enum', name, symbols, ...this.#metaData(schema) },
+      json: { type: 'enum', name, ...doc, symbols, ...chosen, ...this.#metaData(schema) },
       write: this.#typed(schema, 'string', (value, out) => {
         const at = symbols.indexOf(value)
         if (at < 0) throw mismatch(schema, 'text that is no symbol of the enumeration')
@@ -304,7 +319,7 @@ class Compiler {
         type: 'record',
         name,
         ...spaceOf(namespace),
-        ...docOf(schema, `${avroNamespace}.record.doc`),
+        ...docOf(schema, this.#options.discardTypeDocs === true ? 'connect.record.doc' : `${avroNamespace}.record.doc`),
         fields: schema.fields.map((field, i) => this.#field(schema, field, fields[i]?.node.json ?? null)),
         ...this.#metaData(schema),
       }
@@ -321,7 +336,8 @@ class Compiler {
 
   #field(record: Schema, { name, schema }: Field, type: Value): Json {
     this.#checkName(record, name)
-    const doc = docOf(record, `${avroNamespace}.field.doc.${name}`)
+    const own = schema.doc === null ? {} : { doc: schema.doc }
+    const doc = this.#options.discardTypeDocs === true ? own : docOf(record, `${avroNamespace}.field.doc.${name}`)
     const { defaultValue, optional } = schema
     if (defaultValue === null) return { name, type, ...doc, ...(optional ? { default: null } : {}) }
     // Avro takes fewer defaults than Connect; Java leaves out the others, too.
@@ -389,14 +405,13 @@ class Compiler {
     if (!this.#options.connectMetaData) return kept
     const { doc, version, parameters, defaultValue, name } = schema
     const fieldDefault = `${avroNamespace}.field.default`
-    const shown = [...(parameters ?? [])].filter(([key]) => key !== fieldDefault)
+    const ofField = this.#options.discardTypeDocs !== true && parameters?.has(fieldDefault) === true
+    const shown = [...(parameters ?? [])].filter(([key]) => !ofField || key !== fieldDefault)
     return {
       ...(doc === null ? {} : { 'connect.doc': doc }),
       ...(version === null ? {} : { 'connect.version': version }),
       ...(shown.length === 0 ? {} : { 'connect.parameters': Object.fromEntries(shown) }),
-      ...(defaultValue === null || parameters?.has(fieldDefault) === true
-        ? {}
-        : { 'connect.default': defaultJson(schema, defaultValue) }),
+      ...(defaultValue === null || ofField ? {} : { 'connect.default': defaultJson(schema, defaultValue) }),
       ...(name === null ? {} : { 'connect.name': name }),
       ...connectType,
       ...kept,
@@ -450,7 +465,7 @@ function isAvroDefault(schema: Schema, value: Value): boolean {
     }
     case 'STRUCT': {
       const struct = value as { readonly [name: string]: Value }
-      return schema.name !== avroUnionName && schema.fields.every((f) => isAvroMember(f.schema, struct[f.name] ?? null))
+      return !isAvroUnion(schema) && schema.fields.every((f) => isAvroMember(f.schema, struct[f.name] ?? null))
     }
     default:
       return true

@@ -25,8 +25,10 @@ export interface JsonWriteOptions {
   readonly maps: 'connect' | 'compact' | 'entries'
   /** A Date as days since 1970, as Connect writes it (the default), or as a text like `2026-01-31`. */
   readonly dates?: 'days' | 'iso'
-  /** Whether a null with a schema default is written as that default. */
-  readonly replaceNullWithDefault: boolean
+  /** Whether a null with a schema default is written as that default; `required`: unless it may be null. */
+  readonly replaceNullWithDefault: boolean | 'required'
+  /** Structs of which one field is set, and written alone. Views of them must be materialised first. */
+  readonly isUnion?: (schema: Schema) => boolean
 }
 
 type Write = (value: Value, out: ByteWriter) => void
@@ -108,7 +110,9 @@ export class JsonWriter {
   }
 
   #nullRule(schema: Schema, write: Write): NullRule {
-    if (schema.defaultValue !== null && this.#options.replaceNullWithDefault) {
+    const { replaceNullWithDefault } = this.#options
+    const replaces = replaceNullWithDefault === 'required' ? !schema.optional : replaceNullWithDefault
+    if (schema.defaultValue !== null && replaces) {
       const bytes = new GrowingByteWriter(64)
       write(schema.defaultValue, bytes)
       return { kind: 'bytes', bytes: bytes.since(0) }
@@ -157,7 +161,7 @@ export class JsonWriter {
       case 'MAP':
         return this.#map(schema)
       case 'STRUCT':
-        return this.#struct(schema)
+        return this.#options.isUnion?.(schema) === true ? this.#union(schema) : this.#struct(schema)
     }
   }
 
@@ -247,6 +251,18 @@ export class JsonWriter {
         else (writers[i] as Write)(field, out)
       }
       out.byte(0x7d)
+    }
+  }
+
+  #union(schema: Schema): Write {
+    const branches = schema.fields.map((field) => ({ name: field.name, write: this.#compile(field.schema) }))
+    return (value, out) => {
+      if (!isStruct(value)) throw invalidType('STRUCT', value)
+      for (const { name, write } of branches) {
+        const item = value[name] ?? null
+        if (item !== null) return write(item, out)
+      }
+      throw new DataError('CONNECT_DATA_NULL', 'Invalid union: none of its fields is set')
     }
   }
 

@@ -19,6 +19,13 @@ export function isGeneralizedUnion({ type, parameters }: Schema): boolean {
   return type === 'STRUCT' && parameters?.has(generalizedUnion) === true
 }
 
+/** Whether a schema, or one anywhere in it, is one that `test` looks for. */
+export function holdsSchema(schema: Schema, test: (schema: Schema) => boolean): boolean {
+  if (test(schema)) return true
+  const parts = [schema.keySchema, schema.valueSchema, ...schema.fields.map((field) => field.schema)]
+  return parts.some((part) => part !== null && holdsSchema(part, test))
+}
+
 /**
  * Symbols of an enumeration and what its parameters say of each, in their order.
  * @param parameter a format's own name for enumerations, beside the general one

@@ -8,8 +8,8 @@ export interface JsonReaderOptions {
   readonly replaceNullWithDefault: boolean
   /** Maps whose keys are no text: `[[key,value],…]` (default) or `[{"key":…,"value":…},…]`. */
   readonly maps?: 'pairs' | 'entries'
-  /** Name of structs of which one field is set, the first whose schema fits. */
-  readonly unionName?: string
+  /** Structs of which one field is set: of those whose schema fits, the one of most members. */
+  readonly isUnion?: (schema: Schema) => boolean
 }
 
 /**
@@ -92,9 +92,7 @@ export class JsonReader {
       case 'MAP':
         return this.#map(schema)
       case 'STRUCT':
-        return schema.name !== null && schema.name === this.#options.unionName
-          ? this.#union(schema)
-          : this.#struct(schema)
+        return this.#options.isUnion?.(schema) === true ? this.#union(schema) : this.#struct(schema)
     }
   }
 
@@ -134,18 +132,30 @@ export class JsonReader {
   }
 
   #union(schema: Schema): Read {
-    const branches = schema.fields.map((field) => ({ name: field.name, read: this.#reader(field.schema) }))
+    const branches = schema.fields.map((field) => ({
+      name: field.name,
+      read: this.#reader(field.schema),
+      members: field.schema.fields.map((member) => member.name),
+    }))
     return (json) => {
-      for (const { name, read } of branches) {
+      let chosen: { readonly name: string; readonly value: Value } | null = null
+      let most = -1
+      for (const { name, read, members } of branches) {
+        // A struct whose fields are optional fits any object; what it does not name would be lost (I6).
+        const known =
+          json !== null && isStruct(json) ? members.filter((member) => Object.hasOwn(json, member)).length : 0
+        if (known <= most) continue
         try {
-          const value = read(json)
-          return Object.fromEntries(branches.map((branch) => [branch.name, branch.name === name ? value : null]))
+          chosen = { name, value: read(json) }
+          most = known
         } catch (error) {
           // Another branch may fit; only none is an error.
           if (!(error instanceof DataError)) throw error
         }
       }
-      throw bad(`No branch of a union fits JSON ${nodeType(json)}`)
+      if (chosen === null) throw bad(`No branch of a union fits JSON ${nodeType(json)}`)
+      const { name: chosenName, value } = chosen
+      return Object.fromEntries(branches.map(({ name }) => [name, name === chosenName ? value : null]))
     }
   }
 

@@ -1,5 +1,5 @@
 import { type ConfigOf, defineConfig } from '../../api/config.ts'
-import { onlyDefault, registryOptions } from './options.ts'
+import { registryOptions } from './options.ts'
 
 /** Options of AvroConverter; names and defaults are Confluent's. */
 export const avroConverterConfig = defineConfig({
@@ -32,18 +32,34 @@ export const avroConverterConfig = defineConfig({
     group: 'Avro',
     doc: 'Without effect: max.schemas.per.subject bounds what is kept.',
   },
-  'flatten.singleton.unions': onlyDefault(true, 'Avro', 'Whether a union of one type is that type.'),
-  'generalized.sum.type.support': onlyDefault(
-    false,
-    'Avro',
-    'Whether unions and enumerations are those of all formats.',
-  ),
-  'ignore.default.for.nullables': onlyDefault(
-    false,
-    'Avro',
-    'Whether a null stays null where its field has a default.',
-  ),
-  'discard.type.doc.default': onlyDefault(false, 'Avro', 'Whether docs and defaults of types are left out.'),
+  'flatten.singleton.unions': {
+    type: 'BOOLEAN',
+    default: true,
+    importance: 'LOW',
+    group: 'Avro',
+    doc: 'Whether a union of one type is that type; otherwise it is a struct of one field.',
+  },
+  'generalized.sum.type.support': {
+    type: 'BOOLEAN',
+    default: false,
+    importance: 'LOW',
+    group: 'Avro',
+    doc: 'Whether unions and enumerations carry names and parameters that are the same for all formats, org.apache.kafka.connect.data.Union and .Enum, so that data of one can be written in another.',
+  },
+  'ignore.default.for.nullables': {
+    type: 'BOOLEAN',
+    default: false,
+    importance: 'LOW',
+    group: 'Avro',
+    doc: 'Whether a null stays null where an optional field has a default; otherwise the default is written.',
+  },
+  'discard.type.doc.default': {
+    type: 'BOOLEAN',
+    default: false,
+    importance: 'LOW',
+    group: 'Avro',
+    doc: 'Whether docs and defaults of fields stand for those of their types: the doc of a field is that of its schema.',
+  },
   'scrub.invalid.names': {
     type: 'BOOLEAN',
     default: false,

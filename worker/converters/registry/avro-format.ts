@@ -1,6 +1,7 @@
-import { compileAvro } from '../../api/avro-schema.ts'
+import { type AvroOptions, compileAvro, isAvroUnion } from '../../api/avro-schema.ts'
 import { copySchema, type Schema, type Struct, StructView, schemaEquals, type Value } from '../../api/data.ts'
 import { DataError } from '../../api/errors.ts'
+import { holdsSchema } from '../../api/sum-types.ts'
 import { avroCanonicalForm } from './avro-canonical.ts'
 import type { AvroConverterConfig } from './avro-config.ts'
 import { type AvroReadOptions, avroDecoding } from './avro-reader.ts'
@@ -14,7 +15,7 @@ const noHead = new Uint8Array(0)
 export class AvroFormat implements SchemaFormat {
   readonly type = 'AVRO'
   readonly #scrub: boolean
-  readonly #options: AvroReadOptions
+  readonly #options: AvroReadOptions & Omit<AvroOptions, 'mismatch'>
 
   constructor(config: AvroConverterConfig) {
     this.#scrub = config['scrub.invalid.names']
@@ -22,6 +23,10 @@ export class AvroFormat implements SchemaFormat {
       enhanced: config['enhanced.avro.schema.support'],
       connectMetaData: config['connect.meta.data'],
       optionalMapKeys: config['allow.optional.map.keys'],
+      flattenSingletonUnions: config['flatten.singleton.unions'],
+      generalizedSumTypes: config['generalized.sum.type.support'],
+      ignoreDefaults: config['ignore.default.for.nullables'],
+      discardTypeDocs: config['discard.type.doc.default'],
     }
   }
 
@@ -34,10 +39,11 @@ export class AvroFormat implements SchemaFormat {
     return this.#compiled(schema, options)
   }
 
-  #compiled(schema: Schema, options: AvroReadOptions & { mismatch: typeof mismatch }): Encoding {
+  #compiled(schema: Schema, options: AvroOptions): Encoding {
     const own = compileAvro(schema, options)
     const { text } = own
-    const views = new AvroViewWriter(options)
+    // A view writes all fields of a struct, a union is one of them.
+    const views = holdsSchema(schema, isAvroUnion) ? null : new AvroViewWriter(options)
     return {
       type: 'AVRO',
       text,
@@ -45,8 +51,9 @@ export class AvroFormat implements SchemaFormat {
       head: noHead,
       recordName: schema.type === 'STRUCT' ? recordName(text) : null,
       write(value, out) {
-        if (value instanceof StructView) views.write(value, schema, out)
-        else own.write(value, out)
+        if (!(value instanceof StructView)) own.write(value, out)
+        else if (views === null) own.write(value.materialize(), out)
+        else views.write(value, schema, out)
       },
       isReadableBy: (other) => avroCanonicalForm(other) === avroCanonicalForm(text),
     }

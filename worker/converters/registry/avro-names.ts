@@ -8,3 +8,6 @@ export const avroFieldDoc = `${avroNamespace}.field.doc.`
 export const avroEnumDoc = `${avroNamespace}.enum.doc.`
 export const avroEnumDefault = `${avroNamespace}.enum.default.`
 export const avroFieldDefault = `${avroNamespace}.field.default`
+/** With `discard.type.doc.default`. */
+export const avroConnectRecordDoc = 'connect.record.doc'
+export const avroConnectEnumDoc = 'connect.enum.doc'

@@ -11,10 +11,13 @@ import {
 } from '../../api/data.ts'
 import { DataError } from '../../api/errors.ts'
 import { parseJson } from '../../api/json.ts'
+import { generalizedEnum, generalizedUnion, unnamedUnion, unnamedUnionField } from '../../api/sum-types.ts'
 import { fromTwosComplement, isStruct } from '../../api/values.ts'
 import { avroDefault } from './avro-defaults.ts'
 import { AvroInput } from './avro-input.ts'
 import {
+  avroConnectEnumDoc,
+  avroConnectRecordDoc,
   avroDefaultName,
   avroEnumDefault,
   avroEnumDoc,
@@ -23,9 +26,8 @@ import {
   avroMapEntryName,
   avroRecordDoc,
 } from './avro-names.ts'
+import { narrow, type Read, readDate, readTimestamp } from './avro-scalars.ts'
 import type { Decoding, ReferencedSchema } from './format.ts'
-
-type Read = (input: AvroInput) => Value
 
 export interface AvroReadOptions {
   /** Docs and `connect.*` properties become docs and parameters (`connect.meta.data`). */
@@ -34,6 +36,12 @@ export interface AvroReadOptions {
   readonly enhanced: boolean
   /** Keys of maps are optional (`allow.optional.map.keys`). */
   readonly optionalMapKeys: boolean
+  /** A union of one type is that type (`flatten.singleton.unions`); else a struct of one field. */
+  readonly flattenSingletonUnions: boolean
+  /** Names of unions and enumerations are those of all formats (`generalized.sum.type.support`). */
+  readonly generalizedSumTypes: boolean
+  /** The doc of a field is that of its schema, which keeps no docs of types (`discard.type.doc.default`). */
+  readonly discardTypeDocs: boolean
 }
 
 /** An Avro type compiled: the Connect schema without optional, default and version, and how its data are read. */
@@ -87,6 +95,7 @@ function jsonOf(text: string): Value {
 class AvroReaderCompiler {
   readonly #options: AvroReadOptions
   readonly #named = new Map<string, Node | null>()
+  #unions = 0
 
   constructor(options: AvroReadOptions) {
     this.#options = options
@@ -165,6 +174,9 @@ class AvroReaderCompiler {
       }
     }
     for (const [key, value] of Object.entries(avro)) if (key.startsWith('avro')) parameters.set(key, String(value))
+    const { connectMetaData, discardTypeDocs } = this.#options
+    const doc = typeDoc(avro)
+    if (connectMetaData && discardTypeDocs && doc !== null) parameters.set(avroConnectRecordDoc, doc)
     const name = textOf(avro, 'connect.name') ?? (fallbackName === avroDefaultName ? null : fallbackName)
     const version = avro['connect.version']
     if (version !== undefined && typeof version !== 'number') throw invalid('connect.version is no number')
@@ -172,9 +184,15 @@ class AvroReaderCompiler {
       ...spec,
       name: spec.name ?? name,
       version: spec.version ?? version ?? null,
-      doc: this.#options.connectMetaData ? textOf(avro, 'connect.doc') : null,
+      doc: this.#docOf(avro),
       parameters,
     }
+  }
+
+  #docOf(avro: Struct): string | null {
+    const given = textOf(avro, 'connect.doc')
+    if (this.#options.discardTypeDocs) return typeDoc(avro) ?? given
+    return this.#options.connectMetaData ? given : null
   }
 
   #primitive(type: string, avro: Struct): Node {
@@ -238,10 +256,14 @@ class AvroReaderCompiler {
     const name = fullName.slice(fullName.lastIndexOf('.') + 1)
     const doc = textOf(avro, 'doc')
     const fallback = textOf(avro, 'default')
-    if (this.#options.connectMetaData && doc !== null) parameters[avroEnumDoc + name] = doc
-    if (this.#options.connectMetaData && fallback !== null) parameters[avroEnumDefault + name] = fallback
-    parameters[avroEnumParameter] = fullName
-    for (const symbol of symbols) parameters[`${avroEnumParameter}.${symbol}`] = symbol
+    const { connectMetaData, discardTypeDocs, generalizedSumTypes } = this.#options
+    if (connectMetaData && doc !== null) parameters[discardTypeDocs ? avroConnectEnumDoc : avroEnumDoc + name] = doc
+    if (connectMetaData && !discardTypeDocs && fallback !== null) parameters[avroEnumDefault + name] = fallback
+    const parameter = generalizedSumTypes ? generalizedEnum : avroEnumParameter
+    parameters[parameter] = fullName
+    symbols.forEach((symbol, i) => {
+      parameters[`${parameter}.${symbol}`] = generalizedSumTypes ? String(i) : symbol
+    })
     const read: Read = (input) => {
       const symbol = symbols[input.int()]
       if (symbol === undefined) throw new DataError('CONNECT_DATA_SERIALIZATION', `Invalid Avro data: ${name}`)
@@ -304,7 +326,9 @@ class AvroReaderCompiler {
     const namespace = fullName.includes('.') ? fullName.slice(0, fullName.lastIndexOf('.')) : ''
     const parameters: Record<string, string> = {}
     const doc = textOf(avro, 'doc')
-    if (this.#options.connectMetaData && doc !== null) parameters[avroRecordDoc] = doc
+    const { connectMetaData, discardTypeDocs } = this.#options
+    const keepsDocs = connectMetaData && !discardTypeDocs
+    if (keepsDocs && doc !== null) parameters[avroRecordDoc] = doc
     const given = avro['fields']
     if (!Array.isArray(given)) throw invalid(`${fullName} has no fields`)
     const fields: { name: string; schema: Schema; read: Read }[] = []
@@ -312,9 +336,10 @@ class AvroReaderCompiler {
       if (field === null || !isStruct(field)) throw invalid(`a field of ${fullName} is no object`)
       const name = textOf(field, 'name') ?? ''
       const fieldDoc = textOf(field, 'doc')
-      if (this.#options.connectMetaData && fieldDoc !== null) parameters[avroFieldDoc + name] = fieldDoc
-      const node = this.#type(field['type'] ?? null, namespace)
-      fields.push({ name, schema: fieldSchema(node, field), read: node.read })
+      if (keepsDocs && fieldDoc !== null) parameters[avroFieldDoc + name] = fieldDoc
+      const type = this.#type(field['type'] ?? null, namespace)
+      const node = discardTypeDocs && fieldDoc !== null ? { ...type, spec: { ...type.spec, doc: fieldDoc } } : type
+      fields.push({ name, schema: fieldSchema(node, field, keepsDocs), read: node.read })
     }
     const spec: SchemaSpec = { type: 'STRUCT', fields, parameters }
     return this.#node(avro, spec, recordReader(fields), fullName)
@@ -322,10 +347,16 @@ class AvroReaderCompiler {
 
   #union(branches: readonly Value[], namespace: string): Node {
     const nullIndex = branches.indexOf('null')
+    const { flattenSingletonUnions, generalizedSumTypes } = this.#options
+    const isSum = branches.length === 1 ? !flattenSingletonUnions : branches.length > 2 || nullIndex < 0
+    // Counted before the unions inside.
+    const sumName = generalizedSumTypes && isSum ? `${unnamedUnion}${this.#unions++}` : avroUnionName
     const nodes = branches.map((branch) => (branch === 'null' ? null : this.#type(branch, namespace)))
     const [first = null, second = null] = nodes
     const only = first ?? second
-    if (nodes.length === 2 && nullIndex >= 0 && only !== null) {
+    if (only === null) throw invalid('a union of null alone, or of nothing, has no meaning for Connect')
+    if (nodes.length === 1 && !isSum) return { ...only, read: branchReader(only.read) }
+    if (!isSum) {
       const { read } = only
       const readOptional: Read = (input) => {
         const index = input.int()
@@ -335,17 +366,23 @@ class AvroReaderCompiler {
       }
       return { ...only, read: readOptional, optional: true }
     }
-    return this.#sum(nodes, branches)
+    return this.#sum(sumName, nodes, branches)
   }
 
   /** Several types: a struct of which one field is set. */
-  #sum(nodes: readonly (Node | null)[], branches: readonly Value[]): Node {
-    const names = nodes.map((node) => (node === null ? null : this.#branchName(node)))
+  #sum(name: string, nodes: readonly (Node | null)[], branches: readonly Value[]): Node {
+    const { generalizedSumTypes } = this.#options
+    const names = nodes.map((node, i) => {
+      if (node === null) return null
+      return generalizedSumTypes ? `${unnamedUnionField}${i}` : this.#branchName(node)
+    })
     const present = names.filter((name) => name !== null)
     if (new Set(present).size < present.length) throw invalid('two branches of a union have the same name')
     const fields = nodes.flatMap((node, i) => {
-      const name = names[i] ?? null
-      return node === null || name === null ? [] : [{ name, schema: schemaOf({ ...node, optional: true }, null) }]
+      const field = names[i] ?? null
+      return node === null || field === null
+        ? []
+        : [{ name: field, schema: schemaOf({ ...node, optional: true }, null) }]
     })
     const read: Read = (input) => {
       const index = input.int()
@@ -354,17 +391,20 @@ class AvroReaderCompiler {
       if (node === null) return null
       const value = node.read(input)
       const struct: Record<string, Value> = {}
-      for (const { name } of fields) struct[name] = name === names[index] ? value : null
+      for (const field of fields) struct[field.name] = field.name === names[index] ? value : null
       return struct
     }
-    const spec: SchemaSpec = { type: 'STRUCT', name: avroUnionName, fields }
+    const parameters = generalizedSumTypes ? { [generalizedUnion]: name } : null
+    const spec: SchemaSpec = { type: 'STRUCT', name, fields, parameters }
     return { spec, read, optional: branches.includes('null'), avro: branches }
   }
 
   #branchName({ avro, spec }: Node): string {
     const type = typeof avro === 'string' ? avro : isStruct(avro) ? (textOf(avro, 'type') ?? '') : 'union'
-    if (type !== 'record' && type !== 'enum') return type === '' ? avroTypeOf(spec) : type
-    const name = spec.name ?? avroDefaultName
+    if (type !== 'record' && type !== 'enum' && type !== 'fixed') return type === '' ? avroTypeOf(spec) : type
+    // A fixed of decimals is called by its own name.
+    const own = spec.name === LogicalName.decimal ? textOf(avro as Struct, 'name') : spec.name
+    const name = own ?? avroDefaultName
     return this.#options.enhanced ? name : name.slice(name.lastIndexOf('.') + 1)
   }
 }
@@ -397,16 +437,17 @@ function connectDefault(node: Node): Value {
 }
 
 /** The default that a field gives counts for all but optional ones, whose default only Connect's property keeps. */
-function fieldSchema(node: Node, field: Struct): Schema {
+function fieldSchema(node: Node, field: Struct, marksDefault: boolean): Schema {
   const own = connectDefault(node)
   const given = field['default']
   if (own !== null || node.optional || given === undefined || given === null) return schemaOf(node, own)
+  const defaultValue = avroDefault(makeSchema(node.spec), given)
+  if (!marksDefault) return schemaOf(node, defaultValue)
   const parameters = {
     ...Object.fromEntries(node.spec.parameters instanceof Map ? node.spec.parameters : []),
     [avroFieldDefault]: 'true',
   }
-  const spec = { ...node.spec, parameters }
-  return schemaOf({ ...node, spec }, avroDefault(makeSchema(node.spec), given))
+  return schemaOf({ ...node, spec: { ...node.spec, parameters } }, defaultValue)
 }
 
 function recordReader(fields: readonly { readonly name: string; readonly read: Read }[]): Read {
@@ -424,24 +465,17 @@ function isMapEntry({ avro, spec }: Node): boolean {
   return textOf(avro as Struct, 'connect.internal.type') === 'MapEntry' || spec.name === avroMapEntryName
 }
 
-const dayMs = 86_400_000
-
-const readDate: Read = (input) => new Date(reachable(input.int() * dayMs))
-
-const readTimestamp: Read = (input) => new Date(reachable(Number(input.long())))
-
-/** Beyond it a Date would silently be none (I6). */
-function reachable(ms: number): number {
-  if (Math.abs(ms) <= 8.64e15) return ms
-  throw new DataError('CONNECT_DATA_DATE', 'A date is further from 1970 than a JavaScript Date reaches: ±8.64e15 ms')
+/** Avro has docs of named types only. */
+function typeDoc(avro: Struct): string | null {
+  const { type } = avro
+  return type === 'record' || type === 'error' || type === 'enum' ? textOf(avro, 'doc') : null
 }
 
-function narrow(bits: 8 | 16): Read {
-  const limit = 2 ** (bits - 1)
+/** Of a union of one type. */
+function branchReader(read: Read): Read {
   return (input) => {
-    const value = input.int()
-    if (value >= -limit && value < limit) return value
-    throw new DataError('CONNECT_DATA_RANGE', `Value is out of range for INT${bits}`)
+    if (input.int() !== 0) throw noBranch()
+    return read(input)
   }
 }
 

@@ -40,16 +40,31 @@ export const jsonSchemaConverterConfig = defineConfig({
     group: 'JSON Schema',
     doc: 'Whether a null is replaced by the default of its field.',
   },
-  'flatten.singleton.unions': onlyDefault(true, 'JSON Schema', 'Whether a union of one type is that type.'),
-  'generalized.sum.type.support': onlyDefault(
+  'flatten.singleton.unions': {
+    type: 'BOOLEAN',
+    default: true,
+    importance: 'LOW',
+    group: 'JSON Schema',
+    doc: 'Whether a union of one type is that type; otherwise it is a struct of one field.',
+  },
+  'generalized.sum.type.support': {
+    type: 'BOOLEAN',
+    default: false,
+    importance: 'LOW',
+    group: 'JSON Schema',
+    doc: 'Whether unions and enumerations carry names and parameters that are the same for all formats, org.apache.kafka.connect.data.Union and .Enum, so that data of one can be written in another.',
+  },
+  'ignore.default.for.nullables': {
+    type: 'BOOLEAN',
+    default: false,
+    importance: 'LOW',
+    group: 'JSON Schema',
+    doc: 'Whether a null stays null where an optional field has a default; otherwise the default is written.',
+  },
+  'preserve.additional.properties': onlyDefault(
     false,
     'JSON Schema',
-    'Whether unions and enumerations are those of all formats.',
-  ),
-  'ignore.default.for.nullables': onlyDefault(
-    false,
-    'JSON Schema',
-    'Whether a null stays null where its field has a default.',
+    'Whether properties that a schema does not name are kept: as variants, which Connect 4.3 does not have.',
   ),
   'schemas.cache.size': {
     type: 'INT',

@@ -1,13 +1,14 @@
-import type { Schema } from '../../api/data.ts'
+import { type Schema, StructView } from '../../api/data.ts'
 import { ConnectError, DataError } from '../../api/errors.ts'
 import { parseJsonBytes } from '../../api/json.ts'
 import { JsonWriter } from '../../api/json-writer.ts'
+import { holdsSchema } from '../../api/sum-types.ts'
 import { JsonReader } from '../json-reader.ts'
 import { hasDecimal } from '../json-schema.ts'
 import type { Decoding, Encoding, ReferencedSchema, SchemaFormat } from './format.ts'
 import type { JsonSchemaConverterConfig } from './json-config.ts'
-import { connectSchemaOf } from './json-schema-reader.ts'
-import { type JsonSchemaOptions, jsonSchemaText, jsonUnionName } from './json-schema-writer.ts'
+import { connectSchemaOf, type JsonSchemaReadOptions } from './json-schema-reader.ts'
+import { isJsonUnion, type JsonSchemaOptions, jsonSchemaText } from './json-schema-writer.ts'
 
 /** Throws a DataError for a message that its schema does not allow. */
 type Validate = (bytes: Uint8Array) => void
@@ -22,19 +23,30 @@ export class JsonSchemaFormat implements SchemaFormat {
   readonly #writer: JsonWriter
   readonly #reader: JsonReader
   readonly #writeOptions: JsonSchemaOptions
-  readonly #optionalForNonrequired: boolean
+  readonly #readOptions: JsonSchemaReadOptions
   readonly #validates: boolean
   #ajv: Ajv | null = null
 
   constructor(config: JsonSchemaConverterConfig) {
     const replaceNullWithDefault = config['replace.null.with.default']
     const decimals = config['decimal.format'].toUpperCase() === 'NUMERIC' ? 'numeric' : 'base64'
-    this.#writer = new JsonWriter({ decimals, maps: 'compact', replaceNullWithDefault })
-    this.#reader = new JsonReader({ replaceNullWithDefault, maps: 'entries', unionName: jsonUnionName })
-    this.#optionalForNonrequired = config['use.optional.for.nonrequired']
+    this.#writer = new JsonWriter({
+      decimals,
+      maps: 'compact',
+      replaceNullWithDefault:
+        replaceNullWithDefault && config['ignore.default.for.nullables'] ? 'required' : replaceNullWithDefault,
+      isUnion: isJsonUnion,
+    })
+    this.#reader = new JsonReader({ replaceNullWithDefault, maps: 'entries', isUnion: isJsonUnion })
+    this.#readOptions = {
+      optionalForNonrequired: config['use.optional.for.nonrequired'],
+      flattenSingletonUnions: config['flatten.singleton.unions'],
+      generalizedSumTypes: config['generalized.sum.type.support'],
+      readDefault: this.#reader.read.bind(this.#reader),
+    }
     this.#writeOptions = {
       additionalProperties: config['object.additional.properties'],
-      required: this.#optionalForNonrequired,
+      required: config['use.optional.for.nonrequired'],
       writer: this.#writer,
     }
     this.#validates = config['json.fail.invalid.schema']
@@ -54,6 +66,7 @@ export class JsonSchemaFormat implements SchemaFormat {
   encoding(schema: Schema): Encoding {
     const text = jsonSchemaText(schema, this.#writeOptions)
     const validate = this.#validator(text, [])
+    const holdsUnion = holdsSchema(schema, isJsonUnion)
     return {
       type: 'JSON',
       text,
@@ -62,7 +75,7 @@ export class JsonSchemaFormat implements SchemaFormat {
       recordName: schema.name,
       write: (value, out) => {
         const mark = out.mark()
-        this.#writer.write(schema, value, out)
+        this.#writer.write(schema, holdsUnion && value instanceof StructView ? value.materialize() : value, out)
         validate?.(out.since(mark))
       },
       isReadableBy: (other) => sameJson(other, text),
@@ -70,11 +83,7 @@ export class JsonSchemaFormat implements SchemaFormat {
   }
 
   decoding(text: string, references: readonly ReferencedSchema[], version: number | null): Decoding {
-    const options = {
-      optionalForNonrequired: this.#optionalForNonrequired,
-      readDefault: this.#reader.read.bind(this.#reader),
-    }
-    const schema = connectSchemaOf(text, references, options, version)
+    const schema = connectSchemaOf(text, references, this.#readOptions, version)
     const exact = hasDecimal(schema)
     const validate = this.#validator(text, references)
     return {

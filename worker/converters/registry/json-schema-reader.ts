@@ -9,13 +9,18 @@ import {
 } from '../../api/data.ts'
 import { DataError } from '../../api/errors.ts'
 import { parseJson } from '../../api/json.ts'
+import { generalizedEnum, generalizedUnion, unnamedUnion, unnamedUnionField } from '../../api/sum-types.ts'
 import { isStruct } from '../../api/values.ts'
 import type { ReferencedSchema } from './format.ts'
-import { jsonUnionField, jsonUnionName } from './json-schema-writer.ts'
+import { jsonEnum, jsonUnionField, jsonUnionName } from './json-schema-writer.ts'
 
 export interface JsonSchemaReadOptions {
   /** Properties that are not required become optional (`use.optional.for.nonrequired`). */
   readonly optionalForNonrequired: boolean
+  /** A union of one type is that type (`flatten.singleton.unions`); else a struct of one field. */
+  readonly flattenSingletonUnions: boolean
+  /** Names of unions and enumerations are those of all formats (`generalized.sum.type.support`). */
+  readonly generalizedSumTypes: boolean
   /** Turns the JSON of a default into a value. */
   readonly readDefault: (schema: Schema, json: Value) => Value
 }
@@ -60,6 +65,7 @@ class JsonSchemaReader {
   readonly #documents: ReadonlyMap<string, Value>
   readonly #options: JsonSchemaReadOptions
   #depth = 0
+  #unions = 0
 
   constructor(root: Value, references: readonly ReferencedSchema[], options: JsonSchemaReadOptions) {
     this.#root = root
@@ -122,12 +128,17 @@ class JsonSchemaReader {
   #oneOf(json: Struct, branches: readonly Value[], document: Value, forceOptional: boolean): Schema {
     const present = branches.filter((branch) => !isNull(branch))
     const optional = forceOptional || present.length < branches.length
-    if (present.length === 1) return this.#schema(present[0], document, optional)
+    const { flattenSingletonUnions, generalizedSumTypes } = this.#options
+    const flattens = branches.length > 1 || flattenSingletonUnions
+    if (present.length === 1 && flattens) return this.#schema(present[0], document, optional)
+    // Counted before the unions inside.
+    const name = generalizedSumTypes ? `${unnamedUnion}${this.#unions++}` : jsonUnionName
     const fields = present.map((branch, i) => ({
-      name: `${jsonUnionField}${i}`,
+      name: `${generalizedSumTypes ? unnamedUnionField : jsonUnionField}${i}`,
       schema: this.#schema(branch, document, true),
     }))
-    return this.#annotated(json, { type: 'STRUCT', name: jsonUnionName, fields }, optional)
+    const parameters = generalizedSumTypes ? { [generalizedUnion]: name } : {}
+    return this.#annotated(json, { type: 'STRUCT', name, fields, parameters }, optional)
   }
 
   #plain(json: Struct, document: Value, forceOptional: boolean): Schema {
@@ -151,7 +162,7 @@ class JsonSchemaReader {
         if (connectType === 'bytes') return { type: 'BYTES', name: LogicalName.decimal, version: 1 }
         return { type: numberTypes.get(String(connectType ?? '')) ?? 'FLOAT64' }
       case 'string':
-        return { type: connectType === 'bytes' ? 'BYTES' : 'STRING' }
+        return connectType === 'bytes' ? { type: 'BYTES' } : { type: 'STRING', parameters: this.#enumeration(json) }
       case 'array':
         return this.#array(json, document, connectType === 'map')
       case 'object':
@@ -159,6 +170,21 @@ class JsonSchemaReader {
       default:
         throw invalid(`the type ${JSON.stringify(json['type'] ?? null)} has no counterpart in Connect`)
     }
+  }
+
+  /** Text of which some values only are allowed. */
+  #enumeration(json: Struct): Readonly<Record<string, string>> {
+    const constant = json['type'] === undefined && json['const'] !== undefined ? [json['const']] : []
+    const symbols = Array.isArray(json['enum']) ? (json['enum'] as readonly Value[]) : constant
+    if (symbols.length === 0 || !symbols.every((symbol) => typeof symbol === 'string')) return {}
+    const { generalizedSumTypes } = this.#options
+    const parameter = generalizedSumTypes ? generalizedEnum : jsonEnum
+    // JSON's enumerations have no name.
+    const named: Record<string, string> = { [parameter]: '' }
+    symbols.forEach((symbol, i) => {
+      named[`${parameter}.${symbol}`] = generalizedSumTypes ? String(i) : symbol
+    })
+    return named
   }
 
   #array(json: Struct, document: Value, isMap: boolean): SchemaSpec {
@@ -197,22 +223,23 @@ class JsonSchemaReader {
   }
 
   #annotated(json: Struct, spec: SchemaSpec, optional: boolean): Schema {
-    const parameters = json['connect.parameters']
+    const given = json['connect.parameters']
+    const parameters = { ...(given !== undefined && given !== null && isStruct(given) ? given : {}) }
     const version = json['connect.version']
     const full: SchemaSpec = {
       ...spec,
       optional,
-      name: textOf(json, 'title') ?? spec.name ?? null,
+      name: spec.name ?? textOf(json, 'title'),
       version: typeof version === 'number' ? version : (spec.version ?? null),
       doc: textOf(json, 'description'),
-      parameters:
-        parameters !== undefined && parameters !== null && isStruct(parameters)
-          ? Object.fromEntries(Object.entries(parameters).map(([key, value]) => [key, String(value)]))
-          : null,
+      parameters: {
+        ...(spec.parameters instanceof Map ? Object.fromEntries(spec.parameters) : spec.parameters),
+        ...Object.fromEntries(Object.entries(parameters).map(([key, value]) => [key, String(value)])),
+      },
     }
-    const given = json['default']
-    if (given === undefined || given === null) return makeSchema(full)
-    return makeSchema({ ...full, defaultValue: this.#options.readDefault(makeSchema(full), given) })
+    const fallback = json['default']
+    if (fallback === undefined || fallback === null) return makeSchema(full)
+    return makeSchema({ ...full, defaultValue: this.#options.readDefault(makeSchema(full), fallback) })
   }
 }
 

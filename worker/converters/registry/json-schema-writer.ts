@@ -1,12 +1,18 @@
 import { GrowingByteWriter } from '../../api/byte-writer.ts'
-import { LogicalName, type Schema, type Struct, type Value } from '../../api/data.ts'
+import { copySchema, LogicalName, type Schema, type Struct, type Value } from '../../api/data.ts'
 import { DataError } from '../../api/errors.ts'
 import { parseJsonBytes, stringifyJson } from '../../api/json.ts'
 import type { JsonWriter } from '../../api/json-writer.ts'
+import { enumerationOf, isGeneralizedUnion } from '../../api/sum-types.ts'
 
 /** Struct of which one field is set, for what JSON Schema calls oneOf. */
 export const jsonUnionName = 'io.confluent.connect.json.OneOf'
 export const jsonUnionField = `${jsonUnionName}.field.`
+/** Parameter of text of which some values only are allowed; one per value follows, behind a dot. */
+export const jsonEnum = 'io.confluent.connect.json.Enum'
+
+/** Whether a schema stands for `oneOf`. */
+export const isJsonUnion = (schema: Schema): boolean => schema.name === jsonUnionName || isGeneralizedUnion(schema)
 
 export interface JsonSchemaOptions {
   readonly additionalProperties: boolean
@@ -38,22 +44,34 @@ export function jsonSchemaText(schema: Schema, options: JsonSchemaOptions): stri
 
 /** @param index of the field in its struct, which keeps the order of fields */
 function jsonSchemaOf(schema: Schema, index: number | null, options: JsonSchemaOptions): Struct {
-  if (schema.name === jsonUnionName) {
-    throw new DataError('CONNECT_REGISTRY_SCHEMA', `Structs of ${jsonUnionName} are read, but not written`)
-  }
   const place: Struct = index === null ? {} : { 'connect.index': index }
+  if (isJsonUnion(schema)) return { oneOf: unionBranches(schema, options), ...place }
+  const enumeration = schema.type === 'STRING' ? enumerationOf(schema, jsonEnum) : null
   const [type, connectType] = schema.name === LogicalName.decimal ? (['number', 'bytes'] as const) : types[schema.type]
   const base: Struct = {
     ...(schema.name === null ? {} : { title: schema.name }),
     ...(schema.doc === null ? {} : { description: schema.doc }),
-    type,
+    ...(enumeration === null ? { type } : { enum: enumeration.symbols.map(([symbol]) => symbol) }),
     ...(connectType === null ? {} : { 'connect.type': connectType }),
     ...partsOf(schema, options),
     ...(schema.version === null ? {} : { 'connect.version': schema.version }),
-    ...(schema.parameters === null ? {} : { 'connect.parameters': Object.fromEntries(schema.parameters) }),
+    ...parametersOf(schema),
     ...(schema.defaultValue === null ? {} : { default: defaultJson(schema, options) }),
   }
   return schema.optional ? { oneOf: [{ type: 'null' }, base], ...place } : { ...base, ...place }
+}
+
+/** Without those that only repeat what JSON Schema says itself. */
+function parametersOf({ parameters }: Schema): Struct {
+  const own = [...(parameters ?? [])].filter(([key]) => key !== jsonEnum && !key.startsWith(`${jsonEnum}.`))
+  return own.length === 0 ? {} : { 'connect.parameters': Object.fromEntries(own) }
+}
+
+function unionBranches({ fields, optional }: Schema, options: JsonSchemaOptions): readonly Value[] {
+  const branches = fields.map((field) =>
+    jsonSchemaOf(copySchema(field.schema, { optional: false }), field.index, options),
+  )
+  return optional ? [{ type: 'null' }, ...branches] : branches
 }
 
 function partsOf(schema: Schema, options: JsonSchemaOptions): Struct {
