@@ -51,6 +51,7 @@ export function parseNameTemplate(text: string, clock: TemplateClock): NameTempl
   for (const match of text.matchAll(pattern)) {
     const [whole, name = '', parameter = ''] = match
     constant(text.slice(at, match.index))
+    if (name === 'end_offset') throw new RangeError(`'${whole}' is not known when a file begins: ${allowed}`)
     parts.push(partOf(name, parameter, clock) ?? unknown(whole))
     used.add(name)
     at = match.index + whole.length

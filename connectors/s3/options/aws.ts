@@ -9,6 +9,7 @@ export const awsOptions = {
     type: 'STRING',
     importance: 'HIGH',
     group,
+    alternatives: ['aws.s3.bucket.name'],
     valid: nonEmptyString,
     doc: 'Bucket to write to; it must exist when the task starts.',
   },
@@ -17,6 +18,7 @@ export const awsOptions = {
     default: 'us-west-2',
     importance: 'MEDIUM',
     group,
+    alternatives: ['aws.s3.region'],
     doc: 'Region of the bucket; any text when `store.url` is set.',
   },
   's3.part.size': {

@@ -71,6 +71,7 @@ export const fileOptions = {
     default: 'none',
     importance: 'LOW',
     group,
+    alternatives: ['file.compression.type'],
     valid: oneOfIgnoringCase('none', 'gzip', 'zstd', 'snappy'),
     doc: '`gzip` compresses each object (one member, no time stamp, so that equal content gives equal bytes) and adds `.gz` to its name; `zstd` (`.zst`) and `snappy` (framing format, `.sz`) are additions of this sink.',
   },

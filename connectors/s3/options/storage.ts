@@ -15,6 +15,7 @@ export const storageOptions = {
     default: null,
     importance: 'LOW',
     group,
+    alternatives: ['aws.s3.endpoint'],
     doc: 'Endpoint of an S3-compatible server; without a scheme, https is taken.',
   },
   'topics.dir': {

@@ -67,7 +67,9 @@ for (const [statement, changes, options] of [
   ['S5', { 'retry.backoff.ms': '-1' }, ['retry.backoff.ms']],
   ['S6', { 'parquet.codec': 'uncompressed' }, ['parquet.codec']],
   ['S6', { 'parquet.codec': 'shrink' }, ['parquet.codec']],
-  ['S6', { 'parquet.codec': 'ZSTD' }, []],
+  ...['none', 'snappy', 'gzip', 'lzo', 'brotli', 'lz4', 'zstd', 'ZSTD'].map(
+    (codec) => ['S6', { 'parquet.codec': codec }, []] as const,
+  ),
   ['S7', { ...gzip, 'format.class': format('Avro') }, ['format.class', 's3.compression.type']],
   ['S7', { ...gzip, 'format.class': format('Parquet') }, ['format.class', 's3.compression.type']],
   ['S7', { ...gzip, 'format.class': format('ByteArray') }, []],
@@ -177,6 +179,34 @@ test('an address without a scheme is https (S14)', () => {
   assert.equal(endpoint('minio.local:9000'), 'https://minio.local:9000')
   assert.equal(endpoint('http://minio.local:9000'), 'http://minio.local:9000')
   assert.equal(endpoint(''), null)
+})
+
+test('options that mean the same in Aiven’s connector go by its names, too; our own win', () => {
+  const { 's3.bucket.name': bucket, ...rest } = base
+  const aiven = {
+    ...rest,
+    'aws.s3.bucket.name': 'pond',
+    'aws.s3.region': 'eu-north-1',
+    'aws.s3.endpoint': 'http://minio:9000',
+    'file.compression.type': 'zstd',
+  }
+  const read = (raw: Readonly<Record<string, string>>) => {
+    const config = parseConfig(s3SinkConfig, raw)
+    return [config['s3.bucket.name'], config['s3.region'], config['store.url'], config['s3.compression.type']]
+  }
+  assert.deepEqual(read(aiven), ['pond', 'eu-north-1', 'http://minio:9000', 'zstd'])
+  assert.deepEqual(read({ ...aiven, 's3.bucket.name': bucket, 's3.region': 'x', 's3.compression.type': 'none' }), [
+    'lake',
+    'x',
+    'http://minio:9000',
+    'none',
+  ])
+  assert.throws(() => parseConfig(s3SinkConfig, { ...aiven, 'file.compression.type': 'lzma' }), /s3\.compression\.type/)
+})
+
+test('{{end_offset}} is refused with its reason', () => {
+  const raw = { ...base, 'file.name.template': '{{topic}}-{{partition}}-{{start_offset}}-{{end_offset}}' }
+  assert.throws(() => parseConfig(s3SinkConfig, raw), /'\{\{end_offset\}\}' is not known when a file begins: use /)
 })
 
 test('an unknown compatibility is NONE (S19)', () => {
