@@ -71,7 +71,9 @@ export async function openWorker(options: WorkerProcessOptions): Promise<WorkerP
       import('./config/worker-config.ts'),
       import('./rest/server.ts'),
     ])
+    await using stack = new AsyncDisposableStack()
     const loaded = await loadWorkerConfig(options.workerFile, options.mode)
+    stack.use(loaded.providers)
     const { config } = loaded
     const { kafkaOpts, healthTimeoutMs } = options
     const rest = await createRestServer({
@@ -83,6 +85,7 @@ export async function openWorker(options: WorkerProcessOptions): Promise<WorkerP
     })
     const advertised = await rest.listen()
     logger.info({ url: advertised.url, mode: options.mode }, 'REST server is listening')
+    stack.move()
     return new RunningWorker({ ...options, loaded, rest, advertised, loggers, logger, clock, laterModules })
   } catch (error) {
     throw new StartFailure(exitCodes.startup, error)
@@ -146,7 +149,7 @@ class RunningWorker implements WorkerProcess {
     const closed = this.#options.rest.close()
     await Promise.race([closed.catch(() => undefined), this.#options.clock.sleep(requestGraceMs)])
     const outcomes = await Promise.allSettled([this.#herder?.stop()])
-    outcomes.push(...(await Promise.allSettled([closed])))
+    outcomes.push(...(await Promise.allSettled([closed, this.#options.loaded.providers.close()])))
     const failures = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []))
     if (failures.length > 0) throw new AggregateError(failures, 'the worker did not stop cleanly')
   }

@@ -3,7 +3,7 @@
  * leaves the worker: its log at the lowest level, REST answers, metrics, and what it writes to its topics (I8).
  */
 import assert from 'node:assert/strict'
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { requireService } from '../support/services.ts'
@@ -65,6 +65,19 @@ const sharedSecrets = [
   'an.option.that.nobody.knows',
 ]
 
+/** A config provider that writes where it was closed. */
+async function writeClosing(folder: string): Promise<string> {
+  const path = join(folder, 'closing.mjs')
+  await writeFile(
+    path,
+    `import { appendFileSync } from 'node:fs'
+    import { isMainThread } from 'node:worker_threads'
+    const close = () => appendFileSync(${JSON.stringify(join(folder, 'closed'))}, isMainThread ? 'main\\n' : 'thread\\n')
+    export const configProviders = [{ name: 'Closing', version: '1', create: () => ({ get: async () => ({ values: {}, ttlMs: null }), close }) }]`,
+  )
+  return path
+}
+
 test('R8: planted secrets are found nowhere', { skip: kafka.skip, timeout: 120_000 }, async (t) => {
   await using cluster = await ClusterUnderTest.open(kafka.settings.brokers)
   const mark = `planted-${cluster.token}`
@@ -76,7 +89,9 @@ test('R8: planted secrets are found nowhere', { skip: kafka.skip, timeout: 120_0
     return `\${file:${file}:s${names.length}}`
   }
   const worker = await cluster.start('distributed', [], {
-    'config.providers': 'file',
+    'plugin.path': await writeClosing(cluster.folder),
+    'config.providers': 'file,closing',
+    'config.providers.closing.class': 'Closing',
     'config.providers.file.class': 'org.apache.kafka.common.config.provider.FileConfigProvider',
     // Of the worker itself, for clients that do not use it.
     'ssl.key.password': `${mark}-worker-key`,
@@ -140,6 +155,9 @@ test('R8: planted secrets are found nowhere', { skip: kafka.skip, timeout: 120_0
   await ask('GET', '/admin/loggers')
   const metrics = await (await fetch(new URL('/metrics', worker.url))).text()
   await worker.signal('SIGTERM')
+  // Providers of the process and of the thread of the connectors, which has validated.
+  const closed = (await readFile(join(cluster.folder, 'closed'), 'utf8')).trim().split('\n')
+  assert.deepEqual(closed.sort(), ['main', 'thread'])
   const topics = await Promise.all(
     ['configs', 'offsets', 'statuses'].map((name) => topicRecords(kafka.settings.brokers, `${name}-${cluster.token}`)),
   )

@@ -9,6 +9,8 @@ export interface ProvidedValues {
 export interface ConfigProvider {
   /** Values of `keys` below `path` ('' when the reference had none); keys without a value are left out. */
   get(path: string, keys: ReadonlySet<string>): Promise<ProvidedValues>
+  /** Gives back what it holds: once, when the worker stops, or could not start; nothing is asked of it afterwards. */
+  close?(): Promise<void> | void
 }
 
 /**

@@ -78,7 +78,8 @@ async function found(values: ReturnType<typeof parse>['values']): Promise<Usable
     const paths = values['plugin-path'].split(',').map((path) => path.trim())
     return await usablePlugins(paths.filter((path) => path !== ''))
   }
-  const { config } = await loadWorkerConfig(values.worker, 'distributed')
+  const { config, providers } = await loadWorkerConfig(values.worker, 'distributed')
+  await providers.close()
   const discovery = config.options['plugin.discovery'].toLowerCase() as 'hybrid_warn'
   return await usablePlugins(config.options['plugin.path'] ?? [], { discovery })
 }

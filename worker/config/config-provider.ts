@@ -114,8 +114,9 @@ export interface ResolvedConfig<C> {
 }
 
 /** All providers of a worker. Immutable; holds no values between calls. */
-export class ConfigProviders {
+export class ConfigProviders implements AsyncDisposable {
   readonly #providers: ReadonlyMap<string, ConfigProvider>
+  #closed: Promise<void> | null = null
 
   constructor(providers: ReadonlyMap<string, ConfigProvider>) {
     this.#providers = providers
@@ -141,6 +142,7 @@ export class ConfigProviders {
     const paths = needsModules ? parseList(raw['plugin.path'] ?? '') : []
     const exported = await exportedLists<ConfigProviderPlugin>(paths, 'configProviders')
     const providers = new Map<string, ConfigProvider>()
+    await using stack = new AsyncDisposableStack()
     for (const { name, option, className } of chosen) {
       const plugin = exported.find((known) => known.name === className || simpleName(known.name) === className)
       const factory = factoryOf(className) ?? plugin?.create
@@ -150,8 +152,11 @@ export class ConfigProviders {
           className === '' ? `Missing required configuration "${option}"` : `Class ${className} could not be found`
         throw new ConfigError([{ option, message: `${message}; config providers here: ${known.join(', ')}` }])
       }
-      providers.set(name, factory(withPrefixCut(raw, `config.providers.${name}.param.`)))
+      const provider = factory(withPrefixCut(raw, `config.providers.${name}.param.`))
+      providers.set(name, provider)
+      stack.defer(async () => await provider.close?.())
     }
+    stack.move()
     return new ConfigProviders(providers)
   }
 
@@ -176,6 +181,22 @@ export class ConfigProviders {
       })
     const entries = Object.entries(raw).map(([k, v]) => [k, v === null || except.has(k) ? v : replace(v)])
     return { config: Object.fromEntries(entries) as C, ttlMs }
+  }
+
+  /** Closes every provider, once, also when one of them fails. @throws AggregateError with what they threw */
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  async #close(): Promise<void> {
+    const outcomes = await Promise.allSettled(Array.from(this.#providers.values(), async (one) => await one.close?.()))
+    const failures = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []))
+    if (failures.length > 0) throw new AggregateError(failures, 'config providers could not be closed')
   }
 
   #references(raw: RawOptions, except: ReadonlySet<string>): Map<string, Wanted> {

@@ -38,8 +38,12 @@ export async function loadWorkerConfig(path: string, mode: WorkerMode): Promise<
 /** As `loadWorkerConfig`, from options already at hand. */
 export async function resolveWorkerConfig(written: RawConfig, mode: WorkerMode): Promise<LoadedWorkerConfig> {
   const providers = await ConfigProviders.fromWorkerConfig(written)
+  await using stack = new AsyncDisposableStack()
+  stack.use(providers)
   const { config: raw } = await providers.resolve(written, unresolved)
-  return { config: parseWorkerConfig(raw, mode), providers }
+  const config = parseWorkerConfig(raw, mode)
+  stack.move()
+  return { config, providers }
 }
 
 /** Pure part. @throws ConfigError with all problems */

@@ -38,6 +38,9 @@ interface Instance {
   version: string | null
 }
 
+/** Time for providers of the host to close, in ms, out of the time that a worker has to stop. */
+const closeTimeoutMs = 1_000
+
 export class ConnectorHost {
   readonly #options: ConnectorHostOptions
   readonly #instances = new Map<string, Instance>()
@@ -212,7 +215,21 @@ export class ConnectorHost {
     await this.#watch
     const host = this.#host
     this.#host = null
-    await host?.terminate()
+    if (host === null) return
+    await this.#closeProviders(host)
+    await host.terminate()
+  }
+
+  /** Those that validation has opened in the host; one that blocks is given up with its thread. */
+  async #closeProviders({ channel }: Host): Promise<void> {
+    const { init, logger } = this.#options
+    if (!this.#ready || (init().worker['config.providers'] ?? '') === '') return
+    try {
+      using limit = deadline(closeTimeoutMs)
+      await orAborted(channel.call('close', null), limit.signal)
+    } catch (error) {
+      logger.warn({ error }, 'config providers of the host of the connectors could not be closed')
+    }
   }
 }
 

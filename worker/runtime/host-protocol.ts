@@ -97,6 +97,8 @@ export interface HostCalls {
     result: null
   }
   'connector.transition': { params: { readonly connector: string; readonly target: TargetState }; result: null }
+  /** Before the host ends; nothing is asked of it afterwards. */
+  close: { params: null; result: null }
   'connector.stop': { params: { readonly connector: string }; result: null }
   'connector.taskConfigs': {
     params: { readonly connector: string; readonly maxTasks: number }

@@ -120,6 +120,10 @@ export class HostSession {
         await this.#task?.done
         return null
       },
+      close: async () => {
+        await (await this.#providers)?.close()
+        return null
+      },
       'connector.start': async ({ connector, epoch, config, target }) => {
         await (await connectors()).start(connector, epoch, config, target)
         return null

@@ -56,7 +56,8 @@ export class Warehouse implements Disposable {
    */
   static async open(file: string, signal: AbortSignal): Promise<Warehouse> {
     const { config: raw } = await readConnectorFile(file)
-    const resolved = await (await ConfigProviders.fromWorkerConfig(providers)).resolve(raw)
+    await using references = await ConfigProviders.fromWorkerConfig(providers)
+    const resolved = await references.resolve(raw)
     const config = parseConfig(redshiftSinkConfig, resolved.config)
     return new Warehouse(config, resolved.config, await openDataApi(apiOptions(config)), signal)
   }

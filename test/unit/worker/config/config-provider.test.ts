@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'node:test'
 import { ConfigError } from '../../../../worker/api/errors.ts'
 import { ConfigProviders, envProvider, reverseTransform } from '../../../../worker/config/config-provider.ts'
+import { resolveWorkerConfig } from '../../../../worker/config/worker-config.ts'
+import { openWorker } from '../../../support/runtime/worker-harness.ts'
 
 async function folder(): Promise<{ path: string } & AsyncDisposable> {
   const path = await mkdtemp(join(tmpdir(), 'providers-'))
@@ -98,6 +100,73 @@ test('a provider that a module of plugin.path exports, with its parameters and a
       ttlMs: 5000,
     })
   }
+})
+
+test('providers are closed once, whatever one of them throws; also those made before one that cannot be made', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-provider-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const module = join(folder, 'vaults.mjs')
+  const log = join(folder, 'log')
+  await writeFile(
+    module,
+    `import { appendFileSync } from 'node:fs'
+    const get = async () => ({ values: {}, ttlMs: null })
+    const vault = (name, close) => ({ name, version: '1', create: () => ({ get, close }) })
+    const note = (text) => appendFileSync(${JSON.stringify(log)}, text)
+    export const configProviders = [
+      vault('Fine', async () => note('fine ')),
+      vault('Bad', () => { note('bad '); throw new Error('will not close') }),
+      vault('Plain'),
+      { name: 'Broken', version: '1', create: () => { throw new Error('cannot be made') } },
+    ]`,
+  )
+  const raw = {
+    'plugin.path': module,
+    'config.providers.a.class': 'Bad',
+    'config.providers.b.class': 'Plain',
+    'config.providers.c.class': 'Fine',
+    'config.providers.d.class': 'Broken',
+  }
+  const providers = await ConfigProviders.fromWorkerConfig({ ...raw, 'config.providers': 'a,b,c' })
+  for (let i = 0; i < 2; i++) {
+    await assert.rejects(providers.close(), (error) => {
+      assert.ok(error instanceof AggregateError)
+      assert.match(String(error.errors), /^Error: will not close$/)
+      return true
+    })
+  }
+  assert.equal(await readFile(log, 'utf8'), 'bad fine ')
+  await assert.rejects(ConfigProviders.fromWorkerConfig({ ...raw, 'config.providers': 'c,d' }), /cannot be made/)
+  assert.equal(await readFile(log, 'utf8'), 'bad fine fine ')
+  // A worker whose config cannot be used does not start, and keeps none open.
+  await assert.rejects(resolveWorkerConfig({ ...raw, 'config.providers': 'c' }, 'distributed'), {
+    code: 'CONNECT_CONFIG_INVALID',
+  })
+  assert.equal(await readFile(log, 'utf8'), 'bad fine fine fine ')
+})
+
+test('a provider that the host of the connectors has opened is closed with it', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-provider-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const [module, log] = [join(folder, 'vault.mjs'), join(folder, 'log')]
+  await writeFile(
+    module,
+    `import { appendFileSync } from 'node:fs'
+    import { isMainThread } from 'node:worker_threads'
+    export const configProviders = [{ name: 'Vault', version: '1', create: () => ({
+      get: async (path, keys) => ({ values: Object.fromEntries([...keys].map((key) => [key, 'value'])), ttlMs: null }),
+      close: () => appendFileSync(${JSON.stringify(log)}, isMainThread ? 'main' : 'host'),
+    }) }]`,
+  )
+  {
+    const settings = { 'plugin.path': module, 'config.providers': 'v', 'config.providers.v.class': 'Vault' }
+    await using harness = await openWorker({ bootstrap: '127.0.0.1:9', settings })
+    const config = { name: 'c', 'connector.class': 'FileStreamSink', topics: '${v:a}' }
+    const { configs } = await harness.worker.validate(config)
+    assert.equal(configs.find(({ value }) => value.name === 'topics')?.value.value, 'value')
+  }
+  // That of the main thread is whose process it is: the harness keeps it.
+  assert.equal(await readFile(log, 'utf8'), 'host')
 })
 
 test('references return into task configs, other values stay', () => {
