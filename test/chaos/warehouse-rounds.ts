@@ -13,6 +13,7 @@ import { compareTotals } from '../../compose/pipelines/warehouse/totals.ts'
 import { Warehouse } from '../../compose/pipelines/warehouse/warehouse-client.ts'
 import { verify } from '../../worker/cli/verify.ts'
 import { FaultProxy } from '../conformance/sinks/fault-proxy.ts'
+import { PrivateS3 } from '../support/private-s3.ts'
 import { projectRoot } from '../support/project-root.ts'
 import type { Random } from '../support/random.ts'
 import { type Emulator, startEmulator } from '../support/redshift/emulator.ts'
@@ -24,6 +25,7 @@ const disasters = [
   'kill',
   'kill-at-step',
   's3-gone',
+  's3-restart',
   'rebalance',
   's3-error-after',
   's3-reset-after',
@@ -76,8 +78,9 @@ export async function warehouseRounds(options: {
   report(result: WarehouseRound): void
 }): Promise<readonly WarehouseRound[]> {
   const { random, rounds, port, instance } = options
-  await using proxy = await FaultProxy.open(options.services.s3Endpoint, [])
-  await using emulator = await RestartableEmulator.open(options.services)
+  await using store = await PrivateS3.open(options.services)
+  await using proxy = await FaultProxy.open(store.endpoint, [])
+  await using emulator = await RestartableEmulator.open({ ...options.services, s3Endpoint: store.endpoint })
   await using dataApi = await FaultProxy.open(emulator.endpoint, [])
   const services = { ...options.services, s3Endpoint: proxy.url, redshiftEndpoint: dataApi.url }
   const choice = new Shuffled(disasters, random)
@@ -103,7 +106,7 @@ export async function warehouseRounds(options: {
       const writing = writeRound(services, pipeline, round)
       await sleep(afterMs)
       const brokenAt = Date.now()
-      const what = await happen(disaster, { random, workers, connect, proxy, dataApi, emulator, pipeline })
+      const what = await happen(disaster, { random, workers, connect, store, proxy, dataApi, emulator, pipeline })
       await writing
       await settle(services, pipeline)
       proxy.disarm()
@@ -158,6 +161,7 @@ interface Surroundings {
   readonly random: Random
   readonly workers: WorkerCluster
   readonly connect: ConnectClient
+  readonly store: PrivateS3
   /** In front of S3. */
   readonly proxy: FaultProxy
   /** In front of the Data API. */
@@ -177,7 +181,7 @@ async function breakSomething(
   disaster: Exclude<WarehouseDisaster, 'kill-at-step'>,
   around: Surroundings,
 ): Promise<void> {
-  const { random, workers, connect, proxy, emulator, pipeline } = around
+  const { random, workers, connect, store, proxy, emulator, pipeline } = around
   const writes = '^(PUT|POST) '
   const times = random.integer(1, 4)
   switch (disaster) {
@@ -197,10 +201,14 @@ async function breakSomething(
       }
       return
     case 's3-gone':
-      // As while the server is started again: nobody answers, and what was on its way is cut off.
+      // As behind a cable that is pulled out: the server goes on with what it has.
       proxy.arm({ match: '.', do: 'drop', times: Number.POSITIVE_INFINITY })
       await sleep(random.integer(500, 4_000))
       return proxy.disarm()
+    case 's3-restart':
+      await store.stop(random.pick(['SIGTERM', 'SIGKILL'] as const))
+      await sleep(random.integer(0, 2_000))
+      return await store.start()
     case 's3-error-after':
       return proxy.arm({ match: writes, do: 'statusAfter', status: 500, times })
     case 's3-reset-after':
