@@ -37,6 +37,10 @@ const numbers: Readonly<Record<string, readonly string[]>> = {
     'rebalance-avg-time-ms',
     'time-since-last-rebalance-ms',
   ],
+  'connect-metrics': [
+    'connection-count',
+    ...meters('connection-creation', 'connection-close', 'request', 'response', 'incoming-byte', 'outgoing-byte'),
+  ],
   'connect-coordinator-metrics': [
     'assigned-connectors',
     'assigned-tasks',
@@ -182,5 +186,17 @@ test('every documented metric is there', { skip: kafka.skip, timeout: 60_000 }, 
   const text = await scrape()
   assert.match(text, /^kafka_connect_connect_worker_metrics_connector_startup_success_total 2$/m)
   assert.match(text, /^kafka_connect_source_task_metrics_source_record_write_total\{connector="in",task="0"\} 2$/m)
+  const network = (name: string): number =>
+    Number(
+      new RegExp(`^kafka_connect_connect_metrics_${name}\\{client_id="connect-[^"]+"\\} (\\S+)$`, 'm').exec(text)?.[1],
+    )
+  // The first connection asks where the coordinator is, and is given up then.
+  assert.equal(network('connection_count'), network('connection_creation_total') - network('connection_close_total'))
+  assert.ok(network('connection_count') > 0)
+  const unanswered = network('request_total') - network('response_total')
+  assert.ok(network('response_total') > 5 && unanswered >= 0 && unanswered <= 1, `${unanswered} unanswered`)
+  // A frame has 4 bytes of length and 4 of correlation; a request names its client, too.
+  assert.ok(network('incoming_byte_total') > 8 * network('response_total'))
+  assert.ok(network('outgoing_byte_total') > 20 * network('request_total'))
   assert.match(text, /^kafka_connect_connect_coordinator_metrics_assigned_tasks\{client_id="connect-[^"]+"\} 2$/m)
 })

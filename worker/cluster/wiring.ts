@@ -19,6 +19,7 @@ import { DistributedHerder, type LeaderClient } from './distributed-herder.ts'
 import { FileOffsetStore } from './file-offset-store.ts'
 import { GroupMetrics } from './group-metrics.ts'
 import { ensureInternalTopic, type InternalTopic } from './internal-topics.ts'
+import { networkMetrics } from './network-metrics.ts'
 import { KafkaOffsetStore, type OffsetStore } from './offset-store.ts'
 import { Stages } from './stages.ts'
 import { StandaloneHerder } from './standalone-herder.ts'
@@ -203,6 +204,7 @@ export function createDistributedHerder(config: DistributedConfig, parts: Distri
         soleClientId: ownId === '',
         lease: parts.lease,
         onHeartbeat: (durationMs) => groupMetrics.heartbeat(durationMs),
+        traffic: networkMetrics(metrics, clientId),
       },
     ),
     statuses: new KafkaStatusStore({

@@ -8,6 +8,7 @@ import type { ConnectionConfig } from './client-config.ts'
 import { abortedError, brokerError, isStale, kafkaError, timeoutError } from './errors.ts'
 import { type Broker, brokerMaker } from './kafkajs-internals.ts'
 import { type ClusterMetadata, metadataRequest, type TopicMetadata } from './protocol/metadata.ts'
+import { Traffic, type TrafficListener } from './traffic.ts'
 import { withAbort } from './waiting.ts'
 
 export type CoordinatorType = 'group' | 'transaction'
@@ -27,11 +28,11 @@ export class Cluster {
   #refreshedAt = Number.NEGATIVE_INFINITY
   #closed = false
 
-  constructor(config: ConnectionConfig, clock: Clock, log: Logger | null) {
+  constructor(config: ConnectionConfig, clock: Clock, log: Logger | null, traffic: TrafficListener | null = null) {
     this.config = config
     this.clock = clock
     this.log = log
-    this.#makeBroker = brokerMaker(config, log)
+    this.#makeBroker = brokerMaker(config, log, traffic === null ? null : new Traffic(traffic))
   }
 
   get clusterId(): string | null {

@@ -63,7 +63,7 @@ export class KafkaGroupMember implements GroupMember {
     this.#log = parts.log
     this.#isAlive = parts.isAlive ?? (() => true)
     this.#predecessorsRemain = parts.options.soleClientId === true
-    this.#cluster = new Cluster({ ...config, autoCreateTopics: false }, parts.clock, parts.log)
+    this.#cluster = new Cluster({ ...config, autoCreateTopics: false }, parts.clock, parts.log, parts.options.traffic)
   }
 
   get generation(): number {

@@ -12,6 +12,7 @@ import { toError } from '../api/errors.ts'
 import type { ClientTls } from '../api/tls/ssl-options.ts'
 import { AnswerReader } from './answer-reader.ts'
 import type { ConnectionConfig } from './client-config.ts'
+import type { Traffic } from './traffic.ts'
 
 export interface ApiVersionRange {
   readonly minVersion: number
@@ -186,6 +187,7 @@ const ERRORS_ONLY = 1
 export function brokerMaker(
   config: ConnectionConfig,
   log: Logger | null,
+  traffic: Traffic | null = null,
 ): (host: string, port: number, nodeId: number | null) => Broker {
   const parts = internals()
   // kafkajs logs at "error" what this layer retries, so its lines are debug lines here. Messages only: some of its
@@ -212,6 +214,7 @@ export function brokerMaker(
     for (const connection of connectionPool.pool) restTimer(connection.requestQueue)
     const fetching = connectionPool.pool[1]
     if (fetching !== undefined) readAnswers(fetching)
+    if (traffic !== null) for (const connection of connectionPool.pool) watchTraffic(connection, traffic)
     return new parts.Broker({
       connectionPool,
       logger,
@@ -220,6 +223,13 @@ export function brokerMaker(
       allowAutoTopicCreation: false,
     })
   }
+}
+
+function watchTraffic(connection: Connection, traffic: Traffic): void {
+  const { requestQueue, socketFactory } = connection
+  connection.socketFactory = (request) => traffic.watch(socketFactory(request))
+  const push = requestQueue.push.bind(requestQueue)
+  requestQueue.push = (request) => push(traffic.metered(request))
 }
 
 /**

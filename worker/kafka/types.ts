@@ -8,6 +8,7 @@
  */
 import type { Offsets, TopicPartition } from '../api/topic-partition.ts'
 import type { WorkLease } from '../util/work-lease.ts'
+import type { TrafficListener } from './traffic.ts'
 
 /** Kafka client properties under their Java names (`bootstrap.servers`, `security.protocol`, `acks`, …), as text. */
 export type ClientProperties = Readonly<Record<string, string>>
@@ -219,6 +220,8 @@ export interface GroupMemberOptions {
   readonly lease?: WorkLease
   /** Told of every heartbeat that was answered, with the time that it took in ms. */
   readonly onHeartbeat?: (durationMs: number) => void
+  /** Told what goes over the connections of this member. */
+  readonly traffic?: TrafficListener
 }
 
 export interface JoinedGroup {
