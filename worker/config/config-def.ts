@@ -39,6 +39,8 @@ export interface EvaluateHooks {
   readonly label?: (name: string) => string
   /** Full name of a class option's value, or null when there is no such class. Absent: every text is a class name. */
   readonly resolveClass?: (option: string, name: string) => string | null
+  /** What to write instead of a class that is not there; null when nothing is known of it. */
+  readonly adviceFor?: (className: string) => string | null
   /** Lists of distinct values lose what is there twice, as when Java parses a config rather than validates it. */
   readonly dropsDuplicates?: true
 }
@@ -202,7 +204,9 @@ function parseText(name: string, type: ConfigType, given: string | null, hooks: 
     case 'CLASS': {
       const resolved = hooks.resolveClass === undefined ? text : hooks.resolveClass(name, text)
       if (resolved !== null) return { value: resolved }
-      return { value: null, problem: invalidValue(name, given, `Class ${given} could not be found.`) }
+      const advice = hooks.adviceFor?.(text) ?? null
+      const reason = `Class ${given} could not be found.${advice === null ? '' : ` ${advice}`}`
+      return { value: null, problem: invalidValue(name, given, reason) }
     }
     case 'SHORT':
     case 'INT':

@@ -5,6 +5,7 @@
 import type { ConfigKey, ConfigKeys, Recommender, Validator } from '../api/config.ts'
 import { toError } from '../api/errors.ts'
 import type { ConnectorPlugin, Plugin } from '../api/plugin.ts'
+import { adviceFor } from '../plugins/advice.ts'
 import type { PluginKind, PluginRegistry } from '../plugins/registry.ts'
 import { type EvaluateHooks, javaTrim, type RawOptions } from './config-def.ts'
 import { connectorKeys } from './connector-config.ts'
@@ -76,6 +77,7 @@ export function connectorDefinition(
     hooks: {
       label: (name) => embedded.get(name) ?? name,
       resolveClass: (option, name) => resolveClass(plugins, kindOfOption(option), name),
+      adviceFor,
     },
   }
 }

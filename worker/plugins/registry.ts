@@ -9,6 +9,7 @@ import type {
 } from '../api/plugin.ts'
 import { chooseVersion, compareVersions } from '../config/plugin-versions.ts'
 import type { PluginInfo } from '../runtime/worker-types.ts'
+import { adviceFor } from './advice.ts'
 
 /** Interfaces by which plugins are looked up; a name means one thing per interface. */
 export type PluginKind = 'connector' | 'transformation' | 'predicate' | 'converter' | 'header_converter'
@@ -172,12 +173,13 @@ export class PluginRegistry {
     const found = chooseVersion(versions, wanted ?? null)
     if (typeof found !== 'string') return found
     if (versions.length > 0) throw wrongVersion(found)
+    const advice = adviceFor(name)
     const known = this.#plugins.filter((candidate) => kindOfPlugin(candidate) === kind).map((p) => p.name)
     throw new ConnectError(
       'config',
       'CONNECT_PLUGIN_UNKNOWN',
       `Failed to find any class that implements ${interfaceNames[kind]} and which name matches ${name}, available ` +
-        `${kind}s are: ${[...new Set(known)].sort().join(', ')}`,
+        `${kind}s are: ${[...new Set(known)].sort().join(', ')}${advice === null ? '' : `. ${advice}`}`,
     )
   }
 

@@ -22,6 +22,27 @@ export function onlyDefault(value: boolean, group: string, meaning: string) {
   } as const
 }
 
+const schemaIds = 'io.confluent.kafka.serializers.schema.id'
+
+/** Where ids of schemas stand; ids in headers are neither written nor read, since headers have a converter of their own. */
+function schemaIdOption(classes: readonly [string, ...string[]], doc: string) {
+  return {
+    type: 'STRING',
+    default: `${schemaIds}.${classes[0]}`,
+    importance: 'MEDIUM',
+    valid: {
+      description: `[${classes.join(', ')}]`,
+      check: (_: string, given: unknown) => {
+        const name = String(given)
+        if (classes.includes(name.slice(name.lastIndexOf('.') + 1))) return null
+        return `Only ${classes.join(' and ')} are supported: ids of schemas in headers are neither written nor read`
+      },
+    },
+    group: 'Registry',
+    doc,
+  } as const
+}
+
 /** Options of every converter that keeps its schemas in a registry; names and defaults are Confluent's. */
 export const registryOptions = {
   'schema.registry.url': {
@@ -102,6 +123,22 @@ export const registryOptions = {
     group: 'Registry',
     doc: 'How the subject of a value is named: TopicNameStrategy, RecordNameStrategy or TopicRecordNameStrategy.',
   },
+  'key.schema.id.serializer': schemaIdOption(
+    ['PrefixSchemaIdSerializer'],
+    'Where the id of the schema of a key is written: before the data.',
+  ),
+  'key.schema.id.deserializer': schemaIdOption(
+    ['DualSchemaIdDeserializer', 'PrefixSchemaIdDeserializer'],
+    'Where the id of the schema of a key is read: before the data. PrefixSchemaIdDeserializer passes over the header __key_schema_id, DualSchemaIdDeserializer refuses a message with it.',
+  ),
+  'value.schema.id.serializer': schemaIdOption(
+    ['PrefixSchemaIdSerializer'],
+    'Where the id of the schema of a value is written: before the data.',
+  ),
+  'value.schema.id.deserializer': schemaIdOption(
+    ['DualSchemaIdDeserializer', 'PrefixSchemaIdDeserializer'],
+    'Where the id of the schema of a value is read: before the data. PrefixSchemaIdDeserializer passes over the header __value_schema_id, DualSchemaIdDeserializer refuses a message with it.',
+  ),
   'basic.auth.credentials.source': {
     type: 'STRING',
     default: 'URL',

@@ -2,7 +2,7 @@ import { GrowingByteWriter } from '../../api/byte-writer.ts'
 import type { ByteWriter, Converter, ConverterRole, SchemaAndValue } from '../../api/converter.ts'
 import { type Schema, StructView, type Value } from '../../api/data.ts'
 import { DataError, toError } from '../../api/errors.ts'
-import type { Headers } from '../../api/record.ts'
+import { type Headers, lastHeader } from '../../api/record.ts'
 import { BoundedMap } from './bounded-map.ts'
 import { type RegisteredSchema, RegistryClient } from './client.ts'
 import type { Decoding, Encoding, ReferencedSchema, SchemaFormat } from './format.ts'
@@ -34,6 +34,8 @@ export class RegistryConverter<C extends RegistryConfig> implements Converter<C>
   #client: RegistryClient | null = null
   #config: RegistryConfig | null = null
   #role: 'key' | 'value' = 'value'
+  /** Of messages that must not be read by their first bytes; null: all are. */
+  #headerName: string | null = null
   #strategy: SubjectStrategy = 'topic'
   #prepared = new WeakMap<Schema, Prepared>()
   #ids = new BoundedMap<string, number>(1000)
@@ -48,6 +50,8 @@ export class RegistryConverter<C extends RegistryConfig> implements Converter<C>
   configure(config: C, role: ConverterRole): void {
     this.#role = role === 'key' ? 'key' : 'value'
     const option = `${this.#role}.subject.name.strategy` as const
+    const reader = config[`${this.#role}.schema.id.deserializer`]
+    this.#headerName = reader.endsWith('PrefixSchemaIdDeserializer') ? null : `__${this.#role}_schema_id`
     this.#strategy = subjectStrategy(option, config[option])
     this.#client = new RegistryClient(config)
     this.#config = config
@@ -89,8 +93,9 @@ export class RegistryConverter<C extends RegistryConfig> implements Converter<C>
     return true
   }
 
-  toConnectData(_topic: string, _headers: Headers, bytes: Uint8Array | null): SchemaAndValue {
+  toConnectData(_topic: string, headers: Headers, bytes: Uint8Array | null): SchemaAndValue {
     if (bytes === null) return nothing
+    if (headers.length > 0 && this.#headerName !== null) refuseIdInHeader(headers, this.#headerName)
     const decoding = this.#decodings.get(schemaIdOf(bytes))
     if (decoding === undefined) throw notPrepared()
     return decoding.read(bytes, frameBytes)
@@ -221,6 +226,16 @@ function checked(target: RegisteredSchema, encoding: Encoding, strict: boolean, 
   if (target.type === encoding.type && (!depends || encoding.isReadableBy(target.text))) return target.id
   const message = `Schema ${target.id}, which ${option} prescribes, does not describe the data: it would be read as other data. Schema of the data: ${encoding.text}`
   throw new DataError('CONNECT_REGISTRY_SCHEMA', message)
+}
+
+/** Data without a frame may look like framed data of any other schema; to read it so would be other data (I6). */
+function refuseIdInHeader(headers: Headers, name: string): void {
+  const header = lastHeader(headers, name)
+  if (header === null || header.value === null) return
+  const message =
+    `The id of the schema stands in the header ${name}, which is not supported: let the producer write it before the ` +
+    'data (PrefixSchemaIdSerializer)'
+  throw new DataError('CONNECT_REGISTRY_FRAME', message)
 }
 
 function notPrepared(): DataError {

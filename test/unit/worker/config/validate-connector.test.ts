@@ -284,3 +284,22 @@ test('versions are ordered as Maven orders them', () => {
   }
   for (const same of ['1.0', '1.0.0', '1.Final', '1-ga', '01']) assert.equal(compareVersions(same, '1'), 0, same)
 })
+
+test("Apicurio's converters are refused with what takes their place", async () => {
+  const given = 'io.apicurio.registry.utils.converter.AvroConverter'
+  const errors = await errorsOf({ raw: { ...sinkRaw, 'value.converter': given } })
+  assert.deepEqual(Object.keys(errors), ['value.converter'])
+  assert.match(
+    errors['value.converter']?.[0] ?? '',
+    /Class io\.apicurio\.\S+ could not be found\. Use io\.confluent\.connect\.avro\.AvroConverter .*schema\.registry\.url.*\/apis\/ccompat\/v7/,
+  )
+  const plugins = new PluginRegistry(parts)
+  assert.throws(() => plugins.get('converter', 'io.apicurio.registry.utils.converter.SerdeBasedConverter'), {
+    code: 'CONNECT_PLUGIN_UNKNOWN',
+    message: /Use io\.confluent\.connect\.avro\.AvroConverter \(Avro\) or io\.confluent\.connect\.json\.JsonSchema/,
+  })
+  const unknown = await errorsOf({ raw: { ...sinkRaw, 'value.converter': 'io.apicurio.Other' } })
+  assert.deepEqual(unknown['value.converter'], [
+    'Invalid value io.apicurio.Other for configuration value.converter: Class io.apicurio.Other could not be found.',
+  ])
+})

@@ -63,6 +63,31 @@ describe('converters with a schema registry', () => {
     await shared?.[Symbol.asyncDispose]()
   })
 
+  it('refuse a message whose schema id stands in a header, unless told to pass over it (I6)', async () => {
+    await using registry = await FakeRegistry.open()
+    const converter = open(registry)
+    const bytes = await write(converter, 'orders', record('R'), { a: 1 })
+    await read(converter, 'orders', bytes)
+    const guid = { schema: Schemas.bytes, value: Uint8Array.of(1) }
+    const inHeader = [{ key: '__value_schema_id', ...guid }]
+    assert.throws(() => converter.toConnectData('orders', inHeader, bytes), {
+      code: 'CONNECT_REGISTRY_FRAME',
+      kind: 'record',
+      message: /__value_schema_id.*PrefixSchemaIdSerializer/,
+    })
+    assert.equal(converter.toConnectData('orders', inHeader, null).value, null)
+    const ofKey = [{ key: '__key_schema_id', ...guid }]
+    assert.deepEqual(converter.toConnectData('orders', ofKey, bytes).value, { a: 1 })
+    const prefix = 'io.confluent.kafka.serializers.schema.id.PrefixSchemaIdDeserializer'
+    const passing = open(registry, { 'value.schema.id.deserializer': prefix })
+    await read(passing, 'orders', bytes)
+    assert.deepEqual(passing.toConnectData('orders', inHeader, bytes).value, { a: 1 })
+    for (const option of ['key.schema.id.serializer', 'value.schema.id.deserializer']) {
+      const given = `io.confluent.kafka.serializers.schema.id.HeaderSchemaId${option.endsWith('deserializer') ? 'Des' : 'S'}erializer`
+      assert.throws(() => open(registry, { [option]: given }), { kind: 'config', message: /ids of schemas in headers/ })
+    }
+  })
+
   it('ask the registry once per schema and subject, and not again for an equal schema', async () => {
     await using registry = await FakeRegistry.open()
     const converter = open(registry)
