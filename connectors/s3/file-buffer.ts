@@ -38,8 +38,8 @@ export interface FileBufferServices {
   readonly logger: Logger
   readonly nullValues: 'ignore' | 'write' | 'row'
   readonly retryBackoffMs: number
-  /** Keys from that of the file on that belong to other objects. @throws ConnectError CONNECT_S3_NAMES_TAKEN */
-  takenNames(file: OpenFile): Promise<readonly string[]>
+  /** Keys from that of the file on that belong to other objects, `known` ones among them. @throws ConnectError CONNECT_S3_NAMES_TAKEN */
+  takenNames(file: OpenFile, known: ReadonlySet<string>): Promise<readonly string[]>
   /** Topic partitions that have open files or waiting records, this one included. */
   activeBuffers(): number
   /** Reports a record that cannot be written; throws when errors are not tolerated. */
@@ -400,7 +400,7 @@ export class FileBuffer implements PartitionWriter {
   /** Finds out which names of the open files are taken, so that one repetition is enough. */
   async #rememberTakenNames(): Promise<void> {
     for (const file of this.#files.values()) {
-      for (const key of await this.#services.takenNames(file)) this.#takenNames.add(key)
+      for (const key of await this.#services.takenNames(file, this.#takenNames)) this.#takenNames.add(key)
     }
   }
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { ConnectError, type RetriableError } from '../../worker/api/errors.ts'
-import type { ObjectAddress, ObjectStore, UploadedPart, WriteOptions } from '../common/s3-client.ts'
+import type { ObjectAddress, ObjectHead, ObjectStore, UploadedPart, WriteOptions } from '../common/s3-client.ts'
 import type { Compression, Compressor } from './compression.ts'
 import type { ByteTarget } from './formats/format.ts'
 import type { Limiter } from './limiter.ts'
@@ -211,9 +211,9 @@ export class ObjectUpload implements ByteTarget {
     const code = error instanceof ConnectError ? error.code : null
     if (code !== 'CONNECT_S3_PRECONDITION_FAILED' && code !== 'CONNECT_S3_NOT_FOUND') throw error
     const { store, limiter, write } = this.#settings
-    const head = await limiter.run(() => store.head(this.at))
+    const head = await limiter.run(() => visibleHead(store, this.at))
     const encrypted = write.customerKey !== null || write.encryption === 'aws:kms'
-    if (head === null || head.bytes !== bytes || (head.etag !== etag && !encrypted)) throw error
+    if (head === null || head === 'hidden' || head.bytes !== bytes || (head.etag !== etag && !encrypted)) throw error
     return { at: this.at, bytes, etag: head.etag, versionId: head.versionId }
   }
 
@@ -223,6 +223,16 @@ export class ObjectUpload implements ByteTarget {
     this.#encoded.release()
     this.account(-this.#accounted)
     this.#compressor?.close()
+  }
+}
+
+/** `hidden`: who may write, but not read, is not told whether there is an object (statement S66). */
+export async function visibleHead(store: ObjectStore, at: ObjectAddress): Promise<ObjectHead | 'hidden' | null> {
+  try {
+    return await store.head(at)
+  } catch (error) {
+    if (error instanceof ConnectError && error.code === 'CONNECT_S3_DENIED') return 'hidden'
+    throw error
   }
 }
 

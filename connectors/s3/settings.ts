@@ -27,6 +27,7 @@ import { Limiter } from './limiter.ts'
 import { MemoryBudget } from './memory-budget.ts'
 import type { MergeSettings } from './merged-object.ts'
 import { groupFromDirectory, MetadataTopic, type MetadataTopicOptions } from './metadata-topic.ts'
+import { visibleHead } from './object-upload.ts'
 import type { FileLayout, OpenFile } from './open-file.ts'
 import type { PartitionWriter } from './partition-writer.ts'
 import { createPartitioner } from './partitioner.ts'
@@ -124,7 +125,7 @@ export async function buildServices({
     logger,
     nullValues: nullValues(config),
     retryBackoffMs: config['retry.backoff.ms'],
-    takenNames: (file) => scanTakenNames(file, store, config),
+    takenNames: (file, known) => scanTakenNames({ file, known, store, config }),
     activeBuffers,
     report: (record, error) => context.report(record, error),
     reportNull: nullReporter(config, context),
@@ -170,13 +171,22 @@ function cutJournal(config: S3SinkConfig, store: ObjectStore): CutJournal | null
 }
 
 /** Looks for the first free name after that of a file whose own is taken. */
-async function scanTakenNames(file: OpenFile, store: ObjectStore, config: S3SinkConfig): Promise<readonly string[]> {
+async function scanTakenNames(scan: {
+  readonly file: OpenFile
+  readonly known: ReadonlySet<string>
+  readonly store: ObjectStore
+  readonly config: S3SinkConfig
+}): Promise<readonly string[]> {
+  const { file, known, store, config } = scan
   const bucket = config['s3.bucket.name']
   const limit = config['max.files.scan.limit']
   const taken: string[] = []
   for (const key of file.valueKeys()) {
-    if ((await store.head({ bucket, key })) === null) return taken
+    const head = known.has(key) ? 'known' : await visibleHead(store, { bucket, key })
+    if (head === null) return taken
     taken.push(key)
+    // The names behind it would look the same: each is tried in its turn.
+    if (head === 'hidden') return taken
     if (taken.length >= limit) break
   }
   const message = `${limit} names from ${taken[0]} on are taken (max.files.scan.limit)`

@@ -17,7 +17,7 @@ async function writeOne(config: Readonly<Record<string, string>>): Promise<SinkH
   return harness
 }
 
-test('messages go through the task’s own producer, or one with notify.kafka.* (S75)', async () => {
+test('messages go through the task’s own producer, or one with notify.kafka.*', async () => {
   const own = await writeOne({ 'notify.topic': 'files' })
   assert.deepEqual([own.sent.length, own.sentWith.size], [1, 0])
 

@@ -186,6 +186,22 @@ test('409 is repeated; 412 without an object fails; names are tried up to the li
   await assert.rejects(absent.harness.settle(30_000), { code: 'CONNECT_S3_NAMES_TAKEN' })
 })
 
+test('who may not look whether a name is taken goes on with the next, one at a time (S66)', async () => {
+  for (const [taken, next] of [
+    [[0], 1],
+    [[0, 1], 2],
+  ] as const) {
+    await using sink = await open(conditional)
+    for (const offset of taken) sink.server.objects.set(named(offset), Buffer.from('other'))
+    sink.server.plan({ match: /^HEAD .*orders\+0/, answer: { status: 403, code: 'AccessDenied' }, times: 100 })
+    sink.harness.append(rows(4))
+    await sink.harness.settle(30_000)
+    assert.equal(sink.server.objects.get(named(next))?.toString().split('\n').length, 5)
+    assert.equal(sink.server.objects.size, taken.length + 1)
+    assert.equal(sink.harness.offset(), 4n)
+  }
+})
+
 test('conditions are used with a schedule and without stored keys and headers only (S16)', async () => {
   for (const [config, expected] of [
     [conditional, '*'],
