@@ -3,7 +3,7 @@ import { after, before, beforeEach, describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { MessageColumn, MetadataMessage } from '../../connectors/common/metadata-message.ts'
 import { seededRandom } from '../support/random.ts'
-import { messageColumn, WarehouseTest } from '../support/redshift-sink.ts'
+import { messageColumn, mostAtOnce, WarehouseTest } from '../support/redshift-sink.ts'
 import { requireService, skipUnless } from '../support/services.ts'
 
 const s3 = requireService('s3')
@@ -119,6 +119,11 @@ describe('Redshift sink: what can go wrong', { skip }, () => {
     await task.deliver(await writeRows(5, 9))
     await task.settle()
     assert.deepEqual(await ids(), range(0, 9))
+    const states = async () =>
+      (await warehouse.loads()).filter(({ sql }) => sql.includes(`"${table}" FROM`)).map(({ status }) => status)
+    // What is cancelled before it starts is aborted when its turn comes.
+    for (let waits = 0; waits < 60 && (await states()).includes('PICKED'); waits++) await delay(50)
+    assert.deepEqual(await states(), ['FINISHED', 'ABORTED', 'FINISHED'])
   })
 
   test('statement R40: questions that are throttled do not give up a running statement', async () => {
@@ -169,6 +174,7 @@ describe('Redshift sink: what can go wrong', { skip }, () => {
 
   test('statement R29: one table is loaded by one COPY at a time', async () => {
     await using task = await warehouse.startTask({ 'batch.max.files': '1', 'max.concurrent.loads': '4' })
+    await warehouse.arm({ kind: 'slow-start', sqlContains: 'COPY', delayMs: 50, count: 6 })
     await task.deliver(...(await Promise.all(range(0, 5).map((i) => writeRows(i, i)))))
     await task.settle()
     const batches = await warehouse.query(
@@ -179,6 +185,19 @@ describe('Redshift sink: what can go wrong', { skip }, () => {
       batches.map(([, first]) => Number(first)),
       range(0, 5),
     )
+    const loads = (await warehouse.loads()).filter(({ sql }) => sql.includes(`"${table}" FROM`))
+    assert.deepEqual([loads.length, mostAtOnce(loads)], [6, 1])
+  })
+
+  test('statement R29: several tables are loaded at a time, as many as max.concurrent.loads', async () => {
+    const tables = range(0, 4).map(() => warehouse.tableName())
+    await using task = await warehouse.startTask({ 'max.concurrent.loads': '2' })
+    await warehouse.arm({ kind: 'slow-start', sqlContains: 'COPY', delayMs: 200, count: tables.length })
+    await task.deliver(...(await Promise.all(tables.map((into, i) => writeRows(i, i, { table: into })))))
+    await task.settle()
+    for (const [i, into] of tables.entries()) assert.deepEqual(await ids(into), [i])
+    const loads = (await warehouse.loads()).filter(({ sql }) => tables.some((into) => sql.includes(`"${into}" FROM`)))
+    assert.deepEqual([loads.length, mostAtOnce(loads)], [5, 2])
   })
 
   test('statement R30: number, bytes and waiting time close a batch', async () => {

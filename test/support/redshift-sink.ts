@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { gzipSync } from 'node:zlib'
-import { ListStatementsCommand, RedshiftDataClient } from '@aws-sdk/client-redshift-data'
+import { ListStatementsCommand, RedshiftDataClient, type StatementData } from '@aws-sdk/client-redshift-data'
 import {
   CreateBucketCommand,
   DeleteBucketCommand,
@@ -65,6 +65,21 @@ const instrument = { add() {}, set() {}, observe() {} }
 export const noMetrics: Metrics = { counter: () => instrument, gauge: () => instrument, histogram: () => instrument }
 export const noLogger: Logger = { trace() {}, debug() {}, info() {}, warn() {}, error() {} }
 const never = new AbortController().signal
+
+/** One load as the Data API lists it. */
+export interface Load {
+  readonly sql: string
+  readonly status: string
+  /** When it was submitted and when it ended, in ms since 1970. */
+  readonly fromMs: number
+  readonly toMs: number
+}
+
+/** The greatest number of loads under way at one instant. */
+export function mostAtOnce(loads: readonly Load[]): number {
+  const under = loads.map(({ fromMs }) => loads.filter((load) => load.fromMs <= fromMs && load.toMs > fromMs).length)
+  return Math.max(0, ...under)
+}
 
 /** A column that may be null, of unknown length. */
 export function messageColumn(
@@ -149,6 +164,26 @@ export class WarehouseTest implements AsyncDisposable {
 
   /** Texts of the statements that ran lately, those of other tests too. */
   async statements(): Promise<readonly string[]> {
+    return (await this.#listed()).flatMap(({ QueryString, QueryStrings = [] }) => [...QueryStrings, QueryString ?? ''])
+  }
+
+  /** The loads of this schema that ran lately, oldest first. */
+  async loads(): Promise<readonly Load[]> {
+    const statements = await this.#listed()
+    return statements
+      .filter(({ QueryStrings = [] }) =>
+        QueryStrings.some((sql) => sql.startsWith('COPY ') && sql.includes(this.schema)),
+      )
+      .map(({ QueryStrings = [], Status = '', CreatedAt, UpdatedAt }) => ({
+        sql: QueryStrings.join('\n'),
+        status: Status,
+        fromMs: CreatedAt?.getTime() ?? 0,
+        toMs: UpdatedAt?.getTime() ?? 0,
+      }))
+      .reverse()
+  }
+
+  async #listed(): Promise<readonly StatementData[]> {
     const { accessKey, secretKey, redshiftEndpoint: endpoint } = this.#settings
     const credentials = { accessKeyId: accessKey, secretAccessKey: secretKey }
     const client = new RedshiftDataClient({ region: 'us-east-1', endpoint, credentials })
@@ -156,7 +191,7 @@ export class WarehouseTest implements AsyncDisposable {
       const { Statements = [] } = await client.send(
         new ListStatementsCommand({ MaxResults: 100, WorkgroupName: this.workgroup }),
       )
-      return Statements.flatMap(({ QueryString, QueryStrings = [] }) => [...QueryStrings, QueryString ?? ''])
+      return Statements
     } finally {
       client.destroy()
     }
