@@ -46,6 +46,7 @@ interface TypeRow {
   typtype: string
   typcategory: string
   typelem: string
+  typdelim: string
   typbasetype: string
   typtypmod: string
   labels: string | null
@@ -71,7 +72,7 @@ WHERE i.indrelid = $1 AND i.indisunique AND k.ord <= i.indnkeyatts
 ORDER BY i.indisprimary DESC, ic.relname, k.ord`
 
 const typesSql = `
-SELECT t.oid, t.typname, t.typtype, t.typcategory, t.typelem, t.typbasetype, t.typtypmod,
+SELECT t.oid, t.typname, t.typtype, t.typcategory, t.typelem, t.typdelim, t.typbasetype, t.typtypmod,
        (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) AS labels
 FROM pg_type t WHERE t.oid = ANY($1::oid[])`
 
@@ -144,6 +145,7 @@ export class Catalog {
         kind: row.typtype,
         category: row.typcategory,
         elementOid: Number(row.typelem),
+        delimiter: row.typdelim,
         baseOid: Number(row.typbasetype),
         typmod: Number(row.typtypmod),
         labels: row.labels === null ? [] : (JSON.parse(row.labels) as string[]),

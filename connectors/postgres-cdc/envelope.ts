@@ -367,6 +367,12 @@ export class EnvelopeView extends StructView {
     return new RowView(this.#plan, { bytes: this.#bytes, tuple, oldTuple, failures }).materialize()
   }
 
+  /** Of the stream, by 32 bits of its number; null in a snapshot, whose rows show to all. */
+  get transactionId(): number | null {
+    const { snapshot, txId } = this.#source.context
+    return snapshot === null ? txId : null
+  }
+
   get rows(): EventRows {
     return { bytes: this.#bytes, before: this.#before, after: this.#after, lender: this.#lender }
   }
@@ -403,11 +409,25 @@ export function sameKey(
   return valueEquals(before, after)
 }
 
-/** Whether a full old row and the new one agree in every captured column. */
+/** Whether a full old row and the new one agree in every captured column, as events show it: cut, masked, in bytes. */
 export function sameRow(plan: RowPlan, bytes: Buffer, oldTuple: number, newTuple: number): boolean {
   oldIndex.load(bytes, oldTuple)
   newIndex.load(bytes, newTuple)
-  return plan.fields.every((field) => sameText(bytes, field.column))
+  return plan.fields.every((field) => sameText(bytes, field.column) || sameValue(field, bytes))
+}
+
+/** Different texts may be one value: bits '01' and '1', and texts that differ behind where they are cut. */
+function sameValue({ codec, column }: FieldPlan, bytes: Buffer): boolean {
+  const start = newIndex.start(column)
+  const oldStart = oldIndex.start(column)
+  if (start < 0 || oldStart < 0) return false
+  try {
+    const before = codec.read(bytes, oldStart, oldIndex.end(column))
+    return valueEquals(before, codec.read(bytes, start, newIndex.end(column)))
+  } catch {
+    // The event of the change tells of a value that cannot be converted.
+    return false
+  }
 }
 
 function sameText(bytes: Buffer, column: number): boolean {

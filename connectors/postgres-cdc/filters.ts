@@ -66,7 +66,7 @@ export class Filters {
   readonly #message: Choice
   readonly #snapshot: PatternList | null
   readonly #tableOrder: PatternList | null
-  readonly #keys: readonly { readonly table: JavaRegex; readonly columns: readonly string[] }[]
+  readonly #keys: readonly JavaRegex[]
 
   constructor(options: FilterOptions) {
     this.#options = options
@@ -80,10 +80,9 @@ export class Filters {
       .split(';')
       .map((item) => keyItem.exec(item))
       .filter((match) => match !== null)
-      .map((match) => ({
-        table: new JavaRegex((match[1] as string).trim(), { ignoreCase: true }),
-        columns: (match[2] as string).split(',').map((column) => column.trim()),
-      }))
+      .flatMap(([, table = '', columns = '']) =>
+        columns.split(',').map((column) => new JavaRegex(`${table}.${column.trim()}`.trim(), { ignoreCase: true })),
+      )
   }
 
   /** Whether no option narrows the captured tables. */
@@ -119,9 +118,15 @@ export class Filters {
     return tables.toSorted((a, b) => rank(a) - rank(b) || (id(a) < id(b) ? -1 : 1))
   }
 
-  /** Columns of `message.key.columns` for a table, of all items that match it; null when none does. */
-  keyColumns(schema: string, table: string): readonly string[] | null {
-    const matching = this.#keys.filter((item) => item.table.matches(`${schema}.${table}`))
-    return matching.length === 0 ? null : matching.flatMap((item) => item.columns)
+  /**
+   * Columns of a table that `message.key.columns` names, in its order. Debezium reads each `table:column` as one
+   * pattern over `schema.table.column`, so that a column is a pattern, too.
+   *
+   * @param columns all columns of the table
+   * @returns null when there are none: the key is then that of the table
+   */
+  keyColumns(schema: string, table: string, columns: readonly string[]): readonly string[] | null {
+    const chosen = this.#keys.flatMap((key) => columns.filter((column) => key.matches(`${schema}.${table}.${column}`)))
+    return chosen.length === 0 ? null : [...new Set(chosen)]
   }
 }

@@ -59,7 +59,14 @@ export async function openTable(
 ): Promise<OpenTable | null> {
   const { catalog, schemas, filters } = with_
   const details = await catalog.details(table.oid)
-  const eventKey = filters.keyColumns(table.schema, table.table) ?? details.key?.columns ?? []
+  const eventKey =
+    filters.keyColumns(
+      table.schema,
+      table.table,
+      details.columns.map(({ name }) => name),
+    ) ??
+    details.key?.columns ??
+    []
   const order = collection.surrogateKey === '' ? eventKey : [collection.surrogateKey]
   const byName = new Map(details.columns.map((column) => [column.name, column]))
   const ordering = order.map((name) => byName.get(name)).filter((column) => column !== undefined)

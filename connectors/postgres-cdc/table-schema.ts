@@ -178,14 +178,22 @@ export class TableSchemas {
 
   #key(input: TableInput, catalog: ReadonlyMap<string, CatalogColumn>, name: string): RowPlan | null {
     const { schema, table, tuple, details, from } = input
-    const custom = this.#options.filters.keyColumns(schema, table)
+    const names = from === 'snapshot' ? details.columns : tuple
+    const custom = this.#options.filters.keyColumns(
+      schema,
+      table,
+      names.map((column) => column.name),
+    )
     const columns = custom ?? details.key?.columns ?? []
     const fields: FieldPlan[] = []
+    let isKeyed = false
     for (const column of columns) {
       const known = catalog.get(column)
       const index = tuple.findIndex((candidate) => candidate.name === column)
       const inTuple = tuple[index] ?? (from === 'snapshot' ? known : undefined)
       if (inTuple === undefined) continue
+      // A key of types that are left out of events has no fields, and is none the less a key.
+      isKeyed = true
       // An excluded key column: only its fallback in a snapshot that does not select it; optional in the stream.
       const excluded = !this.#options.filters.capturesColumn(schema, table, column)
       const field = this.#field(input, inTuple, index, excluded && from === 'stream' ? undefined : known)
@@ -193,7 +201,7 @@ export class TableSchemas {
     }
     const { origin } = this.#options.topics
     if (origin !== null) fields.push(constantField(origin.name, origin.value(schema, table)))
-    return fields.length === 0 ? null : { schema: structOf(name, fields, false), fields }
+    return !isKeyed && origin === null ? null : { schema: structOf(name, fields, false), fields }
   }
 
   #enums(input: TableInput, captured: (column: string) => boolean): readonly EnumColumn[] {

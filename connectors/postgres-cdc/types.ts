@@ -63,6 +63,8 @@ export interface PgType {
   readonly category: string
   /** 0 unless an array (category A). */
   readonly elementOid: number
+  /** What stands between the elements of arrays of this type: a semicolon for boxes and domains over them. */
+  readonly delimiter: string
   /** 0 unless a domain. */
   readonly baseOid: number
   /** Modifier that a domain declares, else −1. */
@@ -140,7 +142,7 @@ const neverToasted = new Set(['ltree', 'inet', 'cidr', 'macaddr', 'macaddr8'])
 const unsupportedElements = new Set(['money', 'name', 'interval', 'varbit', 'xml', 'point', 'refcursor'])
 
 /** Array elements beside enums that Debezium does not name one by one, and that are then required. */
-const requiredElements = new Set('box lseg path polygon tsvector isbn vector halfvec sparsevec'.split(' '))
+const requiredElements = new Set('tsvector isbn vector halfvec sparsevec'.split(' '))
 
 /**
  * Codec of a column, or null for a type that is left out of events.
@@ -266,15 +268,18 @@ const specialNumbers: Readonly<Record<string, string>> = {
 
 function numericCodec(typmod: number, options: ValueOptions): ValueCodec {
   const modifier = numericModifier(typmod)
-  if (options.decimals === 'double') return floatCodec('FLOAT64')
-  if (options.decimals === 'string') {
-    const zero = new Decimal(0n, modifier?.scale ?? 0).toString()
-    return textCodec({ spec: { type: 'STRING' }, fallback: zero }, (text) => specialNumbers[text] ?? text)
-  }
   const decimal = (text: string): Decimal => {
     const value = parseDecimal(text)
     if (value === null) throw conversionError('numeric')
     return value
+  }
+  if (options.decimals === 'double') return floatCodec('FLOAT64')
+  if (options.decimals === 'string') {
+    const scale = modifier?.scale ?? 0
+    const zero = new Decimal(0n, scale).toString()
+    // The server writes the digits of the scale, but none for a negative one, which shows as a large one.
+    const written = scale < 1024 ? (text: string) => text : (text: string) => rescale(decimal(text), scale).toString()
+    return textCodec({ spec: { type: 'STRING' }, fallback: zero }, (text) => specialNumbers[text] ?? written(text))
   }
   if (modifier === null) {
     const fallback = variableScaleValue(new Decimal(0n, 0))
@@ -433,13 +438,13 @@ function arrayCodec(type: PgType, typmod: number, context: TypeContext): ValueCo
   const valueSchema = makeSchema({ ...codec.spec, optional: !isRequired })
   const unavailable = unavailableArray(element, codec, context.options)
   return textCodec({ spec: { type: 'ARRAY', valueSchema }, fallback: [], unavailable }, (text) => {
-    const items = parseArray(text, element.name === 'box' ? ';' : ',')
+    const items = parseArray(text, element.delimiter)
     if (items === null) throw conversionError(type.name)
     return items.map((item) => {
       // A nested array is not modelled: its elements come out as null.
       if (item.text === null || item.nested) {
-        // The array as a whole does not fit its schema.
-        if (isRequired) throw conversionError(type.name)
+        // The array as a whole does not fit its schema; times with a zone are read as texts, which a row is none of.
+        if (isRequired || (item.nested && element.name === 'timetz')) throw conversionError(type.name)
         return null
       }
       const bytes = scratch(item.text)
@@ -491,7 +496,7 @@ function unknownCodec(type: PgType, context: TypeContext): ValueCodec | null {
   if (unsupportedElements.has(element.name)) return null
   const valueSchema = makeSchema(binarySpec(mode))
   return textCodec({ spec: { type: 'ARRAY', valueSchema }, fallback: [] }, (text) =>
-    (parseArray(text) ?? []).map((item) => {
+    (parseArray(text, element.delimiter) ?? []).map((item) => {
       if (item.text === null || item.nested) throw conversionError(type.name)
       return encode(item.text)
     }),

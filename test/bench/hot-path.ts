@@ -55,6 +55,7 @@ const database = {
       typcategory,
       typtype: 'b',
       typelem: '0',
+      typdelim: ',',
       typbasetype: '0',
       typtypmod: '-1',
       labels: null,

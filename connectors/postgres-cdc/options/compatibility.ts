@@ -88,10 +88,13 @@ export const compatibilityOptions = {
     { type: 'BOOLEAN', default: false },
     'as in Debezium for PostgreSQL; a chunk whose table changes is read again.',
   ),
-  'signal.emit.failure.max.retries': unused(
-    { type: 'INT', default: 0 },
-    'a marker that cannot be written is a lost connection, tried again as such.',
-  ),
+  'signal.emit.failure.max.retries': {
+    ...unused(
+      { type: 'INT', default: 0 },
+      'a marker that cannot be written is a lost connection, tried again as such.',
+    ),
+    valid: atLeast(0),
+  },
   'signal.emit.failure.backoff.ms': unused({ type: 'LONG', default: 10_000 }, 'see signal.emit.failure.max.retries.'),
   'internal.log.position.check.enable': unused(
     { type: 'BOOLEAN', default: true },

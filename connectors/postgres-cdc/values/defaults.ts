@@ -20,8 +20,22 @@ const float: Parser = {
 }
 const text: Parser = { ofFunction: '', parse: asIs }
 const json: Parser = { ofFunction: '{}', parse: asIs }
-/** What has no moment of its own has no default either. */
-const finite = matching(/^(?!-?infinity$)/)
+/**
+ * Infinite defaults by the name of their schema: Debezium takes Java's last and first moment for them and lets its
+ * arithmetic overflow. Schemas that are not named here have none.
+ */
+const infiniteDefaults: Readonly<Record<string, { readonly last: Value; readonly first: Value }>> = {
+  'io.debezium.time.Date': { last: 169_560_311, first: -170_999_002 },
+  'org.apache.kafka.connect.data.Date': { last: 169_560_311n, first: -170_999_002n },
+  'io.debezium.time.IsoDate': { last: '+999999999-12-31Z', first: '-999999999-01-01Z' },
+  'io.debezium.time.MicroTimestamp': { last: -9_223_372_036_853_775_810n, first: -(2n ** 63n) },
+  'io.debezium.time.IsoTimestamp': {
+    last: '+999999999-12-31T23:59:59.999999999Z',
+    first: '-999999999-01-01T00:00:00Z',
+  },
+}
+const moments = new Set(['date', 'timestamp', 'timestamptz'])
+const infinite = /^-?infinity$/
 
 /** Types whose literals Debezium parses. */
 const parsers: Readonly<Record<string, Parser>> = {
@@ -41,10 +55,10 @@ const parsers: Readonly<Record<string, Parser>> = {
   int4: integer,
   int8: integer,
   uuid: { ofFunction: '00000000-0000-0000-0000-000000000000', parse: asIs },
-  date: { ofFunction: '1970-01-01', parse: finite },
+  date: { ofFunction: '1970-01-01', parse: asIs },
   time: { ofFunction: '00:00:00', parse: asIs },
-  timestamp: { ofFunction: '1970-01-01 00:00:00', parse: finite },
-  timestamptz: { ofFunction: '1970-01-01 00:00:00+00', parse: finite },
+  timestamp: { ofFunction: '1970-01-01 00:00:00', parse: asIs },
+  timestamptz: { ofFunction: '1970-01-01 00:00:00+00', parse: asIs },
   interval: { ofFunction: '00:00:00', parse: asIs },
 }
 
@@ -61,6 +75,10 @@ export function schemaDefault(expression: string, { base, isDomain, typmod }: Re
   const literal = base.kind === 'e' ? enumLabel(expression, base.name) : literalText(expression, parsers[base.name])
   const fitted = literal !== null && base.name === 'numeric' ? atScale(literal, numericModifier(typmod)) : literal
   if (fitted === null) return null
+  if (moments.has(base.name) && infinite.test(fitted)) {
+    const ends = infiniteDefaults[codec.spec.name ?? '']
+    return (fitted.startsWith('-') ? ends?.first : ends?.last) ?? null
+  }
   const bytes = Buffer.from(fitted, 'utf8')
   try {
     return codec.read(bytes, 0, bytes.length)

@@ -29,8 +29,8 @@ const minInt64 = -(2n ** 63n)
 /** What Debezium's milliseconds of ±infinity come to. */
 const infiniteMs = 9_223_372_036_825_200_000n
 const minusInfiniteMs = -9_223_372_036_832_400_000n
-/** As Java's LocalDate overflows them. */
-const infiniteDays = -2_147_472_692
+/** The days that stand for them in Debezium's stream: 5877611-06-21 and -5877611-06-22. */
+const infiniteDays = 2_146_033_979
 const minusInfiniteDays = -2_147_472_691
 /** Days within which microseconds since 1970 are exact as a double. */
 const exactDays = 104_000

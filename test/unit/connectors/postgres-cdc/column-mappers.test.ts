@@ -12,6 +12,7 @@ const text: PgType = {
   kind: 'b',
   category: 'S',
   elementOid: 0,
+  delimiter: ',',
   baseOid: 0,
   typmod: -1,
   labels: [],

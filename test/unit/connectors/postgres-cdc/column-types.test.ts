@@ -29,6 +29,7 @@ const scalar = (name: string, kind = 'b', labels: readonly string[] = []): PgTyp
   kind,
   category: 'U',
   elementOid: 0,
+  delimiter: ',',
   baseOid: 0,
   typmod: -1,
   labels,
@@ -41,14 +42,18 @@ interface Column {
   readonly from?: ReadFrom
   readonly options?: Partial<ValueOptions>
   readonly kind?: string
+  readonly delimiter?: string
 }
 
 const resolved = (base: PgType, typmod = -1, isDomain = false): ResolvedType => ({ base, typmod, isDomain })
 
 /** Codec of a column of the type, or of its array when the name ends in `[]`. */
-function codecOf(name: string, { typmod, from = 'stream', options, kind }: Column = {}): ValueCodec | null {
+function codecOf(
+  name: string,
+  { typmod, from = 'stream', options, kind, delimiter = ',' }: Column = {},
+): ValueCodec | null {
   const isArray = name.endsWith('[]')
-  const element = scalar(isArray ? name.slice(0, -2) : name, kind, ['one'])
+  const element = { ...scalar(isArray ? name.slice(0, -2) : name, kind, ['one']), delimiter }
   const lookup = (oid: number) => (oid === 1 ? element : undefined)
   const context: TypeContext = { options: { ...defaults, ...options }, lookup, lookupElement: lookup, from }
   return columnCodec(resolved(isArray ? array(element.name) : element, typmod), context)
@@ -82,13 +87,42 @@ suite('column types', () => {
     assert.equal(read(codecOf('name', { from: 'snapshot' }), 'a'), 'a')
   })
 
-  test('arrays of shapes have elements that are required, but for lines and circles', () => {
+  test('arrays of some types that Debezium does not name have elements that are required', () => {
     const optional = (name: string) => codecOf(`${name}[]`)?.spec.valueSchema?.optional
-    for (const name of ['box', 'lseg', 'path', 'polygon', 'tsvector', 'isbn']) assert.equal(optional(name), false, name)
-    for (const name of ['line', 'circle', 'text']) assert.equal(optional(name), true, name)
-    const boxes = read(codecOf('box[]'), '{(2,3),(0,1);(1,1),(0,0)}') as readonly Value[]
+    for (const name of ['tsvector', 'isbn']) assert.equal(optional(name), false, name)
+    const shapes = ['box', 'lseg', 'path', 'polygon', 'line', 'circle']
+    for (const name of [...shapes, 'text']) assert.equal(optional(name), true, name)
+    assert.throws(() => read(codecOf('isbn[]'), '{NULL}'), { code: 'CONNECT_POSTGRES_VALUE' })
+  })
+
+  test('the elements of an array stand between the delimiters of their type, known or not', () => {
+    const text = '{(2,3),(0,1);(1,1),(0,0)}'
+    const boxes = read(codecOf('box[]', { delimiter: ';' }), text) as readonly Value[]
     assert.equal(boxes.length, 2)
-    assert.throws(() => read(codecOf('box[]'), '{NULL}'), { code: 'CONNECT_POSTGRES_VALUE' })
+    // A domain over boxes has their delimiter.
+    const options = { includeUnknown: true }
+    assert.deepEqual(read(codecOf('own[]', { delimiter: ';', kind: 'd', options }), text), [
+      new Uint8Array(Buffer.from('(2,3),(0,1)')),
+      new Uint8Array(Buffer.from('(1,1),(0,0)')),
+    ])
+  })
+
+  test('times with a zone have no value in nested arrays', () => {
+    assert.deepEqual(read(codecOf('timetz[]'), '{10:00:00+01,NULL}'), ['09:00:00Z', null])
+    for (const text of ['{{10:00:00+01}}', '{{NULL},{NULL}}']) {
+      assert.throws(() => read(codecOf('timetz[]'), text), { code: 'CONNECT_POSTGRES_VALUE' })
+    }
+    assert.deepEqual(read(codecOf('time[]'), '{{10:00:00}}'), [null])
+  })
+
+  test('a numeric of a negative scale has the digits of the scale that its modifier shows', () => {
+    const typmod = ((5 << 16) | (-2 & 0x7ff)) + 4
+    assert.equal(
+      read(codecOf('numeric', { typmod, options: { decimals: 'string' } }), '1200'),
+      `1200.${'0'.repeat(2046)}`,
+    )
+    assert.equal(read(codecOf('numeric', { typmod, options: { decimals: 'string' } }), 'NaN'), 'NAN')
+    assert.equal(read(codecOf('numeric', { typmod, options: { decimals: 'double' } }), '1200'), 1200)
   })
 
   test('arrays of unknown types hold the bytes of each element, some types stay out all the same', () => {
@@ -120,7 +154,8 @@ suite('column types', () => {
     const codec = codecOf('date', { options: { timePrecision: 'connect' } })
     assert.deepEqual(read(codec, '1970-01-02'), new Date(86_400_000))
     assert.equal(read(codec, '5874897-12-31'), 2_145_042_905n)
-    assert.equal(read(codec, 'infinity'), -2_147_472_692n)
+    assert.equal(read(codec, 'infinity'), 2_146_033_979n)
+    assert.equal(read(codec, '-infinity'), -2_147_472_691n)
   })
 })
 
@@ -138,9 +173,23 @@ suite('column defaults', () => {
     assert.equal(defaultOf('int4', '7', { isDomain: true }), null)
   })
 
-  test('days and moments without end have none', () => {
+  test('days and moments without end are those of Java, as far as the mode can tell them', () => {
+    const inMode = (timePrecision: ValueOptions['timePrecision']): Column => ({ options: { timePrecision } })
     assert.equal(defaultOf('date', "'2020-01-02'::date"), 18_263)
-    assert.equal(defaultOf('date', "'infinity'::date"), null)
+    const date = "'infinity'::date"
+    assert.equal(defaultOf('date', date), 169_560_311)
+    assert.equal(defaultOf('date', "'-infinity'::date"), -170_999_002)
+    assert.equal(defaultOf('date', date, inMode('connect')), 169_560_311n)
+    assert.equal(defaultOf('date', date, inMode('isostring')), '+999999999-12-31Z')
+    assert.equal(defaultOf('date', date, inMode('structured')), null)
+    const timestamp = "'infinity'::timestamp without time zone"
+    assert.equal(defaultOf('timestamp', timestamp), -9_223_372_036_853_775_810n)
+    assert.equal(defaultOf('timestamp', "'-infinity'::timestamp without time zone"), -(2n ** 63n))
+    assert.equal(defaultOf('timestamp', timestamp, inMode('isostring')), '+999999999-12-31T23:59:59.999999999Z')
+    for (const mode of ['connect', 'nanoseconds', 'structured'] as const) {
+      assert.equal(defaultOf('timestamp', timestamp, inMode(mode)), null, mode)
+    }
+    assert.equal(defaultOf('timestamp', timestamp, { typmod: 3 }), null)
     assert.equal(defaultOf('timestamptz', "'-infinity'::timestamp with time zone"), null)
   })
 

@@ -12,6 +12,7 @@ import { ResumeFilter } from '../../../../connectors/postgres-cdc/resume.ts'
 import { StreamDecoder } from '../../../../connectors/postgres-cdc/stream-decoder.ts'
 import { TableSchemas } from '../../../../connectors/postgres-cdc/table-schema.ts'
 import type { ValueOptions } from '../../../../connectors/postgres-cdc/values/codec.ts'
+import type { Struct } from '../../../../worker/api/data.ts'
 import type { SourceRecord } from '../../../../worker/api/record.ts'
 import { parseConfig } from '../../../../worker/config/config-def.ts'
 import { JsonConverter, jsonConverterConfig } from '../../../../worker/converters/json.ts'
@@ -55,6 +56,7 @@ const database = {
       typcategory,
       typtype: 'b',
       typelem: '0',
+      typdelim: ',',
       typbasetype: '0',
       typtypmod: '-1',
       labels: null,
@@ -65,7 +67,7 @@ const database = {
 const none = { schemaInclude: null, schemaExclude: null, tableInclude: null, tableExclude: null, columnInclude: null }
 const noFilters = { columnExclude: null, messagePrefixInclude: null, messagePrefixExclude: null, snapshotTables: null }
 
-function decoder(): StreamDecoder {
+function decoder(skipUnchanged: boolean): StreamDecoder {
   const filters = new Filters({ ...none, ...noFilters, ignoreBuiltin: true, keyColumns: null })
   const values: ValueOptions = {
     timePrecision: 'adaptive',
@@ -96,7 +98,7 @@ function decoder(): StreamDecoder {
     binary: 'bytes',
     skipped: new Set(['t']),
     tombstones: true,
-    skipUnchanged: false,
+    skipUnchanged,
     position: new StreamPosition(null, lsn(0n)),
     resume: new ResumeFilter(null, null),
     transactions: null,
@@ -108,9 +110,9 @@ function decoder(): StreamDecoder {
   })
 }
 
-async function decode(frames: readonly Buffer[]): Promise<readonly SourceRecord[]> {
+async function decode(frames: readonly Buffer[], skipUnchanged = false): Promise<readonly SourceRecord[]> {
   const bytes = Buffer.concat(frames)
-  const stream = decoder()
+  const stream = decoder(skipUnchanged)
   stream.feed({ bytes, start: 0, end: bytes.length, count: frames.length })
   const records: SourceRecord[] = []
   while (stream.hasMore) records.push(...(await stream.decode(3)))
@@ -189,6 +191,32 @@ suite('stream decoder', () => {
         ['c', 2, '__debezium.oldkey'],
       ],
     )
+  })
+
+  test('skip.messages.without.change: an update is none when each value is what it was, whatever its text', async () => {
+    const old: readonly CellText[] = ['1', '2', 'x', '1.50', 't', null, '\\x00', '1e1']
+    const updates = [
+      old,
+      old.with(7, '10'),
+      old.with(2, undefined),
+      old.with(7, '11'),
+      old.with(5, '2024-02-29 01:02:03'),
+      old.with(2, null),
+    ]
+    const messages = [
+      begin(900n, 7),
+      relation(9, 'public', 't', columns),
+      ...updates.map((now) => update(9, { kind: 'O', row: old }, now)),
+    ]
+    const frames = messages.map((message, i) => xlogData(BigInt(100 + i), message))
+    assert.equal((await decode(frames)).length, updates.length)
+    const records = await decode(frames, true)
+    const changed = records.map((record) => {
+      const { before, after } = record.value as { before: Struct; after: Struct }
+      return Object.keys(after).filter((name) => after[name] !== before[name] && typeof after[name] !== 'object')
+    })
+    assert.equal(records.length, 3)
+    assert.deepEqual(changed[0], ['float8_7'])
   })
 
   test('a change of a relation that was not announced ends the session', async () => {
