@@ -1,6 +1,6 @@
 /** Post processor that reads columns again which the server did not send: Debezium's ReselectColumnsPostProcessor. */
 import type { RawConfig } from '../../worker/api/connector.ts'
-import type { Logger } from '../../worker/api/context.ts'
+import type { Clock, Logger } from '../../worker/api/context.ts'
 import { type ConfigProblem, ConnectError, toError } from '../../worker/api/errors.ts'
 import { SourceRecord } from '../../worker/api/record.ts'
 import type { Database } from './connection.ts'
@@ -10,6 +10,7 @@ import { listProblem, PatternList, splitList } from './pattern-list.ts'
 import { copyTuple, isNull, isUnchanged, TupleIndex } from './pgoutput.ts'
 import { quoteIdentifier, quoteLiteral } from './sql.ts'
 import type { TableSchema, TableSchemas } from './table-schema.ts'
+import { untilVisible } from './visibility.ts'
 
 const className = 'io.debezium.processors.reselect.ReselectColumnsPostProcessor'
 
@@ -96,21 +97,29 @@ export class Reselect {
   readonly #database: Database
   readonly #schemas: TableSchemas
   readonly #logger: Logger
+  readonly #clock: Clock
 
   constructor(
     rules: ReselectRules,
-    services: { readonly database: Database; readonly schemas: TableSchemas; readonly logger: Logger },
+    services: {
+      readonly database: Database
+      readonly schemas: TableSchemas
+      readonly logger: Logger
+      readonly clock: Clock
+    },
   ) {
     this.#rules = rules
     this.#database = services.database
     this.#schemas = services.schemas
     this.#logger = services.logger
+    this.#clock = services.clock
   }
 
   /** @throws RetriableError when the connection is lost; ConnectError under `error.handling.mode=fail` */
   async apply(records: readonly SourceRecord[]): Promise<readonly SourceRecord[]> {
     const wanted = this.#wanted(records)
     if (wanted.size === 0) return records
+    await this.#untilVisible(wanted)
     const result = [...records]
     for (const [table, events] of wanted) {
       for (let from = 0; from < events.length; from += keysPerQuery) {
@@ -118,6 +127,18 @@ export class Reselect {
       }
     }
     return result
+  }
+
+  /** A row as it was before its event would lack what the event's transaction wrote, or not be there yet. */
+  async #untilVisible(wanted: ReadonlyMap<TableSchema, readonly Wanted[]>): Promise<void> {
+    const ids = [...wanted.values()].flat().map(({ event }) => event.transactionId)
+    try {
+      const services = { database: this.#database, clock: this.#clock }
+      if (await untilVisible(new Set(ids.filter((id) => id !== null)), services)) return
+    } catch (error) {
+      throw classify(error, { what: 'ask which transactions run' })
+    }
+    this.#logger.warn({}, 'A transaction has been sent that does not show yet: columns are read as they were before it')
   }
 
   #wanted(records: readonly SourceRecord[]): ReadonlyMap<TableSchema, Wanted[]> {

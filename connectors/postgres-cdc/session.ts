@@ -108,7 +108,7 @@ export class Session implements AsyncDisposable {
     const schemas = this.#schemas
     const { slot, monitor } = settings
     this.#monitor = new SlotMonitor({ database, slot, ...monitor, metrics: options.metrics, clock, logger })
-    this.#reselects = settings.reselects.map((rules) => new Reselect(rules, { database, schemas, logger }))
+    this.#reselects = settings.reselects.map((rules) => new Reselect(rules, { database, schemas, logger, clock }))
     this.#heartbeat = new Heartbeat({
       intervalMs: settings.heartbeatMs,
       query: settings.heartbeatQuery,
