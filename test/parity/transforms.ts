@@ -1,7 +1,8 @@
 // npm run parity transforms: our transforms and predicates and Java's on the same random configs and records.
 import { parseArgs } from 'node:util'
 import { JavaHarness } from '../conformance/java/harness.ts'
-import { cases, compareTransforms, type Difference, type Outcome, recordToWire } from './transforms/compare.ts'
+import type { Difference, Outcome } from './transforms/case.ts'
+import { cases, compareTransforms, recordToWire } from './transforms/compare.ts'
 import { connectSubjects } from './transforms/connect-cases.ts'
 import { debeziumSubjects } from './transforms/debezium-cases.ts'
 import { outboxSubjects } from './transforms/outbox-cases.ts'

@@ -193,6 +193,8 @@ export class JavaHarness implements AsyncDisposable {
     const options = ['-Xmx512m', '-XX:+UseSerialGC', '-Duser.timezone=UTC', '-Duser.language=en', '-Duser.country=US']
     const args = [
       ...options,
+      // Compiled methods would throw exceptions without messages, which deviations are told by.
+      '-XX:-OmitStackTraceInFastThrow',
       ...jvm,
       `-Dlog4j2.configurationFile=${log4j}`,
       '-cp',

@@ -9,26 +9,9 @@ import { parseConfig } from '../../../worker/config/config-def.ts'
 import { deepFreeze } from '../../conformance/converter.ts'
 import type { Answer, JavaHarness, Job, WireRecord } from '../../conformance/java/harness.ts'
 import { canonical, schemaToWire, valueToWire, type WireSchema, type WireValue } from '../../conformance/java/wire.ts'
+import type { Case, Difference, Outcome } from './case.ts'
 import type { Config, Subject } from './connect-cases.ts'
 import { deviationOf } from './deviations.ts'
-
-export interface Case {
-  readonly subject: Subject
-  readonly config: Config
-  readonly record: ConnectRecord
-}
-
-/** What a plugin made of a record, as text that is equal for equal outcomes. */
-export type Outcome =
-  | { readonly kind: 'refused'; readonly message: string; readonly problems: readonly string[] }
-  | { readonly kind: 'failed'; readonly message: string }
-  | { readonly kind: 'result'; readonly text: string }
-
-export interface Difference {
-  readonly case: Case
-  readonly ours: Outcome
-  readonly java: Outcome
-}
 
 export interface Comparison {
   readonly total: number

@@ -5,7 +5,7 @@
 import { LogicalName } from '../../../worker/api/data.ts'
 import { type ConnectRecord, SinkRecord } from '../../../worker/api/record.ts'
 import { isStruct } from '../../../worker/api/values.ts'
-import type { Difference, Outcome } from './compare.ts'
+import type { Difference, Outcome } from './case.ts'
 
 interface Deviation {
   readonly why: string
