@@ -12,6 +12,7 @@ import { parseList } from '../util/text-list.ts'
 import { type Fixture, type Outcome, outcomeOf, readFixture, recordOf, writeFixture } from './transform/fixture.ts'
 import { diffLines, renderDiff } from './transform/line-diff.ts'
 import { recordLines } from './transform/record-text.ts'
+import { withinLimit } from './transform/time-limit.ts'
 
 const usage = `Usage: sluice transform test <connector.json> <fixture.json> … [option …]
 
@@ -20,6 +21,7 @@ says what is expected, the outcome is compared: the exit code is 1 when a record
 
   --update            write what comes out into the fixtures as what is expected
   --plugin-path LIST  plugin.path of the worker: further plugins, and modules of Script
+  --timeout MS        longest time that a transform may take for one record, in ms (10000)
   --now TIME          time for transforms that ask for it (ISO 8601), so that outcomes can be repeated
 
 A fixture is a record, a list of records, or { "records": […], "expected": […] }. A record is { topic, partition, offset,
@@ -32,6 +34,7 @@ interface Options {
   readonly update: boolean
   readonly colour: boolean
   readonly kind: 'source' | 'sink'
+  readonly timeoutMs: number
 }
 
 /** @returns the exit code: 0 as expected, 1 not, 2 wrong usage */
@@ -68,6 +71,7 @@ function parse(args: readonly string[]) {
     options: {
       update: { type: 'boolean', default: false },
       'plugin-path': { type: 'string', default: '' },
+      timeout: { type: 'string', default: '10000' },
       now: { type: 'string' },
       help: { type: 'boolean', short: 'h', default: false },
     },
@@ -80,6 +84,9 @@ async function test(
   values: ReturnType<typeof parse>['values'],
 ): Promise<number> {
   const { config } = await readConnectorFile(configFile, 'transform-test')
+  const timeoutMs = Number(values.timeout)
+  if (!Number.isSafeInteger(timeoutMs) || timeoutMs < 1)
+    throw new Error(`--timeout ${values.timeout} is no number of ms`)
   const pluginPath = parseList(values['plugin-path'])
   const registry = await loadRegistry(await pluginModules(pluginPath))
   const chain = await createTransformationChain(config, registry, toolContext(pluginPath, values.now))
@@ -88,6 +95,7 @@ async function test(
     update: values.update,
     colour: process.stdout.isTTY && (process.env['NO_COLOR'] ?? '') === '',
     kind: connector?.type === 'source' ? 'source' : 'sink',
+    timeoutMs,
   }
   try {
     let differing = 0
@@ -158,11 +166,13 @@ function applySteps(record: ConnectRecord, links: readonly ChainLink[], options:
   let current = record
   for (const { alias, className, transformation, predicate, negate } of links) {
     print(`\n--- ${alias}: ${className}`)
-    if (predicate !== null && predicate.predicate.test(current) === negate) {
+    const input = current
+    const limited = <T>(call: () => T): T => withinLimit(options.timeoutMs, `${alias} (${className})`, call)
+    if (predicate !== null && limited(() => predicate.predicate.test(input)) === negate) {
       print(`not applied: predicate ${predicate.alias} is ${negate}${negate ? ', and negated' : ''}`)
       continue
     }
-    const next = transformation.apply(current)
+    const next = limited(() => transformation.apply(input))
     if (next === null) {
       print('dropped')
       return null

@@ -139,6 +139,26 @@ describe('sluice transform test', () => {
     )
   })
 
+  it('goes on after a script that loops for ever', async () => {
+    const looping = file('looping.json', {
+      name: 's',
+      transforms: 'mine',
+      'transforms.mine.type': 'Script',
+      'transforms.mine.module': './looping.mjs',
+    })
+    file('looping.mjs', `export default (r) => { while (r.value.a === 1); return { value: { done: true } } }`)
+    file('index.mjs', `export const plugins = []`)
+    const fixture = file('two.json', [{ value: { a: 1 } }, { value: { a: 2 } }])
+    const args = ['test', looping, fixture, '--plugin-path', folder]
+    const { code, out } = await sluice([...args, '--timeout', '200'])
+    assert.equal(code, 1)
+    assert.match(out, /failed: mine \(.*Script\) has not answered within 200 ms/)
+    assert.match(out, /\+ {3}done = true/)
+    assert.match(out, /1 of 2 as expected/)
+    const wrong = await sluice([...args, '--timeout', 'soon'])
+    assert.match(wrong.err, /--timeout soon is no number of ms/)
+  })
+
   it('names the file and what is wrong with it', async () => {
     const wrong = file('wrong.json', '{"records": [{"valeu": 1}]}')
     assert.match((await sluice(['test', config, wrong])).out, /"valeu" is no part of a record/)
