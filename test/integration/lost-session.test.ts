@@ -9,6 +9,7 @@ const kafka = requireService('kafka')
 const { skip } = kafka
 const { brokers } = skip === false ? kafka.settings : { brokers: [] }
 const sessionMs = 6_000
+const delayMs = 3_000
 const tasks = 6
 
 /** Sources whose records tell who wrote them, on several workers. */
@@ -58,6 +59,18 @@ class ProbedCluster {
     await this.runOn(workers, 40_000)
   }
 
+  /** These take over what the lost worker ran, no sooner than `leastMs` after its last heartbeat. */
+  async takeOver(lost: WorkerUnderTest, by: readonly WorkerUnderTest[], leastMs: number): Promise<number> {
+    await lost.signal('SIGKILL')
+    const killedAt = performance.now()
+    await this.runOn(by, 60_000)
+    const tookMs = Math.round(performance.now() - killedAt)
+    // Its session began with its last heartbeat.
+    assert.ok(tookMs > leastMs - 1_000, `after ${tookMs} ms already`)
+    await this.neverTwice()
+    return tookMs
+  }
+
   async neverTwice(): Promise<void> {
     for (const [task, list] of await stretches(brokers, this.topic)) {
       const epochs = list.map(({ epoch }) => epoch)
@@ -66,13 +79,16 @@ class ProbedCluster {
   }
 }
 
-test('three workers, one frozen beyond its session, one killed: tasks move, none ever runs twice (I7; statements 61, 135)', {
+test('three workers, one frozen beyond its session, one killed: tasks move, none ever runs twice (I7; statements 61, 135, 138)', {
   skip,
   timeout: 180_000,
 }, async (t) => {
-  await using cluster = await ClusterUnderTest.open(brokers, { 'session.timeout.ms': `${sessionMs}` })
+  const options = { 'session.timeout.ms': `${sessionMs}`, 'scheduled.rebalance.max.delay.ms': `${delayMs}` }
+  await using cluster = await ClusterUnderTest.open(brokers, options)
   const probed = new ProbedCluster(cluster, await writeOwnerProbe(cluster.folder))
-  const [first, frozen, killed] = await Promise.all([probed.start(), probed.start(), probed.start()])
+  // The first leads: a new leader knows of no delay, as it does not know what the lost one had run.
+  const first = await probed.start()
+  const [frozen, killed] = await Promise.all([probed.start(), probed.start()])
   await probed.populate([first, frozen, killed])
 
   await probed.quiet()
@@ -86,41 +102,20 @@ test('three workers, one frozen beyond its session, one killed: tasks move, none
   await probed.runOn([first, frozen, killed], 40_000)
   await probed.neverTwice()
 
-  await killed.signal('SIGKILL')
-  const killedAt = performance.now()
-  await probed.runOn([first, frozen], 40_000)
-  t.diagnostic(`taken over from a killed worker after ${Math.round(performance.now() - killedAt)} ms`)
-  await probed.neverTwice()
+  const tookMs = await probed.takeOver(killed, [first, frozen], sessionMs + delayMs)
+  t.diagnostic(`taken over from a killed worker after ${tookMs} ms`)
 })
 
-const delayMs = 3_000
-
-for (const { title, options, leastMs } of [
+test('three workers, eager: tasks of a killed one run elsewhere when its time is over, none twice (I7)', {
+  skip,
+  timeout: 180_000,
+}, async (t) => {
+  const options = { 'session.timeout.ms': `${sessionMs}`, 'connect.protocol': 'eager' }
+  await using cluster = await ClusterUnderTest.open(brokers, options)
+  const probed = new ProbedCluster(cluster, await writeOwnerProbe(cluster.folder))
+  const [first, second, killed] = await Promise.all([probed.start(), probed.start(), probed.start()])
+  await probed.populate([first, second, killed])
   // Everything stops and is dealt out anew; there is no delay in this protocol.
-  { title: 'eager (I7)', options: { 'connect.protocol': 'eager' }, leastMs: sessionMs },
-  {
-    title: 'sessioned, with a delay (I7, statement 138)',
-    options: { 'scheduled.rebalance.max.delay.ms': `${delayMs}` },
-    leastMs: sessionMs + delayMs,
-  },
-] as const) {
-  test(`three workers, ${title}: tasks of a killed one run elsewhere when its time is over, none twice`, {
-    skip,
-    timeout: 180_000,
-  }, async (t) => {
-    await using cluster = await ClusterUnderTest.open(brokers, { 'session.timeout.ms': `${sessionMs}`, ...options })
-    const probed = new ProbedCluster(cluster, await writeOwnerProbe(cluster.folder))
-    // The first leads: a new leader knows of no delay, as it does not know what the lost one had run.
-    const first = await probed.start()
-    const [second, killed] = await Promise.all([probed.start(), probed.start()])
-    await probed.populate([first, second, killed])
-    await killed.signal('SIGKILL')
-    const killedAt = performance.now()
-    await probed.runOn([first, second], 60_000)
-    const tookMs = Math.round(performance.now() - killedAt)
-    t.diagnostic(`taken over from a killed worker after ${tookMs} ms`)
-    // Its session began with its last heartbeat.
-    assert.ok(tookMs > leastMs - 1_000, `after ${tookMs} ms already`)
-    await probed.neverTwice()
-  })
-}
+  const tookMs = await probed.takeOver(killed, [first, second], sessionMs)
+  t.diagnostic(`taken over from a killed worker after ${tookMs} ms`)
+})
