@@ -77,7 +77,11 @@ export function connectorDefinition(
     hooks: {
       label: (name) => embedded.get(name) ?? name,
       resolveClass: (option, name) => resolveClass(plugins, kindOfOption(option), name),
-      adviceFor,
+      adviceFor: (name) =>
+        adviceFor(
+          name,
+          plugins.all().map((known) => known.name),
+        ),
     },
   }
 }

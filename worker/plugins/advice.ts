@@ -10,12 +10,16 @@ const apicurioPackage = 'io.apicurio.registry.utils.converter.'
  * What to write instead of a class that is not here; null when nothing is known of it. Apicurio's converters have
  * options and a wire format of their own (by default ids of 8 bytes, or ids in headers), so that their names cannot be
  * aliases of Confluent's.
+ * @param known classes of the same kind
  */
-export function adviceFor(className: string): string | null {
+export function adviceFor(className: string, known: readonly string[]): string | null {
+  const parts = ['Key', 'Value'].map((part) => `${className}$${part}`)
+  if (parts.every((part) => known.includes(part)))
+    return `It works on one part of a record: write ${parts.join(' or ')}.`
   if (!className.startsWith(apicurioPackage)) return null
-  const known = replacements.get(className.slice(apicurioPackage.length))
-  const named = (known === undefined ? [...replacements.values()] : [known])
-    .map(([kind, replacement]) => `${replacement} (${kind})`)
+  const replacement = replacements.get(className.slice(apicurioPackage.length))
+  const named = (replacement === undefined ? [...replacements.values()] : [replacement])
+    .map(([kind, name]) => `${name} (${kind})`)
     .join(' or ')
   return (
     `Use ${named} with schema.registry.url at Apicurio's Confluent-compatible endpoint, ` +

@@ -29,7 +29,9 @@ export function exportedPlugins(url: string, exports: object): readonly Plugin[]
   // A module may hold REST extensions or config providers and nothing else.
   const hasOthers = 'restExtensions' in exports || 'configProviders' in exports
   if (plugin === undefined && plugins === undefined && hasOthers) return []
-  throw new Error(`The module ${url} exports neither a plugin as \`plugin\` nor a list of them as \`plugins\``)
+  const script = 'default' in exports || 'transform' in exports
+  const hint = script ? ' (a script of the Script transform stands in a folder below an entry of plugin.path)' : ''
+  throw new Error(`The module ${url} exports neither a plugin as \`plugin\` nor a list of them as \`plugins\`${hint}`)
 }
 
 /** What is wrong with a manifest as a value, without calling anything of it; for plugins written without types. */

@@ -173,8 +173,8 @@ export class PluginRegistry {
     const found = chooseVersion(versions, wanted ?? null)
     if (typeof found !== 'string') return found
     if (versions.length > 0) throw wrongVersion(found)
-    const advice = adviceFor(name)
     const known = this.#plugins.filter((candidate) => kindOfPlugin(candidate) === kind).map((p) => p.name)
+    const advice = adviceFor(name, known)
     throw new ConnectError(
       'config',
       'CONNECT_PLUGIN_UNKNOWN',

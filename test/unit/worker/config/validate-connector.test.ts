@@ -303,3 +303,14 @@ test("Apicurio's converters are refused with what takes their place", async () =
     'Invalid value io.apicurio.Other for configuration value.converter: Class io.apicurio.Other could not be found.',
   ])
 })
+
+test('a transform without its part is refused with the parts that there are', async () => {
+  const halves = ['x.Half$Key', 'x.Half$Value'].map((name) =>
+    defineTransformation({ ...common, name, config: defineConfig({}), create: unused }),
+  )
+  const plugins = new PluginRegistry([...parts, ...halves])
+  const raw = { ...sinkRaw, transforms: 'h', 'transforms.h.type': 'x.Half' }
+  const { configs } = await validateConnector({ raw, plugins, worker: worker(), providers: ConfigProviders.none })
+  const errors = configs.find((info) => info.value.name === 'transforms.h.type')?.value.errors ?? []
+  assert.match(errors[0] ?? '', /Class x\.Half could not be found\. .*write x\.Half\$Key or x\.Half\$Value\./)
+})
