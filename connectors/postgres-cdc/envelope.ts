@@ -409,25 +409,33 @@ export function sameKey(
   return valueEquals(before, after)
 }
 
-/** Whether a full old row and the new one agree in every captured column, as events show it: cut, masked, in bytes. */
+/**
+ * Whether the old row and the new one agree in every captured column, as events show it: cut, masked, in bytes. An old
+ * row of nothing but its identity has nulls elsewhere, as Debezium compares it.
+ */
 export function sameRow(plan: RowPlan, bytes: Buffer, oldTuple: number, newTuple: number): boolean {
   oldIndex.load(bytes, oldTuple)
   newIndex.load(bytes, newTuple)
-  return plan.fields.every((field) => sameText(bytes, field.column) || sameValue(field, bytes))
+  return plan.fields.every((field) => {
+    const { column } = field
+    if (newIndex.start(column) === isUnchanged) return oldIndex.start(column) >= 0
+    return sameText(bytes, column) || sameValue(field, bytes)
+  })
 }
 
 /** Different texts may be one value: bits '01' and '1', and texts that differ behind where they are cut. */
-function sameValue({ codec, column }: FieldPlan, bytes: Buffer): boolean {
-  const start = newIndex.start(column)
-  const oldStart = oldIndex.start(column)
-  if (start < 0 || oldStart < 0) return false
+function sameValue(field: FieldPlan, bytes: Buffer): boolean {
   try {
-    const before = codec.read(bytes, oldStart, oldIndex.end(column))
-    return valueEquals(before, codec.read(bytes, start, newIndex.end(column)))
+    return valueEquals(valueIn(oldIndex, field, bytes), valueIn(newIndex, field, bytes))
   } catch {
     // The event of the change tells of a value that cannot be converted.
     return false
   }
+}
+
+function valueIn(index: TupleIndex, { codec, column, onNull }: FieldPlan, bytes: Buffer): Value {
+  const start = index.start(column)
+  return start < 0 ? onNull : codec.read(bytes, start, index.end(column))
 }
 
 function sameText(bytes: Buffer, column: number): boolean {

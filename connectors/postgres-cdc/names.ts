@@ -110,14 +110,16 @@ function replacer(regex: string, replacement: string): (topic: string) => string
 export function topicNames(options: TopicNameOptions): TopicNames {
   const { prefix, delimiter, strategy = 'SchemaTopicNamingStrategy', routing = null } = options
   const sanitize = strategy.includes('Unicode') ? sanitizeUnicode : sanitizeTopic
-  const join = (...parts: readonly string[]) => sanitize(parts.filter((part) => part.trim() !== '').join(delimiter))
+  const bare = (...parts: readonly string[]) => parts.filter((part) => part.trim() !== '').join(delimiter)
+  const join = (...parts: readonly string[]) => sanitize(bare(...parts))
   // The other strategies know databases and tables only: the schema is left out.
   const plain = strategy.startsWith('Schema')
     ? (schema: string, table: string) => join(prefix, schema, table)
     : (_schema: string, table: string) => join(prefix, table)
   const fixed = {
-    heartbeat: options.heartbeatName ?? join(options.heartbeatPrefix, prefix),
-    transaction: join(prefix, options.transaction),
+    // Of parts that are checked as options: no strategy changes a character of them, not even the underscore.
+    heartbeat: options.heartbeatName ?? [options.heartbeatPrefix, prefix].join(delimiter),
+    transaction: [prefix, options.transaction].join(delimiter),
     message: sanitize(`${prefix}.message`),
   }
   if (strategy !== 'DefaultRegexTopicNamingStrategy' || routing === null)
@@ -125,7 +127,8 @@ export function topicNames(options: TopicNameOptions): TopicNames {
   const reroute = replacer(routing.regex, routing.replacement)
   const originOf =
     routing.keyRegex === null ? (topic: string) => topic : replacer(routing.keyRegex, routing.keyReplacement ?? '')
-  const origin = { name: routing.keyField, value: (schema: string, table: string) => originOf(plain(schema, table)) }
+  // The origin has the name of the table as it is.
+  const origin = { name: routing.keyField, value: (_schema: string, table: string) => originOf(bare(prefix, table)) }
   return {
     ...fixed,
     origin: routing.unique ? origin : null,

@@ -351,6 +351,8 @@ export class StreamDecoder {
   #update(table: TableSchema, bytes: Buffer, position: Lsn): void {
     const { newTuple, oldTuple, oldIsFull } = this.#change
     const { constants, skipUnchanged } = this.#options
+    // Before the key is looked at: a key that no captured column shows changes nothing.
+    if (skipUnchanged && oldTuple >= 0 && sameRow(table.value, bytes, oldTuple, newTuple)) return
     if (table.key !== null && oldTuple >= 0 && !sameKey(table.key, bytes, oldTuple, newTuple, constants)) {
       const { failures } = constants
       const oldKey = new RowView(table.key, { bytes, tuple: oldTuple, oldTuple: -1, failures }).materialize()
@@ -371,7 +373,6 @@ export class StreamDecoder {
       })
       return
     }
-    if (skipUnchanged && oldIsFull && sameRow(table.value, bytes, oldTuple, newTuple)) return
     this.#emit({
       table,
       operation: 'u',

@@ -170,7 +170,8 @@ export class TableSchemas {
     const defaultValue = expression === null ? null : schemaDefault(expression, resolved, codec)
     return {
       ...place,
-      schema: makeSchema({ ...codec.spec, optional, defaultValue }),
+      // Some shapes are optional whatever their column is.
+      schema: makeSchema({ ...codec.spec, optional: optional || codec.spec.optional === true, defaultValue }),
       codec,
       onNull: optional ? null : (defaultValue ?? codec.fallback),
     }

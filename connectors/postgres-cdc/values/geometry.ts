@@ -20,6 +20,7 @@ const pointSchema: Schema = makeSchema(pointSpec)
 
 export const geometrySpec: SchemaSpec = {
   type: 'STRUCT',
+  optional: true,
   name: `${geometryName}.Geometry`,
   version: 2,
   doc: 'Geometry',
@@ -46,6 +47,7 @@ export const geographySpec: SchemaSpec = {
 
 export const circleSpec: SchemaSpec = {
   type: 'STRUCT',
+  optional: true,
   name: `${geometryName}.Circle`,
   version: 1,
   doc: 'Geometry (CIRCLE)',
@@ -57,6 +59,7 @@ export const circleSpec: SchemaSpec = {
 
 export const lineSpec: SchemaSpec = {
   type: 'STRUCT',
+  optional: true,
   name: `${geometryName}.Line`,
   version: 1,
   doc: 'Geometry (LINE)',

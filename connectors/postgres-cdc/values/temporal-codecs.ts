@@ -148,6 +148,9 @@ function timeParts(micros: number): { hour: number; minute: number; second: numb
 
 const noTime = { hour: null, minute: null, second: null, nanos: null }
 const noDate = { year: null, month: null, day: null }
+/** What stands for the null of a required column, as in an old row of nothing but its key. */
+const midnight = { hour: 0, minute: 0, second: 0, nanos: 0 }
+const firstDay = { year: 1970, month: 1, day: 1 }
 const infinityName = (sign: number): string => (sign > 0 ? 'POSITIVE_INFINITY' : 'NEGATIVE_INFINITY')
 
 function structuredDuration(interval: Interval, digits: number): Struct {
@@ -189,12 +192,15 @@ export function dateCodec({ options, from }: Context): ValueCodec {
         (bytes, start, end) => `${isoDate(days(bytes, start, end))}Z`,
       )
     case 'structured':
-      return valueCodec({ spec: structured.date, fallback: null }, (bytes, start, end) => {
-        const value = days(bytes, start, end)
-        return moment.infinity !== 0
-          ? { ...noDate, specialValue: infinityName(moment.infinity) }
-          : { ...dateOf(value), specialValue: null }
-      })
+      return valueCodec(
+        { spec: structured.date, fallback: { ...firstDay, specialValue: null } },
+        (bytes, start, end) => {
+          const value = days(bytes, start, end)
+          return moment.infinity !== 0
+            ? { ...noDate, specialValue: infinityName(moment.infinity) }
+            : { ...dateOf(value), specialValue: null }
+        },
+      )
     default:
       return int32Codec(named('INT32', `${debezium}.Date`), days)
   }
@@ -223,11 +229,14 @@ export function timeCodec({ options, digits, inArray }: Context): ValueCodec {
         (bytes, start, end) => `${isoTime(micros(bytes, start, end) % microsPerDay, -1)}Z`,
       )
     case 'structured':
-      return valueCodec({ spec: structured.time, fallback: null }, (bytes, start, end) => {
-        const value = micros(bytes, start, end)
-        if (value === microsPerDay) throw conversionError('time')
-        return { ...timeParts(value), precision: digits }
-      })
+      return valueCodec(
+        { spec: structured.time, fallback: { ...midnight, precision: digits } },
+        (bytes, start, end) => {
+          const value = micros(bytes, start, end)
+          if (value === microsPerDay) throw conversionError('time')
+          return { ...timeParts(value), precision: digits }
+        },
+      )
     case 'nanoseconds':
       return int64Codec(named('INT64', `${debezium}.NanoTime`), (bytes, start, end) => micros(bytes, start, end) * 1000)
     case 'adaptive':
@@ -244,10 +253,13 @@ export function timeCodec({ options, digits, inArray }: Context): ValueCodec {
 
 export function zonedTimeCodec({ options, digits }: Context): ValueCodec {
   if (options.timePrecision === 'structured') {
-    return valueCodec({ spec: structured.zonedTime, fallback: null }, (bytes, start, end) => {
-      const { micros, offsetSeconds } = parse('timetz', bytes, start, end)
-      return { ...timeParts(micros), offsetSeconds, precision: digits }
-    })
+    return valueCodec(
+      { spec: structured.zonedTime, fallback: { ...midnight, offsetSeconds: 0, precision: digits } },
+      (bytes, start, end) => {
+        const { micros, offsetSeconds } = parse('timetz', bytes, start, end)
+        return { ...timeParts(micros), offsetSeconds, precision: digits }
+      },
+    )
   }
   return valueCodec({ spec: named('STRING', `${debezium}.ZonedTime`), fallback: '00:00:00Z' }, (bytes, start, end) => {
     const { micros, offsetSeconds, offsetHasSeconds } = parse('timetz', bytes, start, end)
@@ -324,12 +336,15 @@ export function timestampCodec({ options, digits }: Context): ValueCodec {
         },
       )
     case 'structured':
-      return valueCodec({ spec: structured.timestamp, fallback: null }, (bytes, start, end) => {
-        const m = parsed(bytes, start, end)
-        return m.infinity !== 0
-          ? { ...noDate, ...noTime, specialValue: infinityName(m.infinity), precision: digits }
-          : { ...dateOf(m.days), ...timeParts(m.micros), specialValue: null, precision: digits }
-      })
+      return valueCodec(
+        { spec: structured.timestamp, fallback: { ...firstDay, ...midnight, specialValue: null, precision: digits } },
+        (bytes, start, end) => {
+          const m = parsed(bytes, start, end)
+          return m.infinity !== 0
+            ? { ...noDate, ...noTime, specialValue: infinityName(m.infinity), precision: digits }
+            : { ...dateOf(m.days), ...timeParts(m.micros), specialValue: null, precision: digits }
+        },
+      )
     case 'nanoseconds':
       return int64Codec(named('INT64', `${debezium}.NanoTimestamp`), (b, s, e) => nanosSince1970(parsed(b, s, e)))
     case 'microseconds':
@@ -342,16 +357,19 @@ export function timestampCodec({ options, digits }: Context): ValueCodec {
 
 export function zonedTimestampCodec({ options, digits }: Context): ValueCodec {
   if (options.timePrecision === 'structured') {
-    return valueCodec({ spec: structured.zonedTimestamp, fallback: null }, (bytes, start, end) => {
-      const m = parse('timestamptz', bytes, start, end)
-      if (m.infinity !== 0) {
-        const none = { ...noDate, ...noTime, offsetSeconds: null, zoneId: null }
-        return { ...none, specialValue: infinityName(m.infinity), precision: digits }
-      }
-      toUtc(m)
-      const zone = { offsetSeconds: 0, zoneId: 'Z', specialValue: null, precision: digits }
-      return { ...dateOf(m.days), ...timeParts(m.micros), ...zone }
-    })
+    const zone = { offsetSeconds: 0, zoneId: null, specialValue: null, precision: digits }
+    return valueCodec(
+      { spec: structured.zonedTimestamp, fallback: { ...firstDay, ...midnight, ...zone } },
+      (bytes, start, end) => {
+        const m = parse('timestamptz', bytes, start, end)
+        if (m.infinity !== 0) {
+          const none = { ...noDate, ...noTime, offsetSeconds: null, zoneId: null }
+          return { ...none, specialValue: infinityName(m.infinity), precision: digits }
+        }
+        toUtc(m)
+        return { ...dateOf(m.days), ...timeParts(m.micros), ...zone, zoneId: 'Z' }
+      },
+    )
   }
   const slow = valueCodec(
     { spec: named('STRING', `${debezium}.ZonedTimestamp`), fallback: '1970-01-01T00:00:00Z' },

@@ -115,6 +115,25 @@ suite('column types', () => {
     assert.deepEqual(read(codecOf('time[]'), '{{10:00:00}}'), [null])
   })
 
+  test('structured: a required column without a value has midnight of the first day', () => {
+    const fallback = (name: string) => codecOf(name, { typmod: 3, options: { timePrecision: 'structured' } })?.fallback
+    const day = { year: 1970, month: 1, day: 1 }
+    const time = { hour: 0, minute: 0, second: 0, nanos: 0 }
+    assert.deepEqual(fallback('date'), { ...day, specialValue: null })
+    assert.deepEqual(fallback('time'), { ...time, precision: 3 })
+    assert.deepEqual(fallback('timetz'), { ...time, offsetSeconds: 0, precision: 3 })
+    const timestamp = { ...day, ...time, specialValue: null, precision: 3 }
+    assert.deepEqual(fallback('timestamp'), timestamp)
+    assert.deepEqual(fallback('timestamptz'), { ...timestamp, offsetSeconds: 0, zoneId: null })
+  })
+
+  test('shapes but points are optional whatever their column is', () => {
+    for (const name of ['box', 'lseg', 'path', 'polygon', 'line', 'circle']) {
+      assert.equal(codecOf(name)?.spec.optional, true, name)
+    }
+    assert.equal(codecOf('point')?.spec.optional ?? false, false)
+  })
+
   test('a numeric of a negative scale has the digits of the scale that its modifier shows', () => {
     const typmod = ((5 << 16) | (-2 & 0x7ff)) + 4
     assert.equal(

@@ -37,9 +37,21 @@ describe('topic names', () => {
     const named = topicNames({ ...base, strategy: 'DefaultRegexTopicNamingStrategy', routing })
     assert.equal(named.origin?.value('a', 'shard_7'), '7$')
     assert.equal(named.origin?.value('a', 'other'), 'p.other')
+    assert.equal(named.origin?.value('a', 'quo"te'), 'p.quo"te')
     assert.equal(topicNames(base).origin, null)
     const shared = { ...routing, unique: false }
     assert.equal(topicNames({ ...base, strategy: 'DefaultRegexTopicNamingStrategy', routing: shared }).origin, null)
+  })
+
+  it('leaves the names of heartbeats and transactions as they are given', () => {
+    const names = topicNames({
+      ...base,
+      prefix: 'my_p',
+      heartbeatPrefix: '__hb',
+      transaction: 'tx_1',
+      strategy: 'SchemaUnicodeTopicNamingStrategy',
+    })
+    assert.deepEqual([names.heartbeat, names.transaction], ['__hb.my_p', 'my_p.tx_1'])
   })
 
   it('keeps names within what Kafka allows', () => {

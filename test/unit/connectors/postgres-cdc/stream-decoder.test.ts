@@ -219,6 +219,23 @@ suite('stream decoder', () => {
     assert.deepEqual(changed[0], ['float8_7'])
   })
 
+  test('skip.messages.without.change: a changed key counts as far as the old row shows it', async () => {
+    const old: readonly CellText[] = ['1', ...columns.slice(1).map(() => null)]
+    const changes = [old.with(0, '2'), old, old.with(2, undefined)]
+    const messages = [
+      begin(900n, 7),
+      relation(9, 'public', 't', columns),
+      ...changes.map((now) => update(9, { kind: 'K', row: old }, now)),
+    ]
+    const records = await decode(
+      messages.map((message, i) => xlogData(BigInt(100 + i), message)),
+      true,
+    )
+    // Delete, tombstone and create; nothing; an update of a value that the old row does not have.
+    const operations = records.map((record) => (record.value as { op?: string } | null)?.op ?? null)
+    assert.deepEqual(operations, ['d', null, 'c', 'u'])
+  })
+
   test('a change of a relation that was not announced ends the session', async () => {
     await assert.rejects(decode([xlogData(1n, insert(5, ['1']))]), {
       code: 'CONNECT_POSTGRES_PROTOCOL',
