@@ -54,6 +54,7 @@ const choices: readonly Choice[] = [
       'isostring',
       'microseconds',
       'nanoseconds',
+      'structured',
     ),
   },
   { chance: 0.5, choose: oneOf('decimal.handling.mode', 'precise', 'string', 'double') },

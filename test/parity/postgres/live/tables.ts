@@ -163,6 +163,13 @@ export function randomTable(
     columns.push(column)
     lines.push(columnSql(random, column, false))
   }
+  const source = columns.at(-1)
+  if (source !== undefined && !source.isGenerated && random.next() < 0.15) {
+    const name = freshName(random, 'gen', oddColumnNames, taken)
+    const type: ColumnType = { sql: 'boolean', values: ['t'], odd: [], isPlain: true }
+    columns.push({ name, type, isNotNull: false, isGenerated: true })
+    lines.push(`${named(name)} boolean GENERATED ALWAYS AS (${named(source.name)} IS NULL) STORED`)
+  }
   // A key whose order is not that of the table.
   if (random.next() < 0.2) key.reverse()
   const table: Table = { ...at, columns, key }
