@@ -46,14 +46,20 @@ function isBuiltin(schema: string, table: string): boolean {
 
 const keyItem = /^\s*([^:]+):([^:,]+(?:,[^:,]+)*)\s*$/
 
+/** What an item of `message.key.columns` looks for in `schema.table.column`. */
+const keyPatterns = ([, table = '', columns = '']: RegExpExecArray): readonly string[] =>
+  columns.split(',').map((column) => `${table}.${column.trim()}`.trim())
+
 /** The first problem of `message.key.columns`, or null. */
 export function keyColumnsProblem(text: string): string | null {
   for (const item of text.split(';')) {
     if (item === '') continue
     const match = keyItem.exec(item)
     if (match === null) return `'${item}' is not of the form <regular expression>:<column>,<column>`
-    const problem = patternProblem((match[1] as string).trim())
-    if (problem !== null) return problem
+    for (const pattern of keyPatterns(match)) {
+      const problem = patternProblem(pattern)
+      if (problem !== null) return problem
+    }
   }
   return null
 }
@@ -80,9 +86,8 @@ export class Filters {
       .split(';')
       .map((item) => keyItem.exec(item))
       .filter((match) => match !== null)
-      .flatMap(([, table = '', columns = '']) =>
-        columns.split(',').map((column) => new JavaRegex(`${table}.${column.trim()}`.trim(), { ignoreCase: true })),
-      )
+      .flatMap(keyPatterns)
+      .map((pattern) => new JavaRegex(pattern, { ignoreCase: true }))
   }
 
   /** Whether no option narrows the captured tables. */

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import type { CatalogDetails } from '../../../../connectors/postgres-cdc/catalog.ts'
 import { ColumnMappers } from '../../../../connectors/postgres-cdc/column-mappers.ts'
-import { Filters } from '../../../../connectors/postgres-cdc/filters.ts'
+import { Filters, keyColumnsProblem } from '../../../../connectors/postgres-cdc/filters.ts'
 import { topicNames } from '../../../../connectors/postgres-cdc/names.ts'
 import { type TableSchema, TableSchemas } from '../../../../connectors/postgres-cdc/table-schema.ts'
 import type { PgType } from '../../../../connectors/postgres-cdc/types.ts'
@@ -91,6 +91,12 @@ suite('keys of tables', () => {
     assert.deepEqual(keyOf({ option: 'public.t:c2,C1' }), ['c2', 'c1'])
     assert.deepEqual(keyOf({ option: 'public.t:c.' }), ['c1', 'c2'])
     assert.deepEqual(keyOf({ option: 'other.t:c1; (.*)\\.T:c2' }), ['c2'])
+  })
+
+  test('a column that is no pattern is told of before anything runs', () => {
+    assert.equal(keyColumnsProblem('public.t:c1,c.'), null)
+    assert.match(keyColumnsProblem('public.t:c1,c(') ?? '', /c\(/)
+    assert.match(keyColumnsProblem('public.(t:c1') ?? '', /public/)
   })
 
   test('columns that the table does not have leave it its own key', () => {
