@@ -336,6 +336,10 @@ export function arrayOf(scalar: ColumnType): ColumnType {
   const [first = '', second = first] = element.values.map(item)
   const all = element.values.map(item).join(',')
   const values = [[first], [second, first]].map((items) => `{${items.join(',')}}`)
+  // An element that is null, or an array, makes the whole a null in Debezium: ours keeps the others.
+  if (element.sql === 'ltree') {
+    return { ...type('ltree[]', { values: ['{}', ...values, `{${all}}`] }), isCompound: true }
+  }
   return {
     ...type(`${element.sql}[]`, {
       values: ['{}', ...values, `{${all}}`],
