@@ -7,7 +7,7 @@ import { requireService, skipUnless } from '../support/services.ts'
 
 const kafka = requireService('kafka')
 const postgres = requireService('postgres')
-/** One with enums, arrays and masks, one with schemas off. */
+/** Both with enums and arrays, the first with schemas off. */
 const seeds = [10, 22]
 
 test('the Postgres source writes what the Debezium beside it writes', {
