@@ -173,7 +173,8 @@ export class Round {
       prefix,
       records: records.filter(({ topic }) => topic.includes(prefix)),
     })) as [{ prefix: string; records: KafkaRecord[] }, { prefix: string; records: KafkaRecord[] }]
-    const compared = compareSides(theirs, ours, theirFailure != null)
+    // Restarts repeat what they had sent: nothing to compare with.
+    const compared = stuck === null ? compareSides(theirs, ours, theirFailure != null) : { records: 0, differences: [] }
     const differences: string[] = []
     for (const text of compared.differences) differences.push(await this.#withTypes(text))
     if (ourFailure != null && theirFailure === null) differences.push(`  our task failed: ${ourFailure.slice(0, 1500)}`)
