@@ -178,11 +178,8 @@ suite('types at their limits', { skip: postgres.skip }, () => {
       [
         "CAST('NaN' AS numeric)",
         ...lostArrays("CAST('978-0-393-04002-9' AS isbn)", 'isbn'),
+        "ARRAY[ARRAY[CAST('24:00:00+00' AS timetz)], ARRAY[CAST('24:00:00+00' AS timetz)]]::timetz[]",
         "CAST('294276-12-31' AS timestamp)",
-        ...lostArrays("CAST('((0,0),(1,1))' AS lseg)", 'lseg'),
-        ...lostArrays("CAST('((0,0),(1,1))' AS box)", 'box'),
-        ...lostArrays("CAST('[(0,0),(1,1)]' AS path)", 'path'),
-        ...lostArrays("CAST('((0,0),(1,1),(2,0))' AS polygon)", 'polygon'),
         ...lostArrays("CAST('a:1 b:2' AS tsvector)", 'tsvector'),
         "ARRAY[CAST('sad' AS mood), NULL]::mood[]",
         "ARRAY[ARRAY[CAST('sad' AS mood)], ARRAY[CAST('sad' AS mood)]]::mood[]",
@@ -191,6 +188,6 @@ suite('types at their limits', { skip: postgres.skip }, () => {
     const warnings = task.context.logger.lines.filter(({ message }) =>
       message.startsWith('A value could not be converted'),
     )
-    assert.equal(warnings.length, 16)
+    assert.equal(warnings.length, 9)
   })
 })
