@@ -1,5 +1,5 @@
 /** `connect-metrics`: the connections of this worker to its group, under the names of Kafka's network client. */
-import type { TrafficListener } from '../kafka/traffic.ts'
+import type { TrafficListener } from '../kafka/types.ts'
 import type { MetricRegistry } from '../metrics/registry.ts'
 
 /**

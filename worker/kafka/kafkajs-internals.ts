@@ -12,7 +12,6 @@ import { toError } from '../api/errors.ts'
 import type { ClientTls } from '../api/tls/ssl-options.ts'
 import { AnswerReader } from './answer-reader.ts'
 import type { ConnectionConfig } from './client-config.ts'
-import type { Traffic } from './traffic.ts'
 
 export interface ApiVersionRange {
   readonly minVersion: number
@@ -183,11 +182,17 @@ function internals(): Internals {
 
 const ERRORS_ONLY = 1
 
+/** Looks at what goes over connections, and changes nothing of it. */
+export interface ConnectionMeter {
+  watch(socket: Socket): Socket
+  metered(request: PushedRequest): PushedRequest
+}
+
 /** Makes brokers of one client; nothing connects yet. */
 export function brokerMaker(
   config: ConnectionConfig,
   log: Logger | null,
-  traffic: Traffic | null = null,
+  traffic: ConnectionMeter | null = null,
 ): (host: string, port: number, nodeId: number | null) => Broker {
   const parts = internals()
   // kafkajs logs at "error" what this layer retries, so its lines are debug lines here. Messages only: some of its
@@ -225,7 +230,7 @@ export function brokerMaker(
   }
 }
 
-function watchTraffic(connection: Connection, traffic: Traffic): void {
+function watchTraffic(connection: Connection, traffic: ConnectionMeter): void {
   const { requestQueue, socketFactory } = connection
   connection.socketFactory = (request) => traffic.watch(socketFactory(request))
   const push = requestQueue.push.bind(requestQueue)

@@ -1,17 +1,7 @@
 /** What goes over the connections of one client, for the metrics of its network. */
 import type { Socket } from 'node:net'
-import type { PushedRequest } from './kafkajs-internals.ts'
-
-/** Told of what happens, when it happens. */
-export interface TrafficListener {
-  connected(): void
-  disconnected(): void
-  /** A request was handed to its connection. */
-  request(): void
-  response(): void
-  /** Bytes since the last call; never both 0. */
-  bytes(incoming: number, outgoing: number): void
-}
+import type { ConnectionMeter, PushedRequest } from './kafkajs-internals.ts'
+import type { TrafficListener } from './types.ts'
 
 interface Counted {
   incoming: number
@@ -19,7 +9,7 @@ interface Counted {
 }
 
 /** Watches the connections of one client. Bytes are counted with each request and answer, and at the end. */
-export class Traffic {
+export class Traffic implements ConnectionMeter {
   readonly #listener: TrafficListener
   readonly #open = new Map<Socket, Counted>()
 

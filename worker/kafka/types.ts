@@ -8,7 +8,6 @@
  */
 import type { Offsets, TopicPartition } from '../api/topic-partition.ts'
 import type { WorkLease } from '../util/work-lease.ts'
-import type { TrafficListener } from './traffic.ts'
 
 /** Kafka client properties under their Java names (`bootstrap.servers`, `security.protocol`, `acks`, …), as text. */
 export type ClientProperties = Readonly<Record<string, string>>
@@ -202,6 +201,17 @@ export interface Admin extends AsyncDisposable {
 export interface GroupProtocol {
   readonly name: string
   readonly metadata: Uint8Array
+}
+
+/** Told of what goes over the connections of a client, when it happens. */
+export interface TrafficListener {
+  connected(): void
+  disconnected(): void
+  /** A request was handed to its connection. */
+  request(): void
+  response(): void
+  /** Bytes since the last call; never both 0. */
+  bytes(incoming: number, outgoing: number): void
 }
 
 export interface GroupMemberOptions {
