@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Clock } from '../api/context.ts'
 import { ConnectError, defineErrorCodes, RetriableError, toError } from '../api/errors.ts'
 import type { ClientTls } from '../api/tls/ssl-options.ts'
+import { readText } from './http-body.ts'
 
 export const oauthErrorCodes = defineErrorCodes({
   CONNECT_OAUTH_UNAVAILABLE: {
@@ -154,7 +155,7 @@ async function post(client: ClientCredentials): Promise<{ readonly status: numbe
   }
   const { promise, resolve, reject } = Promise.withResolvers<{ readonly status: number; readonly body: string }>()
   const answered = (response: IncomingMessage): void => {
-    readBody(response).then((body) => resolve({ status: response.statusCode ?? 0, body }), reject)
+    readText(response, maxBodyBytes).then((body) => resolve({ status: response.statusCode ?? 0, body }), reject)
   }
   // Loaded on use: every thread with a Kafka client has this module, and HTTP takes 4 MB.
   const sent =
@@ -164,15 +165,4 @@ async function post(client: ClientCredentials): Promise<{ readonly status: numbe
   sent.once('error', reject)
   sent.end(form.toString())
   return await promise
-}
-
-async function readBody(response: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = []
-  let bytes = 0
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    bytes += chunk.length
-    if (bytes > maxBodyBytes) throw new Error(`an answer of more than ${maxBodyBytes} bytes`)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
 }

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { ConfigError, RetriableError, toError } from '../../api/errors.ts'
 import { type ClientTls, clientTls, sslText } from '../../api/tls/ssl-options.ts'
 import { systemClock } from '../../util/clock.ts'
+import { readText } from '../../util/http-body.ts'
 import { basicAuthorization, type RegistryCredentials, registryCredentials } from './credentials.ts'
 import type { RegistryConfig } from './options.ts'
 
@@ -124,14 +125,8 @@ export class RegistryTransport {
 }
 
 async function readBody(response: IncomingMessage): Promise<RegistryResponse> {
-  const chunks: Buffer[] = []
-  let bytes = 0
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    bytes += chunk.length
-    if (bytes > maxBodyBytes) throw new Error(`an answer of more than ${maxBodyBytes} bytes`)
-    chunks.push(chunk)
-  }
-  return { status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') }
+  const body = await readText(response, maxBodyBytes)
+  return { status: response.statusCode ?? 0, body }
 }
 
 function parseUrl(text: string): URL {
