@@ -1,29 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import protobuf from 'protobufjs'
-import { GrowingByteWriter } from '../../../../../worker/api/byte-writer.ts'
 import { copySchema, makeSchema, type Schema, Schemas, type Value } from '../../../../../worker/api/data.ts'
-import { parseConfig } from '../../../../../worker/config/config-def.ts'
-import { protobufConverterConfig } from '../../../../../worker/converters/registry/protobuf-config.ts'
-import { ProtobufFormat } from '../../../../../worker/converters/registry/protobuf-format.ts'
-
-type Options = Readonly<Record<string, string>>
-
-async function format(options: Options = {}): Promise<ProtobufFormat> {
-  const raw = { 'schema.registry.url': 'http://r', 'converter.type': 'value', ...options }
-  const made = new ProtobufFormat(parseConfig(protobufConverterConfig, raw))
-  await made.load()
-  return made
-}
-
-/** The message as it stands behind the schema id: indexes, then data. */
-function encode(made: ProtobufFormat, schema: Schema, value: Value): { text: string; bytes: Buffer } {
-  const encoding = made.encoding(schema)
-  const out = new GrowingByteWriter(16)
-  out.bytes(encoding.head)
-  encoding.write(value, out)
-  return { text: encoding.text, bytes: Buffer.from(out.since(0)) }
-}
+import { encode, format, type Options } from './protobuf-support.ts'
 
 const struct = (fields: Readonly<Record<string, Schema>>): Schema =>
   makeSchema({

@@ -15,30 +15,10 @@ import {
   valueEquals,
 } from '../../../../../worker/api/data.ts'
 import { kindOf } from '../../../../../worker/api/errors.ts'
-import { parseConfig } from '../../../../../worker/config/config-def.ts'
-import { protobufConverterConfig } from '../../../../../worker/converters/registry/protobuf-config.ts'
-import { ProtobufFormat } from '../../../../../worker/converters/registry/protobuf-format.ts'
 import { TestStructView } from '../../../../conformance/converter.ts'
 import { schemas, values } from '../../../../conformance/java/arbitraries.ts'
 import { isWellFormed, ValidNames } from '../../../../support/valid-names.ts'
-
-type Options = Readonly<Record<string, string>>
-
-async function format(options: Options = {}): Promise<ProtobufFormat> {
-  const raw = { 'schema.registry.url': 'http://r', 'converter.type': 'value', ...options }
-  const made = new ProtobufFormat(parseConfig(protobufConverterConfig, raw))
-  await made.load()
-  return made
-}
-
-/** The message as it stands behind the schema id: indexes, then data. */
-function encode(made: ProtobufFormat, schema: Schema, value: Value): { text: string; bytes: Buffer } {
-  const encoding = made.encoding(schema)
-  const out = new GrowingByteWriter(16)
-  out.bytes(encoding.head)
-  encoding.write(value, out)
-  return { text: encoding.text, bytes: Buffer.from(out.since(0)) }
-}
+import { encode, format } from './protobuf-support.ts'
 
 describe('Protobuf converter', () => {
   it('reads back what it wrote, with optional.for.nullables also the nulls (I6)', async () => {
