@@ -83,7 +83,8 @@ export class LocalWork implements WorkerListener {
 
   constructor(options: LocalWorkOptions) {
     this.#options = options
-    const { clock, logger } = options
+    const { clock, logger, statuses, worker } = options
+    statuses.onTopicRemoved((connector, topic) => worker.forgetTopic(connector, topic))
     this.#reloads = new ConfigReloads(options)
     this.#restarts = new TaskRestarts({ clock, logger, random: Math.random, restart: (id) => options.restartTask(id) })
   }

@@ -112,11 +112,19 @@ function parseTaskKey(key: string): TaskId | null {
   return match?.[1] === undefined ? null : { connector: match[1], task: Number(match[2]) }
 }
 
+/** Told of a topic that is no longer listed as one that the connector uses. */
+export type TopicRemoved = (connector: string, topic: string) => void
+
 /** What the status topic says, entry by entry. */
 export class StatusTable {
   readonly #connectors = new Map<string, Status>()
   readonly #tasks = new Map<string, Map<number, Status>>()
   readonly #topics = new Map<string, Map<string, ActiveTopic>>()
+  readonly #onTopicRemoved: TopicRemoved
+
+  constructor(onTopicRemoved: TopicRemoved = () => {}) {
+    this.#onTopicRemoved = onTopicRemoved
+  }
 
   /** @returns what is wrong with the record, or null */
   apply(key: string, value: Uint8Array | null): string | null {
@@ -185,7 +193,7 @@ export class StatusTable {
     }
     const topics = this.#topics.get(connector) ?? new Map<string, ActiveTopic>()
     if (value === null) {
-      topics.delete(topic)
+      if (topics.delete(topic)) this.#onTopicRemoved(connector, topic)
       return null
     }
     const active = decodeTopic(value)

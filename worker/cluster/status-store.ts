@@ -3,7 +3,15 @@ import { kindOf, toError } from '../api/errors.ts'
 import type { TopicLog, TopicLogFactory, TopicLogOptions } from '../kafka/types.ts'
 import { withAbort } from '../kafka/waiting.ts'
 import type { TaskId } from '../runtime/worker-types.ts'
-import { type ActiveTopic, encodeStatus, encodeTopic, type Status, StatusTable, statusKeys } from './status-format.ts'
+import {
+  type ActiveTopic,
+  encodeStatus,
+  encodeTopic,
+  type Status,
+  StatusTable,
+  statusKeys,
+  type TopicRemoved,
+} from './status-format.ts'
 
 /** States and active topics of all connectors of the cluster. Reads answer from memory. */
 export interface StatusStore extends AsyncDisposable {
@@ -23,6 +31,8 @@ export interface StatusStore extends AsyncDisposable {
   putTask(id: TaskId, status: Status, safe: boolean): void
   putTopic(topic: ActiveTopic): void
   deleteTopic(topic: ActiveTopic): void
+  /** Has whoever runs tasks told of each topic that is removed, by this worker or another, once reads know it. */
+  onTopicRemoved(listener: TopicRemoved): void
   /** Waits for what was put before the call. */
   flush(signal?: AbortSignal): Promise<void>
   /** Waits until reads know what anybody had written before the call. @throws RetriableError when `signal` aborts first */
@@ -50,7 +60,8 @@ interface Outgoing {
 export class KafkaStatusStore implements StatusStore {
   readonly #options: KafkaStatusStoreOptions
   readonly #log: TopicLog
-  readonly #table = new StatusTable()
+  readonly #table = new StatusTable((connector, topic) => this.#topicRemoved(connector, topic))
+  #topicRemoved: TopicRemoved = () => {}
   /** Counts the writes of each key, so that a retry does not overtake a newer one. */
   readonly #sequences = new Map<string, number>()
   #queue: Outgoing[] = []
@@ -107,6 +118,10 @@ export class KafkaStatusStore implements StatusStore {
 
   deleteTopic(topic: ActiveTopic): void {
     this.#enqueue({ key: statusKeys.topic(topic), value: null, isStillTrue: () => true })
+  }
+
+  onTopicRemoved(listener: TopicRemoved): void {
+    this.#topicRemoved = listener
   }
 
   async flush(signal?: AbortSignal): Promise<void> {
@@ -180,6 +195,7 @@ export class MemoryStatusStore implements StatusStore {
   readonly #connectors = new Map<string, Status>()
   readonly #tasks = new Map<string, Map<number, Status>>()
   readonly #topics = new Map<string, Map<string, ActiveTopic>>()
+  #topicRemoved: TopicRemoved = () => {}
 
   async start(): Promise<void> {
     // Nothing to read.
@@ -226,8 +242,12 @@ export class MemoryStatusStore implements StatusStore {
     this.#topics.set(topic.connector, topics.set(topic.topic, topic))
   }
 
-  deleteTopic(topic: ActiveTopic): void {
-    this.#topics.get(topic.connector)?.delete(topic.topic)
+  deleteTopic({ connector, topic }: ActiveTopic): void {
+    if (this.#topics.get(connector)?.delete(topic)) this.#topicRemoved(connector, topic)
+  }
+
+  onTopicRemoved(listener: TopicRemoved): void {
+    this.#topicRemoved = listener
   }
 
   async flush(): Promise<void> {

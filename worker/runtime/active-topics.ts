@@ -4,8 +4,8 @@ import type { Clock } from '../api/context.ts'
 const renewMs = 1000
 
 /**
- * Which of its topics a task has to name to the worker. Not once only: after `PUT …/topics/reset` those that are still
- * in use come back (KIP-558, statement 79), and the task does not hear of the reset.
+ * Which of its topics a task has to name to the worker. Not once only: after `PUT …/topics/reset` those that are used
+ * again come back (KIP-558, statement 79), and what the worker could not write to the status topic is named again.
  */
 export class ActiveTopics {
   readonly #clock: Pick<Clock, 'monotonicMs'>
@@ -22,5 +22,10 @@ export class ActiveTopics {
     if (last !== undefined && now - last < renewMs) return false
     this.#namedMs.set(topic, now)
     return true
+  }
+
+  /** After a reset: the next use is due, however soon it comes. */
+  forget(topic: string): void {
+    this.#namedMs.delete(topic)
   }
 }

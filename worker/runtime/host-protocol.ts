@@ -85,6 +85,8 @@ export interface HostCalls {
   metrics: { params: null; result: readonly MetricSnapshot[] }
   'task.start': { params: TaskSpec; result: null }
   'task.transition': { params: { readonly target: TargetState }; result: null }
+  /** The topic is no longer listed as one that the connector uses; its next record names it again. */
+  'task.topicForgotten': { params: { readonly topic: string }; result: null }
   /** Resolves when the task has ended; `hard` gives up what is in hand. */
   'task.stop': { params: { readonly hard: boolean }; result: null }
   'connector.start': {

@@ -12,6 +12,7 @@ import { MetricRegistry } from '../metrics/registry.ts'
 import type { PluginRegistry } from '../plugins/registry.ts'
 import { traceOf } from '../util/error-codec.ts'
 import { type Loggers, parseLogLevel, rootNamespace } from '../util/log.ts'
+import type { ActiveTopics } from './active-topics.ts'
 import type { ConnectorInstances } from './connector-instances.ts'
 import { HostChannel, hostGone, type Port } from './host-channel.ts'
 import type { Handlers, HostCalls, HostEvent, HostInit, MainCalls, TaskSpec } from './host-protocol.ts'
@@ -34,6 +35,7 @@ export interface HostRuntime {
 interface Runner {
   readonly metrics: TaskMetrics
   readonly state: RunState
+  readonly topics: ActiveTopics
   run(): Promise<void>
 }
 
@@ -112,6 +114,10 @@ export class HostSession {
       },
       'task.transition': async ({ target }) => {
         this.#task?.runner.state.setPaused(target === 'PAUSED')
+        return null
+      },
+      'task.topicForgotten': async ({ topic }) => {
+        this.#task?.runner.topics.forget(topic)
         return null
       },
       'task.stop': async ({ hard }) => {

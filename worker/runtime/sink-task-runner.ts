@@ -51,7 +51,7 @@ export class SinkTaskRunner {
   readonly #spec: TaskSpec
   readonly #listener: RunnerListener
   readonly #positions = new SinkPositions()
-  readonly #topics: ActiveTopics
+  readonly topics: ActiveTopics
   readonly metrics: SinkTaskMetrics
   readonly state: RunState
   /** Records for the next `put`. */
@@ -65,7 +65,7 @@ export class SinkTaskRunner {
 
   constructor(options: RunnerOptions<SinkConnectorPlugin, SinkTaskMetrics>) {
     this.#env = options.env
-    this.#topics = new ActiveTopics(options.env.clock)
+    this.topics = new ActiveTopics(options.env.clock)
     this.#plugin = options.plugin
     this.#spec = options.spec
     this.#listener = options.listener
@@ -191,7 +191,7 @@ export class SinkTaskRunner {
     }
     position.consumed = batch.nextOffset
     this.metrics.read(batch.records.length)
-    if (batch.records.length > 0 && this.#topics.isDue(batch.topic)) this.#listener.onTopic(batch.topic)
+    if (batch.records.length > 0 && this.topics.isDue(batch.topic)) this.#listener.onTopic(batch.topic)
     return true
   }
 

@@ -61,7 +61,7 @@ export class SourceTaskRunner {
   readonly #plugin: SourceConnectorPlugin
   readonly #spec: TaskSpec
   readonly #listener: RunnerListener
-  readonly #topics: ActiveTopics
+  readonly topics: ActiveTopics
   readonly #rawKeys = new Map<string, Uint8Array>()
   readonly metrics: SourceTaskMetrics
   readonly state: RunState
@@ -70,7 +70,7 @@ export class SourceTaskRunner {
 
   constructor(options: RunnerOptions<SourceConnectorPlugin, SourceTaskMetrics>) {
     this.#env = options.env
-    this.#topics = new ActiveTopics(options.env.clock)
+    this.topics = new ActiveTopics(options.env.clock)
     this.#plugin = options.plugin
     this.#spec = options.spec
     this.#listener = options.listener
@@ -392,7 +392,7 @@ export class SourceTaskRunner {
 
   #onDelivered(count: number, topic: string): void {
     this.metrics.written(count)
-    if (this.#topics.isDue(topic)) this.#listener.onTopic(topic)
+    if (this.topics.isDue(topic)) this.#listener.onTopic(topic)
   }
 
   /** @returns whether the records count as done */

@@ -171,6 +171,13 @@ export class TaskHandle {
     })
   }
 
+  forgetTopic(topic: string): void {
+    if (this.#phase !== 'open') return
+    this.#host.channel.call('task.topicForgotten', { topic }).catch((error: unknown) => {
+      this.#options.logger.debug({ ...this.id, error }, 'the task ended before it could forget a topic')
+    })
+  }
+
   /** Soft stop within `timeoutMs`; UNASSIGNED is reported when it ended in time, nothing when it did not. */
   async stop(timeoutMs: number): Promise<void> {
     this.#watch.abort()

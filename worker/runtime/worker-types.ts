@@ -32,7 +32,7 @@ export interface WorkerListener {
   ): void
   /** The connector asked for `taskConfigs` to be called again. */
   onTaskReconfigurationRequested(connector: string): void
-  /** First record of this task to, or from, this topic. */
+  /** A record of this task to, or from, this topic: the first, the first after `forgetTopic`, and now and then others. */
   onTopicActive(id: TaskId, topic: string): void
   /** A connector that starts has read the values of its references; they expire after so many ms, or never (null). */
   onConfigRead(connector: string, ttlMs: number | null): void
@@ -114,6 +114,8 @@ export interface Worker {
   startTask(start: TaskStart): Promise<void>
   /** Pauses or resumes; STOPPED tasks are stopped by `stopTasks`. */
   transitionTask(id: TaskId, target: TargetState): void
+  /** After a reset of the active topics: tasks of the connector that use the topic again say so (`onTopicActive`). */
+  forgetTopic(connector: string, topic: string): void
   /** Stops tasks together, within `task.shutdown.graceful.timeout.ms`; late ones are disowned (I7). */
   stopTasks(ids: readonly TaskId[]): Promise<void>
 

@@ -331,6 +331,10 @@ export class ConnectWorker implements Worker {
     this.#tasks.get(keyOf(id))?.transition(target)
   }
 
+  forgetTopic(connector: string, topic: string): void {
+    for (const task of this.#tasks.values()) if (task.id.connector === connector) task.forgetTopic(topic)
+  }
+
   async stopTasks(ids: readonly TaskId[]): Promise<void> {
     const deadlineAt = this.#options.clock.monotonicMs() + this.#settings.gracefulTimeoutMs
     await Promise.all(

@@ -296,6 +296,10 @@ export class FakeWorker implements Worker {
     this.listener.onTaskState(id, reported(target), null, '1')
   }
 
+  forgetTopic(connector: string, topic: string): void {
+    this.log.push(`forget ${topic} of ${connector}`)
+  }
+
   async stopTasks(ids: readonly TaskId[]): Promise<void> {
     for (const id of ids) {
       const key = `${id.connector}-${id.task}`

@@ -80,6 +80,24 @@ test('keys and values are those of Connect; DESTROYED is a tombstone (2.6)', asy
   assert.deepEqual([store.task(id), store.topics('c'), store.connectors()], [null, [], ['c']])
 })
 
+test('a topic that any worker removes is told once, when reads know it (statement 79)', async () => {
+  const { store, topic, settle } = await open()
+  const told: string[] = []
+  store.onTopicRemoved((connector, name) =>
+    told.push(`${name} of ${connector}: ${store.topics(connector).length} left`),
+  )
+  store.putTopic({ topic: 't', connector: 'c', task: 0, discoveredMs: 9 })
+  store.putTopic({ topic: 'u', connector: 'c', task: 0, discoveredMs: 9 })
+  await settle()
+  assert.deepEqual(told, [])
+  const other = (await open(topic)).store
+  other.deleteTopic({ topic: 't', connector: 'c', task: 0, discoveredMs: 9 })
+  other.deleteTopic({ topic: 'never', connector: 'c', task: 0, discoveredMs: 9 })
+  await other.flush()
+  await settle()
+  assert.deepEqual(told, ['t of c: 1 left'])
+})
+
 test('a safe write gives way to another worker of a later generation (statement 94)', async () => {
   const { store, topic, settle } = await open()
   await raw(topic, 'status-task-c-0', '{"state":"RUNNING","trace":null,"worker_id":"other","generation":5}')

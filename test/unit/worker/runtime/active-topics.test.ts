@@ -11,3 +11,10 @@ test('statement 79: a topic in use is named again, but not with every batch', ()
   nowMs += 1
   assert.deepEqual([topics.isDue('a'), topics.isDue('a')], [true, false])
 })
+
+test('statement 79: after a reset the next use is named, however soon it comes', () => {
+  const topics = new ActiveTopics({ monotonicMs: () => 5 })
+  assert.deepEqual([topics.isDue('a'), topics.isDue('b')], [true, true])
+  topics.forget('a')
+  assert.deepEqual([topics.isDue('a'), topics.isDue('a'), topics.isDue('b')], [true, false, false])
+})
