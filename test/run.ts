@@ -12,6 +12,7 @@ import { step } from '../compose/stack/progress.ts'
 import { defaultServices, type ServiceName } from '../compose/stack/settings.ts'
 import { loadSettings, runningServices } from '../compose/stack/state.ts'
 import { endProcessesWith } from './support/left-behind.ts'
+import { shareSeed, testSeed } from './support/seed.ts'
 import type { ServiceUse } from './support/service-use.ts'
 import { serviceVariables, type TestService } from './support/services.ts'
 
@@ -103,6 +104,7 @@ function entryFileOf(event: { readonly file?: string; readonly entryFile?: strin
 async function runTests(files: readonly string[], useFolder: string, signal: AbortSignal): Promise<boolean> {
   const preload = new URL('support/service-use.ts', import.meta.url).href
   process.env['SLUICE_SERVICE_USE'] = useFolder
+  shareSeed(process.env)
   const events = run({
     files: [...files],
     signal,
@@ -132,7 +134,8 @@ async function runTests(files: readonly string[], useFolder: string, signal: Abo
   await pipeline(Readable.from(withoutTotals()), new spec(), process.stdout, { end: false })
   for (const { pid, command } of endProcessesWith('SLUICE_SERVICE_USE', useFolder))
     step('test', `ended what a test left running: ${pid} ${command}`)
-  for (const line of [...counts.lines(useFolder), ...closing]) process.stdout.write(`ℹ ${line}\n`)
+  for (const line of [...counts.lines(useFolder), `random data from seed ${testSeed}`, ...closing])
+    process.stdout.write(`ℹ ${line}\n`)
   return failures === 0 && !signal.aborted
 }
 

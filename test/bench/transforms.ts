@@ -19,7 +19,7 @@ import { builtinPlugins } from '../../worker/plugins/builtin.ts'
 import { PluginRegistry } from '../../worker/plugins/registry.ts'
 import { createTransformationChain } from '../../worker/runtime/transformation-chain.ts'
 import { JavaHarness } from '../conformance/java/harness.ts'
-import { recordToWire } from '../parity/transforms/compare.ts'
+import { recordToWire } from '../parity/transforms/record-text.ts'
 
 type Step = readonly [alias: string, className: string, options: Readonly<Record<string, string>>]
 

@@ -3,10 +3,11 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { fuzzWorker } from '../parity/rest/fuzz.ts'
 import { seededRandom } from '../support/random.ts'
+import { testSeed } from '../support/seed.ts'
 import { requireService } from '../support/services.ts'
 
 const kafka = requireService('kafka')
-const random = seededRandom(process.env['TEST_SEED'] === undefined ? undefined : Number(process.env['TEST_SEED']))
+const random = seededRandom(testSeed)
 
 test(`600 mutated requests get typed answers; the worker lives on (R5), seed ${random.seed}`, {
   skip: kafka.skip,

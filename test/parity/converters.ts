@@ -1,12 +1,13 @@
 // npm run parity converters: our converters and Java's on the same random data, both ways.
 import { parseArgs } from 'node:util'
 import { JavaHarness } from '../conformance/java/harness.ts'
+import { freshSeed } from '../support/seed.ts'
 import { compareConverters, steps, verdicts } from './converters/compare.ts'
 
 const { values } = parseArgs({
   options: {
     count: { type: 'string', default: '20000' },
-    seed: { type: 'string', default: String(Date.now() % 1_000_000_000) },
+    seed: { type: 'string', default: String(freshSeed()) },
     only: { type: 'string' },
     lines: { type: 'string', default: '10' },
     wordings: { type: 'boolean', default: false },

@@ -1,17 +1,19 @@
 // npm run parity transforms: our transforms and predicates and Java's on the same random configs and records.
 import { parseArgs } from 'node:util'
 import { JavaHarness } from '../conformance/java/harness.ts'
+import { freshSeed } from '../support/seed.ts'
 import type { Difference, Outcome } from './transforms/case.ts'
-import { cases, compareTransforms, recordToWire } from './transforms/compare.ts'
+import { cases, compareTransforms } from './transforms/compare.ts'
 import { connectSubjects } from './transforms/connect-cases.ts'
 import { debeziumSubjects } from './transforms/debezium-cases.ts'
 import { outboxSubjects } from './transforms/outbox-cases.ts'
+import { recordToWire } from './transforms/record-text.ts'
 import { records } from './transforms/records.ts'
 
 const { values } = parseArgs({
   options: {
     count: { type: 'string', default: '20000' },
-    seed: { type: 'string', default: String(Date.now() % 1_000_000_000) },
+    seed: { type: 'string', default: String(freshSeed()) },
     only: { type: 'string', default: '' },
     lines: { type: 'string', default: '10' },
     records: { type: 'boolean', default: false },

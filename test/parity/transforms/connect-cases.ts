@@ -172,7 +172,10 @@ const literals = fc.oneof(
     '-',
     '+1',
   ),
+  // A value with something behind it.
+  fc.constantFrom('{}?', '1,2', 'true,x', '[1] 2', 'null:', '{"a":1}}', '2024-01-02,', '[] []'),
   fc.string({ maxLength: 8 }),
+  fc.string({ unit: fc.constantFrom(...Array.from('[]{},:"\\ 10.-+eTZ')), maxLength: 8 }),
 )
 
 const onRecords: Readonly<Record<string, (record: ConnectRecord) => fc.Arbitrary<Config>>> = {

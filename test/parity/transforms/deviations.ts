@@ -2,10 +2,15 @@
  * Where ours keeps data that Java changes or loses, on purpose (I6). Each rule takes away just what it is about and
  * compares again, so that nothing else hides behind it.
  */
-import { LogicalName } from '../../../worker/api/data.ts'
+import type { SchemaAndValue } from '../../../worker/api/converter.ts'
+import { LogicalName, Schemas } from '../../../worker/api/data.ts'
+import { parseHeaderText } from '../../../worker/api/header-text.ts'
 import { type ConnectRecord, SinkRecord } from '../../../worker/api/record.ts'
 import { isStruct } from '../../../worker/api/values.ts'
+import { javaTrim } from '../../../worker/config/config-def.ts'
+import { schemaToWire, valueToWire } from '../../conformance/java/wire.ts'
 import type { Difference, Outcome } from './case.ts'
+import { dataText } from './record-text.ts'
 
 interface Deviation {
   readonly why: string
@@ -96,9 +101,13 @@ const deviations: readonly Deviation[] = [
     explains: ({ ours }) => ours.kind === 'failed' && ours.message.startsWith('Only Map objects with String keys'),
   },
   {
-    why: 'InsertHeader of a text that begins like a number: the whole text; Java takes the number and drops the rest',
-    explains: ({ case: { subject, config } }) =>
-      subject.class.endsWith('.InsertHeader') && /^\s*[+-]?\d+[["{:,\]}]/.test(config['value.literal'] ?? ''),
+    why: 'InsertHeader of a text that goes on behind a value: the whole text; Java takes the value and drops the rest',
+    explains: (difference) => {
+      const { subject, config } = difference.case
+      return (
+        subject.class.endsWith('.InsertHeader') && isOnlyBeginning(difference, javaTrim(config['value.literal'] ?? ''))
+      )
+    },
   },
   {
     why: 'ReplaceField with a rename to a name that another field has or gets: that field; Java takes the value of the renamed one, also where it is excluded',
@@ -201,6 +210,21 @@ const deviations: readonly Deviation[] = [
     explains: ({ ours }) => ours.kind === 'failed' && ours.message.includes('has a type without a hash'),
   },
 ]
+
+/** Whether Java's record is ours with, in place of the text, the value that the text begins with. */
+function isOnlyBeginning({ ours, java }: Difference, text: string): boolean {
+  const whole = headerDataText({ schema: Schemas.string, value: text })
+  for (let end = 1; end < text.length; end++) {
+    const beginning = parseHeaderText(text.slice(0, end))
+    if (beginning.schema?.type === 'STRING') continue
+    if (textOf(ours).replaceAll(whole, () => headerDataText(beginning)) === textOf(java)) return true
+  }
+  return false
+}
+
+function headerDataText({ schema, value }: SchemaAndValue): string {
+  return JSON.stringify(dataText(schemaToWire(schema), valueToWire(schema, value)))
+}
 
 /** Text of the payload of an outbox event or of the content of a message, where there is one. */
 function payloadOf(record: ConnectRecord): string | undefined {
