@@ -131,6 +131,16 @@ function epoch(schema: Schema, value: Date): Value {
     : value.getTime()
 }
 
+/** `Date` ends here, 275 000 years away; a zone may still lie a day behind. */
+const furthestMs = 8_640_000_000_000_000 - 86_400_000
+
+function beyondCalendar(timestamp: number): DataError {
+  return new DataError(
+    'CONNECT_S3_PARTITION',
+    `${timestamp} is no time in ms that a directory could be named by: are these micro- or nanoseconds?`,
+  )
+}
+
 function timePartitioner(config: S3SinkConfig, format: string, durationMs: number): Partitioner {
   const delimiter = config['directory.delim']
   const zone = new TimeZone(config.timezone)
@@ -145,6 +155,7 @@ function timePartitioner(config: S3SinkConfig, format: string, durationMs: numbe
     timestampOf,
     encode(record, now) {
       const timestamp = timestampOf(record, now)
+      if (Math.abs(timestamp) > furthestMs) throw beyondCalendar(timestamp)
       // Buckets are counted in local time, so that a day starts at local midnight.
       const bucket = Math.trunc((timestamp + zone.offsetAt(timestamp)) / durationMs)
       if (bucket !== last.bucket) last = { bucket, path: pattern.format(zone.toInstant(bucket * durationMs)) }

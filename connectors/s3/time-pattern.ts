@@ -86,15 +86,23 @@ type Part = (time: LocalTime) => string
 /** Java's locale of no language: short English names, also where the pattern asks for long ones. */
 const rootLocale = 'root'
 
+/**
+ * `locale` as Java's `new Locale(text)` reads it: a text with a region is unknown there and gives the root locale, and
+ * so does a language without names.
+ */
+function javaLocale(text: string): string {
+  const isLanguage = /^[a-zA-Z]{2,3}$/.test(text) && Intl.DateTimeFormat.supportedLocalesOf(text).length > 0
+  return isLanguage ? text : rootLocale
+}
+
 /** A Joda-Time pattern, compiled once. @throws RangeError for a letter that is not supported */
 export class TimePattern {
   readonly #parts: readonly Part[]
   readonly #zone: TimeZone
 
-  /** `locale` as Java's `new Locale(text)` reads it: a text with a region is unknown there and gives the root locale. */
   constructor(pattern: string, zone: TimeZone, locale: string) {
     this.#zone = zone
-    this.#parts = compile(pattern, zone, /^[a-zA-Z]{2,3}$/.test(locale) ? locale : rootLocale)
+    this.#parts = compile(pattern, zone, javaLocale(locale))
   }
 
   format(instant: number): string {
@@ -158,7 +166,7 @@ function fieldOf(letter: string, count: number, { zone, locale }: { zone: TimeZo
       return count === 2 ? (t) => pad(isoWeek(t.date).year % 100, 2) : number((t) => isoWeek(t.date).year)
     case 'M':
       if (count < 3) return number((t) => t.date.getUTCMonth() + 1)
-      return named(locale, 'month', count === 3 ? 'short' : 'long')
+      return month(locale, count === 3 ? 'short' : 'long')
     case 'd':
       return number((t) => t.date.getUTCDate())
     case 'D':
@@ -168,7 +176,7 @@ function fieldOf(letter: string, count: number, { zone, locale }: { zone: TimeZo
     case 'e':
       return number((t) => t.date.getUTCDay() || 7)
     case 'E':
-      return named(locale, 'weekday', count < 4 ? 'short' : 'long')
+      return weekday(locale, count < 4 ? 'short' : 'long')
     case 'H':
       return number((t) => t.date.getUTCHours())
     case 'k':
@@ -184,7 +192,11 @@ function fieldOf(letter: string, count: number, { zone, locale }: { zone: TimeZo
     case 'S':
       return (t) => String(t.date.getUTCMilliseconds()).padStart(3, '0').padEnd(count, '0').slice(0, count)
     case 'a':
-      return (t) => (t.date.getUTCHours() < 12 ? 'AM' : 'PM')
+      return halfDay(locale)
+    case 'G':
+      return era(locale)
+    case 'C':
+      return number((t) => Math.floor(t.date.getUTCFullYear() / 100))
     case 'Z':
       return count > 2 ? constant(zone.id) : (t) => offsetText(t.offset, count === 2)
     default:
@@ -192,10 +204,49 @@ function fieldOf(letter: string, count: number, { zone, locale }: { zone: TimeZo
   }
 }
 
-function named(locale: string, unit: 'month' | 'weekday', width: 'short' | 'long'): Part {
-  const isRoot = locale === rootLocale
-  const format = new Intl.DateTimeFormat(isRoot ? 'en' : locale, { [unit]: isRoot ? 'short' : width, timeZone: 'UTC' })
-  return (time) => format.format(time.date)
+type Width = 'short' | 'long'
+
+function month(locale: string, width: Width): Part {
+  const names = Array.from({ length: 12 }, (_, i) => nameIn(locale, Date.UTC(2024, i, 2), { month: width }))
+  return ({ date }) => names[date.getUTCMonth()] ?? ''
+}
+
+function weekday(locale: string, width: Width): Part {
+  // 1970 began on a Thursday; day 3 was a Sunday.
+  const names = Array.from({ length: 7 }, (_, i) => nameIn(locale, (3 + i) * dayMs, { weekday: width }))
+  return ({ date }) => names[date.getUTCDay()] ?? ''
+}
+
+function era(locale: string): Part {
+  if (locale === rootLocale) return ({ date }) => (date.getUTCFullYear() < 1 ? 'BCE' : 'CE')
+  const [before, after] = [-1, 1].map((year) => nameIn(locale, new Date(0).setUTCFullYear(year), { era: 'short' }))
+  return ({ date }) => (date.getUTCFullYear() < 1 ? before : after) ?? ''
+}
+
+function halfDay(locale: string): Part {
+  const format = new Intl.DateTimeFormat(tagOf(locale), { hour: 'numeric', hour12: true, timeZone: 'UTC' })
+  const [am, pm] = [1, 13].map((hour) => partOf(format, hour * 3_600_000, 'dayPeriod'))
+  return ({ date }) => (date.getUTCHours() < 12 ? am : pm) ?? ''
+}
+
+/** Names are those of the Gregorian calendar in every language, as in Java. */
+const tagOf = (locale: string) => `${locale === rootLocale ? 'en' : locale}-u-ca-gregory-nu-latn`
+
+/**
+ * The form that a name has within a date (Russian `июня`, not `июнь`), as Java takes it. Languages that write a number
+ * there have a name for it alone.
+ */
+function nameIn(locale: string, time: number, name: { month: Width } | { weekday: Width } | { era: 'short' }): string {
+  const wanted = locale === rootLocale ? Object.fromEntries(Object.keys(name).map((part) => [part, 'short'])) : name
+  const date = { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric', timeZone: 'UTC' } as const
+  const [part] = Object.keys(name) as Intl.DateTimeFormatPartTypes[]
+  const within = partOf(new Intl.DateTimeFormat(tagOf(locale), { ...date, ...wanted }), time, part)
+  if (!/^\d+$/.test(within)) return within
+  return new Intl.DateTimeFormat(tagOf(locale), { ...wanted, timeZone: 'UTC' }).format(time)
+}
+
+function partOf(format: Intl.DateTimeFormat, time: number, type: Intl.DateTimeFormatPartTypes | undefined): string {
+  return format.formatToParts(time).find((part) => part.type === type)?.value ?? ''
 }
 
 function pad(value: number, width: number): string {

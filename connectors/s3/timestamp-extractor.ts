@@ -1,8 +1,9 @@
-import type { Schema, Value } from '../../worker/api/data.ts'
+import { Decimal, Float64, type Value } from '../../worker/api/data.ts'
 import { DataError } from '../../worker/api/errors.ts'
 import type { SinkRecord } from '../../worker/api/record.ts'
 import type { ExtractorName } from './config-rules.ts'
-import { valueAt } from './field-access.ts'
+import { type TypedValue, valueAt } from './field-access.ts'
+import { parseIsoTime } from './iso-time.ts'
 
 /** Time of a record in ms since 1970. @throws DataError CONNECT_S3_PARTITION */
 export type TimestampExtractor = (record: SinkRecord, now: number) => number
@@ -21,40 +22,35 @@ export function timestampExtractor(name: ExtractorName, field: string): Timestam
       const path = field.split('.')
       return (record) => {
         const found = valueAt(record.valueSchema, record.value, path)
-        return toTimestamp(found.value, found.schema, field)
+        const time = record.valueSchema?.type === 'STRUCT' ? ofField(found) : ofMember(found.value)
+        if (!Number.isNaN(time)) return time
+        throw failure(`Error extracting timestamp from record field: ${field}`)
       }
     }
   }
 }
 
-function toTimestamp(value: Value, schema: Schema | null, field: string): number {
-  if (value instanceof Date) return value.getTime()
-  if (typeof value === 'bigint') return Number(value)
-  if (typeof value === 'number' && (schema === null ? Number.isInteger(value) : schema.type === 'INT32')) return value
-  if (typeof value === 'string') {
-    const parsed = /^\d{1,19}$/.test(value) ? Number(value) : parseIso(value)
-    if (!Number.isNaN(parsed)) return parsed
-  }
-  throw failure(`Error extracting timestamp from record field: ${field}`)
+/** Of a struct, whose schema says what may be a time. NaN when it is none, as below. */
+function ofField({ schema, value }: TypedValue): number {
+  if (typeof value === 'number') return schema?.type === 'INT32' ? value : Number.NaN
+  return value instanceof Float64 || value instanceof Decimal ? Number.NaN : ofMember(value)
 }
 
-const isoShape =
-  /^([+-]?\d{4,9})(?:-(\d{1,2})(?:-(\d{1,2}))?)?(?:T(\d{1,2})(?::(\d{1,2})(?::(\d{1,2})(?:[.,](\d+))?)?)?(Z|[+-]\d{2}(?::?\d{2})?)?)?$/
+/** Of a map or a JSON object: any number is a time in ms, what is behind its point is cut off. */
+function ofMember(value: Value): number {
+  if (typeof value === 'number') return Math.trunc(value)
+  if (typeof value === 'bigint') return Number(value)
+  if (typeof value === 'string') return ofText(value)
+  if (value instanceof Date) return value.getTime()
+  if (value instanceof Float64) return Math.trunc(value.value)
+  return value instanceof Decimal ? Math.trunc(Number(value.toString())) : Number.NaN
+}
 
-/** ISO 8601 date with optional time and zone; without a zone it is UTC, as in the Java connector. NaN when it is none. */
-function parseIso(text: string): number {
-  const match = isoShape.exec(text)
-  if (match === null) return Number.NaN
-  const [, year, month = '1', day = '1', hour = '0', minute = '0', second = '0', fraction = '0', zone = 'Z'] = match
-  const ms = Number(fraction.slice(0, 3).padEnd(3, '0'))
-  const local = Date.UTC(Number(year), Number(month) - 1, Number(day), Number(hour), Number(minute), Number(second), ms)
-  const check = new Date(local)
-  // Date.UTC rolls 31 February over; such a text is no date.
-  if (check.getUTCMonth() !== Number(month) - 1 || check.getUTCDate() !== Number(day)) return Number.NaN
-  if (zone === 'Z') return local
-  const digits = zone.slice(1).replace(':', '').padEnd(4, '0')
-  const offset = (Number(digits.slice(0, 2)) * 60 + Number(digits.slice(2))) * 60_000
-  return zone.startsWith('-') ? local + offset : local - offset
+/** Digits are ms since 1970, also before it, as long as they are an int64. */
+function ofText(text: string): number {
+  if (!/^-?\d{1,19}$/.test(text)) return parseIsoTime(text)
+  const ms = BigInt(text)
+  return BigInt.asIntN(64, ms) === ms ? Number(ms) : Number.NaN
 }
 
 function failure(message: string): DataError {

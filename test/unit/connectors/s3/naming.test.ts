@@ -210,6 +210,12 @@ test('a record without a timestamp is reported (S29)', async () => {
   assert.match(reported[0] ?? '', /^Unable to determine timestamp using timestamp\.extractor/)
 })
 
+test('a time in nanoseconds is reported, as no calendar knows the year (S29)', async () => {
+  const { keys, reported } = await write(hourly, [record({ timestamp: 1_717_430_000_123_456_768 })])
+  assert.deepEqual(keys, [])
+  assert.match(reported[0] ?? '', /^1717430000123456800 is no time in ms/)
+})
+
 const timestampSchema = makeSchema({ type: 'INT64', name: LogicalName.timestamp, version: 1 })
 const struct = (schema: Schema) => makeSchema({ type: 'STRUCT', fields: [{ name: 't', schema }] })
 

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { nextScheduledRotation, TimePattern, TimeZone } from '../../../../connectors/s3/time-pattern.ts'
+import { testSeed } from '../../../support/seed.ts'
 
-const seed = Math.floor(Math.random() * 2 ** 31)
+const seed = testSeed
 const hour = 3_600_000
 
 test('days of 23 and 25 hours begin at local midnight', () => {
@@ -40,3 +41,30 @@ test('letters, quotes and names', () => {
   assert.equal(format('MMMM EEEE', 'de-DE'), 'Dec Mon')
   assert.throws(() => format('Q'), RangeError)
 })
+
+// As Joda-Time writes them with the names of Java 17.
+for (const [pattern, locale, expected] of [
+  ['MMMM', 'ru', 'июня'],
+  ['MMMM', 'pl', 'czerwca'],
+  ['MMMM', 'fi', 'kesäkuuta'],
+  ['MMMM', 'ca', 'de juny'],
+  ['MMMM', 'fa', 'ژوئن'],
+  ['MMM', 'cs', 'čvn'],
+  ['MMM', 'ja', '6月'],
+  ['MMMM', 'zh', '六月'],
+  ['E', 'de', 'Mo.'],
+  ['E', 'DE', 'Mo.'],
+  ['EEEE', 'fi', 'maanantaina'],
+  ['EEEE', 'th', 'วันจันทร์'],
+  ['a', 'ja', '午後'],
+  ['a', 'el', 'μ.μ.'],
+  ['a', 'xx', 'PM'],
+  ['MMMM EEEE G', 'xx', 'Jun Mon CE'],
+  ['C G', 'en', '20 AD'],
+  ['G', 'de', 'n. Chr.'],
+] as const) {
+  test(`${pattern} of a Monday in June in '${locale}' is ${expected} (S27)`, () => {
+    const at = Date.UTC(2024, 5, 3, 15, 53, 20)
+    assert.equal(new TimePattern(pattern, new TimeZone('UTC'), locale).format(at), expected)
+  })
+}
