@@ -3,6 +3,7 @@ import type { ElasticsearchSinkConfig } from './config-options.ts'
 
 /** Every task gets the connector's whole configuration; Kafka divides the partitions among them. */
 export class ElasticsearchSinkConnector implements SinkConnector<ElasticsearchSinkConfig> {
+  readonly watches = false
   #rawConfig: RawConfig = {}
 
   async start(_config: ElasticsearchSinkConfig, context: ConnectorContext): Promise<void> {

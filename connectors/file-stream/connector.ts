@@ -20,6 +20,7 @@ export function hasFile(file: string | null): file is string {
 }
 
 export class FileStreamSourceConnector implements SourceConnector<FileStreamSourceConfig> {
+  readonly watches = false
   #taskConfig: RawConfig = {}
 
   async start(_config: FileStreamSourceConfig, context: SourceConnectorContext): Promise<void> {
@@ -74,6 +75,7 @@ function checkOffset(partition: SourcePartition | null, offset: SourceOffset): v
 }
 
 export class FileStreamSinkConnector implements SinkConnector<FileStreamSinkConfig> {
+  readonly watches = false
   #taskConfig: RawConfig = {}
 
   async start(_config: FileStreamSinkConfig, context: ConnectorContext): Promise<void> {

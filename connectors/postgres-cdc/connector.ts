@@ -8,6 +8,7 @@ import { connectionOptions, namedOptionProblems } from './settings.ts'
 
 /** One task, whatever `tasks.max` says: a slot has one reader. */
 export class PostgresConnector implements SourceConnector<PostgresConfig> {
+  readonly watches = false
   #taskConfig: RawConfig = {}
 
   async start(_config: PostgresConfig, context: SourceConnectorContext): Promise<void> {

@@ -3,6 +3,7 @@ import type { RedshiftSinkConfig } from './config-options.ts'
 
 /** Every task gets the connector's options; the framework deals the partitions of the metadata topics out. */
 export class RedshiftSinkConnector implements SinkConnector<RedshiftSinkConfig> {
+  readonly watches = false
   #rawConfig: RawConfig = {}
 
   async start(_config: RedshiftSinkConfig, context: ConnectorContext): Promise<void> {

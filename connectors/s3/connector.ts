@@ -3,6 +3,7 @@ import type { S3SinkConfig } from './config-options.ts'
 
 /** Every task gets the connector's options; the framework deals the topic partitions out. */
 export class S3SinkConnector implements SinkConnector<S3SinkConfig> {
+  readonly watches = false
   #rawConfig: RawConfig = {}
 
   async start(_config: S3SinkConfig, context: ConnectorContext): Promise<void> {

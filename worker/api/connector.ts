@@ -29,6 +29,13 @@ export interface SourceConnectorContext extends ConnectorContext {
 }
 
 interface Connector<C, Context extends ConnectorContext> {
+  /**
+   * False: after `start` nothing of it goes on by itself (no timer, socket or listener; it neither asks for new task
+   * configs nor raises errors), and it keeps nothing between calls that `start` would not make again. The worker then
+   * gives its thread back: it may call `stop` and drop the object while the connector stays RUNNING, and create and
+   * start another one before it needs task configs again; its own metrics go with it. Absent: it watches something.
+   */
+  readonly watches?: boolean
   /** Starts monitoring, if there is anything to monitor. @throws ConfigError, ConnectError: the connector is FAILED */
   start(config: C, context: Context): Promise<void>
   /**

@@ -1,7 +1,8 @@
 /**
  * The one host of all connector instances and of validation. A plugin that blocks its thread would hold up all the
  * others: when the host does not answer any more it is replaced, the connector that holds it fails, and the others
- * are started again.
+ * are started again. A host that nobody asks anything of, and whose connectors have nothing to watch, is let go with its
+ * thread; what is asked of a connector afterwards starts it again in the next one.
  */
 import type { RawConfig } from '../api/connector.ts'
 import type { Clock, Logger } from '../api/context.ts'
@@ -9,7 +10,7 @@ import { ConnectError, toError } from '../api/errors.ts'
 import type { MetricSnapshot } from '../metrics/snapshot.ts'
 import { traceOf } from '../util/error-codec.ts'
 import { hostGone } from './host-channel.ts'
-import type { Handlers, HostCalls, HostEvent, HostInit, MainCalls } from './host-protocol.ts'
+import type { GeneratedTaskConfigs, Handlers, HostCalls, HostEvent, HostInit, MainCalls } from './host-protocol.ts'
 import { deadline, orAborted } from './run-state.ts'
 import { threadEndCodes } from './task-failure.ts'
 import type { Host, HostFactory } from './task-host.ts'
@@ -29,13 +30,27 @@ export interface ConnectorHostOptions {
   }
   /** Time between pings, and time that an answer may take. */
   readonly pings: { readonly intervalMs: number; readonly timeoutMs: number }
+  /** Time without a call, in ms, after which a host that is of no further use is let go. */
+  readonly lingerMs: number
 }
+
+/** Where the object of a connector lives; what is reported of the connector does not depend on it. */
+type Residence =
+  | { readonly kind: 'host' }
+  /** Nowhere: it had nothing to watch when its host was let go. */
+  | { readonly kind: 'asleep' }
+  /** It is started again, in the state in which it fell asleep, for a call that needs it. */
+  | { readonly kind: 'waking'; readonly done: Promise<unknown> }
+
+const resident: Residence = { kind: 'host' }
+const asleep: Residence = { kind: 'asleep' }
 
 interface Instance {
   readonly epoch: number
   readonly config: RawConfig
   target: TargetState
   version: string | null
+  residence: Residence
 }
 
 /** Time for providers of the host to close, in ms, out of the time that a worker has to stop. */
@@ -49,6 +64,12 @@ export class ConnectorHost {
   /** The host has loaded its plugins and answers; before, it is slow but not blocked. */
   #ready = false
   #watch: Promise<void> | null = null
+  /** Calls without an answer, pings aside. */
+  #calls = 0
+  /** Ends the wait for `lingerMs` when a call comes. */
+  #rest = new AbortController()
+  /** Waits for `lingerMs`, and hosts that are being let go. */
+  readonly #background = new Set<Promise<void>>()
   #lastCall: { readonly connector: string; readonly method: string } | null = null
   #nextEpoch = 1
 
@@ -91,19 +112,101 @@ export class ConnectorHost {
   /** @throws ConnectError `CONNECT_HOST_GONE` when the host was replaced meanwhile */
   async call<M extends keyof HostCalls>(method: M, params: HostCalls[M]['params']): Promise<HostCalls[M]['result']> {
     if (this.#closing.signal.aborted) throw hostGone('The host of the connectors')
-    return await (this.#host ?? this.#open()).channel.call(method, params)
+    this.#rest.abort()
+    this.#calls++
+    try {
+      return await (this.#host ?? this.#open()).channel.call(method, params)
+    } finally {
+      this.#calls--
+      if (this.#calls === 0 && !this.#closing.signal.aborted) this.#begin(this.#letGoWhenIdle())
+    }
   }
 
   async startConnector(connector: string, config: RawConfig, target: TargetState): Promise<void> {
     const epoch = this.#nextEpoch++
-    this.#instances.set(connector, { epoch, config, target, version: null })
+    this.#instances.set(connector, { epoch, config, target, version: null, residence: resident })
     await this.call('connector.start', { connector, epoch, config, target })
   }
 
   async transitionConnector(connector: string, target: TargetState): Promise<void> {
     const instance = this.#instances.get(connector)
-    if (instance !== undefined) instance.target = target
+    if (instance !== undefined) {
+      instance.target = target
+      // Its own caller learns why it could not be started again.
+      if (instance.residence.kind === 'waking') await instance.residence.done.catch(() => undefined)
+      if (instance.residence.kind === 'asleep') return await this.#transitionAsleep(connector, instance, target)
+    }
     await this.call('connector.transition', { connector, target })
+  }
+
+  /** `stop` was called when it fell asleep, so that there is nothing to do unless it is to run. */
+  async #transitionAsleep(connector: string, instance: Instance, target: TargetState): Promise<void> {
+    if (target !== 'STARTED') {
+      this.#options.listener.onState(connector, target, null, instance.version)
+      return
+    }
+    instance.residence = resident
+    await this.call('connector.start', { connector, epoch: instance.epoch, config: instance.config, target })
+  }
+
+  /** @throws ConnectError when the connector is not running, or cannot be started again; then it is FAILED */
+  async taskConfigs(connector: string, maxTasks: number): Promise<GeneratedTaskConfigs> {
+    const instance = this.#instances.get(connector)
+    if (instance?.residence.kind === 'asleep') this.#wake(connector, instance)
+    if (instance?.residence.kind === 'waking') await instance.residence.done
+    return await this.call('connector.taskConfigs', { connector, maxTasks })
+  }
+
+  #wake(connector: string, instance: Instance): void {
+    const { epoch, config, target } = instance
+    const done = this.call('connector.start', { connector, epoch, config, target }).finally(() => {
+      if (instance.residence === waking) instance.residence = resident
+    })
+    const waking: Residence = { kind: 'waking', done }
+    instance.residence = waking
+  }
+
+  #begin(work: Promise<void>): void {
+    const settled = work.catch((error: unknown) => {
+      this.#options.logger.debug({ error }, 'the host of the connectors was replaced before it could be let go')
+    })
+    this.#background.add(settled)
+    void settled.finally(() => this.#background.delete(settled))
+  }
+
+  /**
+   * Marks what lives in the host as asleep before the host ends, in one step: a call that comes meanwhile gets the next
+   * host.
+   */
+  async #letGoWhenIdle(): Promise<void> {
+    const { clock, lingerMs } = this.#options
+    this.#rest.abort()
+    this.#rest = new AbortController()
+    const { signal } = this.#rest
+    await clock.sleep(lingerMs, signal)
+    const host = this.#host
+    if (signal.aborted || host === null) return
+    const sleepers = await host.channel.call('connectors.idle', null)
+    if (sleepers === null || signal.aborted || this.#host !== host) return
+    this.#host = null
+    this.#lastCall = null
+    for (const connector of sleepers) {
+      const instance = this.#instances.get(connector)
+      if (instance !== undefined) instance.residence = asleep
+    }
+    await this.#endHost(host)
+  }
+
+  /** Stops what lives in it; whoever does not let go in time is ended with the thread. */
+  async #endHost(host: Host): Promise<void> {
+    const { gracefulTimeoutMs, logger } = this.#options
+    try {
+      using limit = deadline(gracefulTimeoutMs)
+      await orAborted(host.channel.call('close', null), limit.signal)
+    } catch (error) {
+      logger.warn({ error }, 'a connector with nothing to watch did not stop in time; its thread is ended')
+    }
+    await host.terminate()
   }
 
   /** Within the graceful deadline, all together; one that is late is given up. Both end as UNASSIGNED. */
@@ -115,7 +218,8 @@ export class ConnectorHost {
         if (instance === undefined) return
         try {
           using limit = deadline(gracefulTimeoutMs)
-          await orAborted(this.call('connector.stop', { connector }), limit.signal)
+          const isAsleep = instance.residence.kind === 'asleep'
+          if (!isAsleep) await orAborted(this.call('connector.stop', { connector }), limit.signal)
         } catch (error) {
           logger.error({ connector, error }, 'Graceful stop of the connector failed; it is given up')
         }
@@ -139,6 +243,8 @@ export class ConnectorHost {
         // News of an instance that was given up, or replaced, is nobody's (I7).
         if (instance?.epoch !== event.epoch) return
         instance.version = event.version
+        // It comes back into the state that was reported before it fell asleep.
+        if (instance.residence.kind === 'waking' && event.state !== 'FAILED') return
         this.#options.listener.onState(event.connector, event.state, event.trace, event.version)
         return
       }
@@ -180,6 +286,7 @@ export class ConnectorHost {
     // A call may have opened the next one already.
     if (this.#host === null) this.#open()
     for (const [connector, instance] of this.#instances) {
+      if (instance.residence.kind === 'asleep') continue
       if (connector === culprit?.connector) {
         const error = hostFailure(connector, culprit.method, cause)
         listener.onState(connector, 'FAILED', traceOf(error), instance.version)
@@ -192,10 +299,12 @@ export class ConnectorHost {
     }
   }
 
+  /** Of what lives in the host; asking for them neither opens one nor keeps it. */
   async metrics(timeoutMs: number): Promise<readonly MetricSnapshot[]> {
+    if (this.#host === null) return []
     try {
       using limit = deadline(timeoutMs)
-      return await orAborted(this.call('metrics', null), limit.signal)
+      return await orAborted(this.#host.channel.call('metrics', null), limit.signal)
     } catch (error) {
       this.#options.logger.debug({ error }, 'no metrics from the host of the connectors')
       return []
@@ -212,7 +321,9 @@ export class ConnectorHost {
 
   async close(): Promise<void> {
     this.#closing.abort()
+    this.#rest.abort()
     await this.#watch
+    await Promise.all(this.#background)
     const host = this.#host
     this.#host = null
     if (host === null) return

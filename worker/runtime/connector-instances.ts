@@ -179,6 +179,15 @@ class ConnectorInstance {
     return { type: this.plugin.type, taskClass: this.plugin.taskName, configs }
   }
 
+  /**
+   * Whether the object may go while the connector stays in its state: there is none yet, or it says that it watches
+   * nothing. A connector that failed is kept as it is until somebody restarts it.
+   */
+  get isIdle(): boolean {
+    const isSettled = this.#phase === 'started' || this.#phase === 'paused' || this.#phase === 'stopped'
+    return isSettled && (this.#connector === null || this.#connector.watches === false)
+  }
+
   /** Ends the instance; nothing is told about it afterwards. */
   async close(): Promise<void> {
     this.#waiting?.preempt('STOPPED')
@@ -236,6 +245,17 @@ export class ConnectorInstances {
     this.#instances.delete(name)
     await instance?.close()
     this.#env.metrics.remove({ connector: name })
+  }
+
+  /** Their names when all of them are idle; null when one has to stay. */
+  idle(): readonly string[] | null {
+    const all = [...this.#instances.values()]
+    return all.every(({ isIdle }) => isIdle) ? all.map(({ name }) => name) : null
+  }
+
+  /** Ends all of them. */
+  async close(): Promise<void> {
+    await Promise.all(Array.from(this.#instances.keys(), (name) => this.stop(name)))
   }
 
   /**

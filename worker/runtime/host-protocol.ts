@@ -99,8 +99,10 @@ export interface HostCalls {
     result: null
   }
   'connector.transition': { params: { readonly connector: string; readonly target: TargetState }; result: null }
-  /** Before the host ends; nothing is asked of it afterwards. */
+  /** Stops what lives in the host, before it ends; nothing is asked of it afterwards. */
   close: { params: null; result: null }
+  /** The connectors that live in the host when none of them has anything to watch; null when one has. */
+  'connectors.idle': { params: null; result: readonly string[] | null }
   'connector.stop': { params: { readonly connector: string }; result: null }
   'connector.taskConfigs': {
     params: { readonly connector: string; readonly maxTasks: number }

@@ -127,9 +127,11 @@ export class HostSession {
         return null
       },
       close: async () => {
+        await (await this.#connectors)?.close()
         await (await this.#providers)?.close()
         return null
       },
+      'connectors.idle': async () => (this.#connectors === null ? [] : (await this.#connectors).idle()),
       'connector.start': async ({ connector, epoch, config, target }) => {
         await (await connectors()).start(connector, epoch, config, target)
         return null

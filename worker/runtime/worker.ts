@@ -57,6 +57,8 @@ export interface WorkerOptions {
   readonly clock: Clock
   /** How soon a blocked host of connectors is noticed; default 5 s between pings, 10 s for an answer. */
   readonly connectorPings?: Pings
+  /** How long the thread of connectors that watch nothing stays after the last call, in ms; default 1 s. */
+  readonly connectorLingerMs?: number
   /** How soon a task that blocks its thread is noticed. */
   readonly taskPings?: Pings
 }
@@ -66,6 +68,12 @@ export interface WorkerOptions {
  * blocked for that long has lost its partitions anyway.
  */
 const defaultTaskPings: Pings = { intervalMs: 30_000, timeoutMs: 300_000 }
+
+/**
+ * A new connector is validated, started and asked for its tasks within one stay of the thread; while it is there, it
+ * costs 15 MB. A start of the thread takes about 0.1 s.
+ */
+const defaultConnectorLingerMs = 1000
 
 const metricsTimeoutMs = 2000
 
@@ -113,6 +121,7 @@ export class ConnectWorker implements Worker {
       logger: this.#logger,
       gracefulTimeoutMs: this.#settings.gracefulTimeoutMs,
       pings: options.connectorPings ?? { intervalMs: 5000, timeoutMs: 10_000 },
+      lingerMs: options.connectorLingerMs ?? defaultConnectorLingerMs,
       listener: {
         onState: (connector, state, trace, version) => {
           this.#metrics.connectorState(connector, state)
@@ -243,10 +252,7 @@ export class ConnectWorker implements Worker {
   async taskConfigs(connector: string, config: RawConfig): Promise<readonly RawConfig[]> {
     const { config: resolved } = await this.#options.providers.resolve(config)
     const options = parseCommonOptions(resolved)
-    const generated = await this.#connectorHost.call('connector.taskConfigs', {
-      connector,
-      maxTasks: options['tasks.max'],
-    })
+    const generated = await this.#connectorHost.taskConfigs(connector, options['tasks.max'])
     checkTaskCount(connector, generated.configs.length, options)
     if (generated.configs.length > options['tasks.max']) {
       this.#logger.warn(

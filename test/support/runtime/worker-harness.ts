@@ -41,6 +41,8 @@ export interface HarnessOptions {
   readonly kafka?: KafkaClientFactory
   readonly connectorPings?: Pings
   readonly taskPings?: Pings
+  /** Default: long, so that a slow machine lets no connector fall asleep in a test of something else. */
+  readonly connectorLingerMs?: number
 }
 
 /** Log lines of a test's worker: only what may explain a failure. */
@@ -80,6 +82,7 @@ export async function openWorker(options: HarnessOptions): Promise<WorkerHarness
     hosts,
     loggers,
     clock: systemClock,
+    connectorLingerMs: options.connectorLingerMs ?? 600_000,
     ...(options.connectorPings === undefined ? {} : { connectorPings: options.connectorPings }),
     ...(options.taskPings === undefined ? {} : { taskPings: options.taskPings }),
   })
