@@ -102,7 +102,7 @@ function entryFileOf(event: { readonly file?: string; readonly entryFile?: strin
 }
 
 async function runTests(files: readonly string[], useFolder: string, signal: AbortSignal): Promise<boolean> {
-  const preload = new URL('support/service-use.ts', import.meta.url).href
+  const preloads = ['service-use', 'property-seed'].map((name) => new URL(`support/${name}.ts`, import.meta.url).href)
   process.env['SLUICE_SERVICE_USE'] = useFolder
   shareSeed(process.env)
   const events = run({
@@ -110,7 +110,7 @@ async function runTests(files: readonly string[], useFolder: string, signal: Abo
     signal,
     concurrency,
     timeout: fileTimeoutMs,
-    execArgv: ['--import', preload],
+    execArgv: preloads.flatMap((url) => ['--import', url]),
     cwd: root,
   })
   const counts = new RunCounts()

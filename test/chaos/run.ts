@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util'
 import { servicesFrom } from '../../compose/pipelines/support/pipeline.ts'
 import { stackEnvironment } from '../../compose/pipelines/support/session.ts'
 import { seededRandom } from '../support/random.ts'
+import { freshSeed } from '../support/seed.ts'
 import { elasticsearchOptionsRounds } from './elasticsearch-options.ts'
 import { elasticsearchRounds } from './elasticsearch-rounds.ts'
 import { postgresRounds } from './postgres-rounds.ts'
@@ -27,7 +28,7 @@ const { values, positionals } = parseArgs({
     port: { type: 'string', default: '8183' },
   },
 })
-const random = seededRandom(values.seed === undefined ? undefined : Number(values.seed))
+const random = seededRandom(Number(values.seed ?? freshSeed()))
 const rounds = Number(values.rounds)
 const port = Number(values.port)
 

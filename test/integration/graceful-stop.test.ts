@@ -5,12 +5,13 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createKafkaClientFactory } from '../../worker/kafka/client.ts'
 import { seededRandom } from '../support/random.ts'
+import { testSeed } from '../support/seed.ts'
 import { requireService } from '../support/services.ts'
 import { ClusterUnderTest, eventually } from '../support/worker-process.ts'
 
 const kafka = requireService('kafka')
 const { skip } = kafka
-const random = seededRandom()
+const random = seededRandom(testSeed)
 const rounds = 5
 /** `task.shutdown.graceful.timeout.ms` is 5 s; leaving the group and closing come on top. */
 const stopMs = 10_000

@@ -5,6 +5,7 @@ import { systemClock } from '../../worker/util/clock.ts'
 import { opOf, PostgresFixture, rowOf, until } from '../support/postgres-fixture.ts'
 import { PrivatePostgres } from '../support/private-postgres.ts'
 import { seededRandom } from '../support/random.ts'
+import { testSeed } from '../support/seed.ts'
 import { requireService } from '../support/services.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'
 
@@ -57,7 +58,7 @@ suite('failures of the server', { skip: postgres.skip }, () => {
     await using proxy = await TcpProxy.open({ host: '127.0.0.1', port: server.port })
     const options = { ...patient, 'database.port': String(proxy.port), 'max.batch.size': '50', 'max.queue.size': '100' }
     const task = await fixture.task(null, options)
-    const random = seededRandom()
+    const random = seededRandom(testSeed)
     const filling = (async () => {
       for (let from = 1; from < 4000; from += 400) {
         await fixture.sql(

@@ -7,6 +7,7 @@ import { TopicPartitionMap } from '../../worker/api/topic-partition.ts'
 import { ManualClock, SinkHarness } from '../conformance/s3/sink-harness.ts'
 import { seededRandom } from '../support/random.ts'
 import { messageColumn, WarehouseTest } from '../support/redshift-sink.ts'
+import { testSeed } from '../support/seed.ts'
 import { requireService, skipUnless } from '../support/services.ts'
 
 const skip = skipUnless(requireService('redshift'), requireService('s3'))
@@ -158,7 +159,7 @@ describe('Redshift sink', { skip }, () => {
   })
 
   test('S3 sink and Redshift sink with crashes and cuts of the clock: the table is the set of events', async () => {
-    const random = seededRandom()
+    const random = seededRandom(testSeed)
     const clock = new ManualClock()
     const committed = new TopicPartitionMap<bigint>()
     const sent: TopicRecord[] = []

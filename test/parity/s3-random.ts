@@ -4,10 +4,11 @@ import { randomCase } from '../conformance/s3/random-case.ts'
 import { lakeStore, runRandomCase } from '../conformance/s3/random-run.ts'
 import { openLake } from '../support/lake.ts'
 import { seededRandom } from '../support/random.ts'
+import { freshSeed } from '../support/seed.ts'
 import { requireService } from '../support/services.ts'
 
 const { values } = parseArgs({ options: { cases: { type: 'string', default: '200' }, seed: { type: 'string' } } })
-const first = values.seed === undefined ? seededRandom().seed % 1_000_000_000 : Number(values.seed)
+const first = Number(values.seed ?? freshSeed())
 const cases = Number(values.cases)
 const { settings } = requireService('s3')
 

@@ -1,4 +1,4 @@
-/** Pseudo-random numbers from a seed (mulberry32), so that a failing run can be repeated. */
+/** Pseudo-random numbers from a seed (mulberry32), so that a failing run can be repeated: `testSeed` in tests. */
 export interface Random {
   readonly seed: number
   /** In [0, 1). */
@@ -8,7 +8,7 @@ export interface Random {
   pick<T>(items: readonly [T, ...T[]]): T
 }
 
-export function seededRandom(seed: number = Math.floor(Math.random() * 2 ** 31)): Random {
+export function seededRandom(seed: number): Random {
   let state = seed | 0
   const next = () => {
     state = (state + 0x6d2b79f5) | 0

@@ -9,8 +9,9 @@ import {
   messageId,
   parseMetadataMessage,
 } from '../../../../connectors/common/metadata-message.ts'
+import { testSeed } from '../../../support/seed.ts'
 
-const seed = Math.floor(Math.random() * 2 ** 31)
+const seed = testSeed
 const optional = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: null })
 const text = fc.string({ minLength: 1, unit: 'grapheme' })
 const count = fc.nat()

@@ -13,6 +13,7 @@ import {
   type ScriptedBrokerOptions,
 } from '../../../support/kafka/scripted-broker.ts'
 import { seededRandom } from '../../../support/random.ts'
+import { testSeed } from '../../../support/seed.ts'
 
 interface Run {
   readonly broker: ScriptedBroker
@@ -69,7 +70,7 @@ const NOT_ENOUGH_REPLICAS = 19
 
 test('idempotent: order and exactness survive random failures', async () => {
   for (let round = 0; round < 8; round++) {
-    const random = seededRandom()
+    const random = seededRandom(testSeed + round)
     const faults: readonly [ProduceFault, ...ProduceFault[]] = [
       { kind: 'error', code: NOT_LEADER },
       { kind: 'error', code: NOT_ENOUGH_REPLICAS },
@@ -96,7 +97,7 @@ test('idempotent: up to five requests are under way, never more', async () => {
 })
 
 test('without idempotence order is kept too, whatever fails', async () => {
-  const random = seededRandom()
+  const random = seededRandom(testSeed)
   const fault = (): ProduceFault => (random.next() < 0.2 ? { kind: 'error', code: NOT_LEADER } : { kind: 'none' })
   const { broker, outcomes } = await run({ partitions: 2, fault }, { 'enable.idempotence': 'false' }, 200)
   assert.equal(outcomes.delivered_, 200)
