@@ -47,7 +47,8 @@ export class MergeStage {
   #id(record: SinkRecord): string {
     const path = this.#idFields.get(record.topic)
     if (path === undefined) return this.#documents.id(record)
-    if (record.value === null) throw new DataError('CONNECT_ES_RECORD', 'A tombstone has no field for the document id')
+    if (record.rawValue === null)
+      throw new DataError('CONNECT_ES_RECORD', 'A tombstone has no field for the document id')
     return checkedId(partText(record, { from: 'value', path }), `The field '${path.join('.')}'`)
   }
 
@@ -56,7 +57,7 @@ export class MergeStage {
       source: this.#rules.fenceKey(record.originalTopic, record.originalPartition),
       offset: record.offset,
       timestamp: record.timestamp,
-      changes: record.value === null ? null : this.#rules.changes(record.topic, this.#documents.document(record)),
+      changes: record.rawValue === null ? null : this.#rules.changes(record.topic, this.#documents.document(record)),
     }
   }
 }

@@ -42,6 +42,7 @@ const pausedLookMs = 100
 
 /** Writes records into Elasticsearch; offsets become committable as the server acknowledges (I1, I2). */
 export class ElasticsearchSinkTask implements SinkTask<ElasticsearchSinkConfig> {
+  readonly takesPlainJson = true
   readonly #offsets = new OffsetTracker()
   readonly #scratch = new GrowingByteWriter(16 * 1024)
   #parts: Parts | null = null
@@ -96,7 +97,7 @@ export class ElasticsearchSinkTask implements SinkTask<ElasticsearchSinkConfig> 
     for (const record of records) {
       if (signal.aborted) return
       const slot = this.#offsets.add(record)
-      if (record.value === null && (await this.#skipsNull(record, parts))) {
+      if (record.rawValue === null && (await this.#skipsNull(record, parts))) {
         slot.done = true
         continue
       }
@@ -108,7 +109,7 @@ export class ElasticsearchSinkTask implements SinkTask<ElasticsearchSinkConfig> 
       }
       const { stage, resources } = parts
       // A delete needs no index; a tombstone that is merged is written as a document.
-      if (!resources.isReady(resource) && (record.value !== null || stage.kind === 'merge')) {
+      if (!resources.isReady(resource) && (record.rawValue !== null || stage.kind === 'merge')) {
         await this.#prepare(record, resource, parts)
       }
       // From here on no promise per record, unless the record is invalid or the buffer full.
@@ -123,7 +124,7 @@ export class ElasticsearchSinkTask implements SinkTask<ElasticsearchSinkConfig> 
   }
 
   async #prepare(record: SinkRecord, resource: string, { resources, documents }: Parts): Promise<void> {
-    if (record.value === null) return await resources.ensureForTombstone(resource)
+    if (record.rawValue === null) return await resources.ensureForTombstone(resource)
     const ignored = documents.ignoresSchema(record.topic)
     await resources.ensure(resource, ignored ? undefined : record.valueSchema)
   }
