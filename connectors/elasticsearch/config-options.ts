@@ -1,6 +1,6 @@
 import { atLeast, between, type ConfigOf, defineConfig, oneOf, oneOfIgnoringCase } from '../../worker/api/config.ts'
 import { awsCredentialOptions } from '../common/aws-credentials.ts'
-import { dataStreamPart, keytabPath, nameFormat, resourceMapping, urlList } from './config-validators.ts'
+import { dataStreamPart, keytabPath, nameFormat, urlList } from './config-validators.ts'
 import { mergeOptions } from './merge-options.ts'
 import { sslOptions } from './ssl-options.ts'
 
@@ -14,7 +14,7 @@ export const elasticsearchOptions = defineConfig({
     importance: 'HIGH',
     valid: urlList,
     group: 'Connection',
-    doc: 'URLs of the nodes, e.g. https://es1:9200,https://es2:9200, or the Cloud ID of a deployment of Elastic Cloud. TLS material comes from elastic.https.ssl.*.',
+    doc: 'URLs of the nodes, e.g. https://es1:9200,https://es2:9200 (http without a scheme), or the Cloud ID of a deployment of Elastic Cloud. TLS material comes from elastic.https.ssl.*.',
   },
   'connection.username': {
     type: 'STRING',
@@ -264,7 +264,6 @@ export const elasticsearchOptions = defineConfig({
     type: 'LIST',
     default: [],
     importance: 'HIGH',
-    valid: resourceMapping,
     group: 'Data Conversion',
     doc: 'Pairs topic:resource.',
   },
@@ -280,7 +279,6 @@ export const elasticsearchOptions = defineConfig({
     type: 'STRING',
     default: 'none',
     importance: 'LOW',
-    valid: dataStreamPart,
     group: 'Data Stream',
     doc: 'First part of the data stream name: logs, metrics or a type of your own; none writes to indices.',
   },
@@ -377,7 +375,7 @@ export const elasticsearchOptions = defineConfig({
     default: null,
     importance: 'LOW',
     group: 'Kerberos',
-    doc: 'Principal for Kerberos; not supported yet, a connector that sets it is refused.',
+    doc: 'Principal for Kerberos; not supported, a connector that sets it is refused.',
   },
   'kerberos.keytab.path': {
     type: 'STRING',
@@ -385,7 +383,7 @@ export const elasticsearchOptions = defineConfig({
     importance: 'LOW',
     valid: keytabPath,
     group: 'Kerberos',
-    doc: 'Keytab for Kerberos; not supported yet.',
+    doc: 'Keytab for Kerberos; not supported.',
   },
   'auth.type': {
     type: 'STRING',

@@ -1,17 +1,27 @@
+import type { RawOptionTexts } from '../../worker/api/config.ts'
 import type { ConfigProblem } from '../../worker/api/errors.ts'
 import { checkAwsCredentials } from '../common/aws-credentials.ts'
 import type { ElasticsearchSinkConfig } from './config-options.ts'
+import { parseResourceMapping, resourceMappingProblem } from './config-validators.ts'
 import { compileNameFormat } from './index-name-format.ts'
 
 /** One rule between options: the message goes to every option named. */
-type Rule = (config: ElasticsearchSinkConfig) => readonly [message: string, ...options: string[]] | null
+type Rule = (
+  config: ElasticsearchSinkConfig,
+  raw: RawOptionTexts,
+) => readonly [message: string, ...options: string[]] | null
 
 const isSet = (value: unknown): boolean => value !== null && value !== ''
 
+/** Whether topics go to resources that exist, by `topic.to.external.resource.mapping`. */
+export function mapsToExisting(config: ElasticsearchSinkConfig): boolean {
+  return config['external.resource.usage'].toLowerCase() !== 'disabled'
+}
+
 /** Whether topics go to data streams, of either mode. */
 export function usesDataStreams(config: ElasticsearchSinkConfig): boolean {
-  const usage = config['external.resource.usage'].toLowerCase()
-  return usage === 'datastream' || usage === 'alias_datastream' || namesDataStreams(config)
+  if (!mapsToExisting(config)) return namesDataStreams(config)
+  return config['external.resource.usage'].toLowerCase().endsWith('datastream')
 }
 
 /** Whether data stream names are made from type, dataset and namespace. */
@@ -21,39 +31,14 @@ export function namesDataStreams(config: ElasticsearchSinkConfig): boolean {
 
 const rules: readonly Rule[] = [
   (c) =>
-    isSet(c['connection.username']) === isSet(c['connection.password'])
+    (c['connection.username'] === null) === (c['connection.password'] === null)
       ? null
       : [
           'Both connection.username and connection.password must be set, or neither',
           'connection.username',
           'connection.password',
         ],
-  (c) =>
-    (c['external.resource.usage'].toLowerCase() !== 'disabled') === c['topic.to.external.resource.mapping'].length > 0
-      ? null
-      : [
-          'external.resource.usage other than disabled needs topic.to.external.resource.mapping, and the other way round',
-          'external.resource.usage',
-          'topic.to.external.resource.mapping',
-        ],
-  (c) =>
-    c['external.resource.usage'].toLowerCase() !== 'disabled' &&
-    (c['data.stream.type'].toLowerCase() !== 'none' || isSet(c['data.stream.dataset']))
-      ? [
-          'Existing resources and names of data streams exclude each other',
-          'topic.to.external.resource.mapping',
-          'data.stream.type',
-          'data.stream.dataset',
-        ]
-      : null,
-  (c) =>
-    c['topic.to.external.resource.mapping'].length > c['max.external.resource.mappings']
-      ? [
-          `More than max.external.resource.mappings=${c['max.external.resource.mappings']} pairs`,
-          'topic.to.external.resource.mapping',
-          'max.external.resource.mappings',
-        ]
-      : null,
+  (c, raw) => existingProblem(c, raw),
   (c) =>
     (c['data.stream.type'].toLowerCase() !== 'none') === isSet(c['data.stream.dataset'])
       ? null
@@ -65,14 +50,13 @@ const rules: readonly Rule[] = [
           'data.stream.timestamp.field',
         ]
       : null,
-  (c) =>
-    usesDataStreams(c) && c['write.method'].toLowerCase() !== 'insert'
-      ? ['Data streams take write.method=insert only', 'write.method']
-      : null,
-  (c) =>
-    usesDataStreams(c) && c['behavior.on.null.values'].toLowerCase() === 'delete'
-      ? ['Data streams do not delete: use ignore or fail', 'behavior.on.null.values']
-      : null,
+  (c) => {
+    if (!usesDataStreams(c)) return null
+    if (c['write.method'].toLowerCase() !== 'insert') {
+      return ['Data streams take write.method=insert only', 'write.method']
+    }
+    return deletes(c) ? ['Data streams do not delete: use ignore or fail', 'behavior.on.null.values'] : null
+  },
   (c) =>
     c['key.ignore'] && c['topic.key.ignore'].length > 0
       ? ['topic.key.ignore has no meaning with key.ignore=true', 'key.ignore', 'topic.key.ignore']
@@ -82,13 +66,19 @@ const rules: readonly Rule[] = [
       ? ['topic.schema.ignore has no meaning with schema.ignore=true', 'schema.ignore', 'topic.schema.ignore']
       : null,
   (c) =>
-    isSet(c['kerberos.user.principal']) || isSet(c['kerberos.keytab.path'])
+    asksForKerberos(c)
       ? [
-          'Kerberos is not supported yet: use basic authentication, auth.api.key or auth.bearer.token',
+          'Kerberos is not supported: take both kerberos options out and use connection.username with connection.password, auth.api.key, auth.bearer.token, or a gateway in front of the cluster that speaks it',
           'kerberos.user.principal',
           'kerberos.keytab.path',
         ]
       : null,
+  (c) =>
+    asksForKerberos(c) && c['connection.username'] !== null && c['connection.password'] !== null
+      ? ['Kerberos and credentials of a user exclude each other', 'connection.username', 'connection.password']
+      : null,
+  (c) =>
+    asksForKerberos(c) && isSet(c['proxy.host']) ? ['Kerberos and a proxy exclude each other', 'proxy.host'] : null,
   (c) =>
     c['linger.ms'] > c['flush.timeout.ms']
       ? ['linger.ms must not be larger than flush.timeout.ms', 'linger.ms', 'flush.timeout.ms']
@@ -114,13 +104,14 @@ const rules: readonly Rule[] = [
     isSet(c['proxy.host']) && isSet(c['proxy.username']) !== isSet(c['proxy.password'])
       ? ['Both proxy.username and proxy.password must be set, or neither', 'proxy.username', 'proxy.password']
       : null,
-  (c) => {
-    const given = sslMaterial(c)
+  (c, raw) => {
+    // Whatever they say: an option that has its default shows that TLS is meant, too.
+    const given = Object.keys(raw).some((option) => option.startsWith('elastic.https.'))
     const ssl = c['elastic.security.protocol'].toUpperCase() === 'SSL'
     if (!ssl && given) return ['elastic.https.ssl.* needs elastic.security.protocol=SSL', 'elastic.security.protocol']
     return ssl && !given
       ? [
-          'elastic.security.protocol=SSL needs a truststore or a keystore in elastic.https.ssl.*',
+          'elastic.security.protocol=SSL needs an option of elastic.https.ssl.*, e.g. elastic.https.ssl.truststore.location',
           'elastic.security.protocol',
         ]
       : null
@@ -145,13 +136,51 @@ const rules: readonly Rule[] = [
   (c) => mergeProblem(c),
 ]
 
-function sslMaterial(c: ElasticsearchSinkConfig): boolean {
-  return (
-    isSet(c['elastic.https.ssl.truststore.location']) ||
-    isSet(c['elastic.https.ssl.truststore.certificates']) ||
-    isSet(c['elastic.https.ssl.keystore.location']) ||
-    isSet(c['elastic.https.ssl.keystore.certificate.chain'])
-  )
+/** What is wrong with resources that are mapped; of several problems the first, as they follow from one another. */
+function existingProblem(c: ElasticsearchSinkConfig, raw: RawOptionTexts): ReturnType<Rule> {
+  const option = 'topic.to.external.resource.mapping'
+  const pairs = c[option]
+  if (mapsToExisting(c) !== pairs.length > 0) {
+    return [
+      'external.resource.usage other than disabled needs topic.to.external.resource.mapping, and the other way round',
+      'external.resource.usage',
+      option,
+    ]
+  }
+  if (pairs.length === 0) return null
+  if (c['data.stream.type'].toLowerCase() !== 'none' || isSet(c['data.stream.dataset'])) {
+    return [
+      'Existing resources and names of data streams exclude each other',
+      option,
+      'data.stream.type',
+      'data.stream.dataset',
+    ]
+  }
+  const problem = resourceMappingProblem(pairs) ?? tooManyPairs(c) ?? unmatchedTopic(pairs, raw['topics'] ?? '')
+  return problem === null ? null : [problem, option]
+}
+
+function tooManyPairs(c: ElasticsearchSinkConfig): string | null {
+  const most = c['max.external.resource.mappings']
+  const { length } = c['topic.to.external.resource.mapping']
+  return length > most ? `has ${length} pairs, more than max.external.resource.mappings=${most}` : null
+}
+
+/** Topics and mapping name the same topics; with `topics.regex` that is known only when a record comes. */
+function unmatchedTopic(pairs: readonly string[], topics: string): string | null {
+  if (topics.trim() === '') return null
+  const named = new Set(topics.split(',').map((topic) => topic.trim()))
+  const mapped = new Set(parseResourceMapping(pairs).keys())
+  const [missing] = named.difference(mapped)
+  if (missing !== undefined) return `Topic '${missing}' is not mapped to any resource. Add it here.`
+  const [extra] = mapped.difference(named)
+  return extra === undefined
+    ? null
+    : `Topic '${extra}' is mapped but not among topics. Add it there or take it away here.`
+}
+
+function asksForKerberos(c: ElasticsearchSinkConfig): boolean {
+  return c['kerberos.user.principal'] !== null || c['kerberos.keytab.path'] !== null
 }
 
 function deletes(c: ElasticsearchSinkConfig): boolean {
@@ -263,9 +292,9 @@ function sigv4Problem(c: ElasticsearchSinkConfig): ReturnType<Rule> {
 }
 
 /** All violated rules between options; no I/O. */
-export function checkOptions(config: ElasticsearchSinkConfig): readonly ConfigProblem[] {
+export function checkOptions(config: ElasticsearchSinkConfig, raw: RawOptionTexts): readonly ConfigProblem[] {
   const own = rules.flatMap((rule) => {
-    const violation = rule(config)
+    const violation = rule(config, raw)
     if (violation === null) return []
     const [message, ...options] = violation
     return options.map((option) => ({ option, message }))

@@ -3,52 +3,48 @@ import type { Validator } from '../../worker/api/config.ts'
 import { compileNameFormat } from './index-name-format.ts'
 import { nodeUrl } from './node-urls.ts'
 
-/** Every element is an http or https URL, or a Cloud ID. */
+/** Every element is an http or https URL, `host:port`, or a Cloud ID. */
 export const urlList: Validator = {
   description: 'list of valid URIs',
   check: (_, value) => {
     const urls = value as readonly string[] | null
     if (urls === null || urls.length === 0) return 'At least one URL is needed, e.g. http://localhost:9200'
     return urls.some((url) => nodeUrl(url) === null)
-      ? 'The provided url list is invalid: each element must look like http://host:port, or be a Cloud ID'
+      ? 'The provided url list is invalid: each element must look like http://host:port or host:port, or be a Cloud ID'
       : null
   },
 }
 
-/** A part of a data stream name. */
+/** The dataset or the namespace of a data stream; its type is anybody's. */
 export const dataStreamPart: Validator = {
   description: 'lower-case name of at most 100 characters without \\ / * ? " < > | space , # - :',
-  check: (option, value) => {
+  check: (_, value) => {
     const text = String(value ?? '')
     if (text.length > 100) return 'must be at most 100 characters long'
-    if (option !== 'data.stream.type' && text !== text.toLowerCase()) return 'must be all lowercase'
+    if (text !== text.toLowerCase()) return 'must be all lowercase'
     return /[\\/*?"<>| ,#\-:]/.test(text) ? 'must not contain any of \\ / * ? " < > | space , # - :' : null
   },
 }
 
-/** Pairs `topic:resource` without repeats. */
-export const resourceMapping: Validator = {
-  description: 'list of topic:resource',
-  check: (_, value) => {
-    const pairs = value as readonly string[]
-    const topics = new Set<string>()
-    const resources = new Set<string>()
-    for (const pair of pairs) {
-      const [topic = '', resource = '', ...rest] = pair.split(':').map((part) => part.trim())
-      if (topic === '' || resource === '' || rest.length > 0) return `${pair} is not of the form topic:resource`
-      if (topics.has(topic)) return `topic ${topic} is mapped twice`
-      if (resources.has(resource)) return `resource ${resource} is mapped twice`
-      topics.add(topic)
-      resources.add(resource)
-    }
-    return null
-  },
+/** What is wrong with pairs `topic:resource`; each topic and each resource stands in one of them. */
+export function resourceMappingProblem(pairs: readonly string[]): string | null {
+  const topics = new Set<string>()
+  const resources = new Set<string>()
+  for (const pair of pairs) {
+    const [topic = '', resource = '', ...rest] = pair.split(':').map((part) => part.trim())
+    if (topic === '' || resource === '' || rest.length > 0) return `${pair} is not of the form topic:resource`
+    if (topics.has(topic)) return `topic ${topic} is mapped twice`
+    if (resources.has(resource)) return `resource ${resource} is mapped twice`
+    topics.add(topic)
+    resources.add(resource)
+  }
+  return null
 }
 
 export const keytabPath: Validator = {
   description: 'existing file with the extension .keytab',
   check: (_, value) => {
-    if (value === null || value === '') return null
+    if (value === null) return null
     const path = String(value)
     if (!path.endsWith('.keytab')) return 'The provided path must end with .keytab'
     return existsSync(path) ? null : 'The provided keytab file does not exist'

@@ -11,5 +11,5 @@ export const plugin = defineSinkConnector({
   errorCodes: elasticsearchErrorCodes,
   createConnector: async () => new (await import('./connector.ts')).ElasticsearchSinkConnector(),
   createTask: async () => new (await import('./task.ts')).ElasticsearchSinkTask(),
-  validate: async (config, raw) => (await import('./validate.ts')).validateConnection(config, raw),
+  validate: async (config) => (await import('./validate.ts')).validateConnection(config),
 })

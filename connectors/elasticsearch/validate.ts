@@ -5,17 +5,8 @@ import { usesDataStreams } from './config-rules.ts'
 import { parseResourceMapping } from './config-validators.ts'
 import { statusOf } from './errors.ts'
 
-/**
- * Checks that the topics are those that are mapped, then against the server: that it answers, its version, and that
- * mapped resources exist.
- * @param raw the whole connector config, for its topics
- */
-export async function validateConnection(
-  config: ElasticsearchSinkConfig,
-  raw: Readonly<Record<string, string | null>> = {},
-): Promise<readonly ConfigProblem[]> {
-  const unmatched = checkTopics(config, raw['topics'] ?? '')
-  if (unmatched.length > 0) return unmatched
+/** Checks against the server: that it answers, its version, and that mapped resources exist. */
+export async function validateConnection(config: ElasticsearchSinkConfig): Promise<readonly ConfigProblem[]> {
   let connection: ServerConnection
   try {
     connection = await openConnection(config)
@@ -30,45 +21,41 @@ export async function validateConnection(
   }
 }
 
-/** Topics and mapping name the same topics; with `topics.regex` that is known only when a record comes. */
-function checkTopics(config: ElasticsearchSinkConfig, topics: string): readonly ConfigProblem[] {
-  const option = 'topic.to.external.resource.mapping'
-  const named = topics.split(',').map((topic) => topic.trim())
-  if (config['external.resource.usage'].toLowerCase() === 'disabled' || topics.trim() === '') return []
-  const mapped = [...parseResourceMapping(config[option]).keys()]
-  const missing = named.find((topic) => !mapped.includes(topic))
-  if (missing !== undefined) {
-    return [{ option, message: `Topic '${missing}' is not mapped to any resource. Add it to ${option}.` }]
-  }
-  const extra = mapped.find((topic) => !named.includes(topic))
-  if (extra === undefined) return []
-  return [{ option, message: `Topic '${extra}' is mapped but not among topics. Add it there or take it away here.` }]
-}
-
 async function checkServer(connection: ServerConnection, config: ElasticsearchSinkConfig): Promise<ConfigProblem[]> {
   let info: unknown
   try {
     info = await connection.request({ method: 'GET', path: '/' })
   } catch (error) {
     const status = statusOf(error)
-    // A server that answers but does not show its banner, to this user or at all, may still be written to.
-    if (status === 403 || status === 404 || status === 405) return []
+    // A server that answers but does not show its banner: to this user, or at all, as Elasticsearch's smallest
+    // distribution (405) and serverless collections of AWS (404, which other servers say to what they do not know).
+    const isCollection = config['auth.type'].toLowerCase() === 'sigv4'
+    if (status === 403 || status === 405 || (status === 404 && isCollection)) return []
     const detail = status === null ? toError(error).name : `HTTP ${status}`
-    const message = `Could not connect to Elasticsearch (${detail}). Check the URL, the server and the credentials.`
-    const options = [
-      'connection.url',
-      ...(config['connection.username'] ? ['connection.username', 'connection.password'] : []),
-    ]
-    return options.map((option) => ({ option, message }))
+    const message = `Could not connect to Elasticsearch (${detail}). Check the URL, the server, the credentials, TLS and the proxy, as far as there are any.`
+    return connectionOptions(config).map((option) => ({ option, message }))
   }
   const version = versionOf(info)
   const [major = 0, minor = 0] = (version ?? '').split('.').map(Number)
   if (version === null || openSearch(info)) return []
   if (major < 7) return [{ option: 'connection.url', message: `Elasticsearch ${version} is too old: 7.0.0 is needed` }]
   if (usesDataStreams(config) && major === 7 && minor < 9) {
-    return [{ option: 'connection.url', message: `Elasticsearch ${version} has no data streams: 7.9.0 is needed` }]
+    const message = `Elasticsearch ${version} has no data streams: 7.9.0 is needed`
+    return ['connection.url', 'data.stream.type', 'data.stream.dataset'].map((option) => ({ option, message }))
   }
   return []
+}
+
+/** What a server that cannot be reached may be due to. */
+function connectionOptions(config: ElasticsearchSinkConfig): readonly string[] {
+  const hasProxy = config['proxy.host'] !== ''
+  return [
+    'connection.url',
+    ...(config['connection.username'] === null ? [] : ['connection.username', 'connection.password']),
+    ...(config['elastic.security.protocol'].toUpperCase() === 'SSL' ? ['elastic.security.protocol'] : []),
+    ...(hasProxy ? ['proxy.host', 'proxy.port'] : []),
+    ...(hasProxy && config['proxy.username'] !== '' ? ['proxy.username', 'proxy.password'] : []),
+  ]
 }
 
 function versionOf(info: unknown): string | null {
@@ -91,15 +78,18 @@ async function checkResources(
 ): Promise<readonly ConfigProblem[]> {
   const usage = config['external.resource.usage'].toLowerCase()
   if (usage === 'disabled') return []
-  const problems: ConfigProblem[] = []
-  for (const resource of parseResourceMapping(config['topic.to.external.resource.mapping']).values()) {
+  const option = 'topic.to.external.resource.mapping'
+  for (const resource of parseResourceMapping(config[option]).values()) {
     const path = `${usage.startsWith('alias') ? '/_alias' : ''}/${encodeURIComponent(resource)}`
-    const found = await connection.request({ method: 'HEAD', path }).catch(() => false)
-    if (found === true) continue
-    problems.push({
-      option: 'topic.to.external.resource.mapping',
-      message: `The ${usage.replace('_', ' of ')} '${resource}' does not exist`,
-    })
+    const what = `${usage.replace('_', ' of ')} '${resource}'`
+    try {
+      if ((await connection.request({ method: 'HEAD', path })) === true) continue
+    } catch (error) {
+      const status = statusOf(error)
+      const detail = status === null ? toError(error).name : `HTTP ${status}`
+      return [{ option, message: `Could not find out whether the ${what} exists (${detail})` }]
+    }
+    return [{ option, message: `The ${what} does not exist. Create it, or correct its name.` }]
   }
-  return problems
+  return []
 }

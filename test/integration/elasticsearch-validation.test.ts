@@ -225,7 +225,10 @@ describe('options of the Elasticsearch sink by themselves', () => {
       [{ ...stream, 'data.stream.namespace': 'a/b' }, ['data.stream.namespace']],
       [{ ...stream, 'data.stream.namespace': 'x'.repeat(101) }, ['data.stream.namespace']],
       [{ ...stream, 'data.stream.namespace': '${topic}_prod' }, []],
-      [{ 'data.stream.type': 'Traces', 'data.stream.dataset': 'ds' }, []],
+      // The type is anybody's.
+      ...['Traces', 'my-Own: type', 'x'.repeat(101)].map(
+        (type): Case => [{ 'data.stream.type': type, 'data.stream.dataset': 'ds' }, []],
+      ),
     ])
   })
 
@@ -233,6 +236,10 @@ describe('options of the Elasticsearch sink by themselves', () => {
     for (const pairs of ['orders', 'orders:a:b', ':a', 'orders:', 'orders:a,orders:b', 'orders:a,other:a']) {
       assert.deepEqual(await wrong({ 'connection.url': 'http://127.0.0.1:9', ...mapped(pairs) }), [mapping], pairs)
     }
+    // They are looked at with the other rules: what is wrong beside them shows at once.
+    const late = { 'linger.ms': '5000', 'flush.timeout.ms': '1000' }
+    const options = { 'connection.url': 'http://127.0.0.1:9', ...mapped('orders'), ...late }
+    assert.deepEqual(await wrong(options), ['flush.timeout.ms', 'linger.ms', mapping])
   })
 
   it('make no call to the server while one of them is in error (E21)', async () => {
@@ -271,6 +278,8 @@ describe('rules between the options of the Elasticsearch sink', () => {
       [{ 'connection.username': 'u' }, user],
       [{ 'connection.password': 'p' }, user],
       [{ 'connection.username': 'u', 'connection.password': 'p' }, []],
+      // An empty text is a name all the same.
+      [{ 'connection.username': '' }, user],
       [{ 'proxy.username': 'u' }, ['proxy.host', 'proxy.username']],
       [{ 'proxy.password': 'p' }, ['proxy.host', 'proxy.password']],
       [{ 'proxy.host': 'h', 'proxy.username': 'u' }, ['proxy.password', 'proxy.username']],
@@ -288,9 +297,15 @@ describe('rules between the options of the Elasticsearch sink', () => {
       [{ ...stream, 'write.method': 'upsert' }, ['write.method']],
       [{ ...stream, 'write.method': 'merge' }, ['write.method']],
       [{ ...stream, 'behavior.on.null.values': 'delete' }, ['behavior.on.null.values']],
+      [{ ...stream, 'write.method': 'upsert', 'behavior.on.null.values': 'delete' }, ['write.method']],
       [{ ...existing, 'write.method': 'upsert' }, ['write.method']],
       [{ ...existing, 'behavior.on.null.values': 'delete' }, ['behavior.on.null.values']],
       [{ 'data.stream.timestamp.field': 'at' }, ['data.stream.timestamp.field']],
+      [{ ...existing, 'data.stream.timestamp.field': 'at' }, []],
+      [{ ...mapped('orders:x', 'alias_datastream'), 'data.stream.timestamp.field': 'at' }, []],
+      [{ ...mapped('orders:x'), 'data.stream.timestamp.field': 'at' }, ['data.stream.timestamp.field']],
+      // Existing indices beside the name of a stream: they exclude each other, and no stream is written to.
+      [{ ...mapped('orders:x'), ...stream, 'write.method': 'upsert' }, [...parts, mapping]],
       [{ ...stream, 'data.stream.timestamp.field': 'at' }, []],
     ])
   })
@@ -313,6 +328,23 @@ describe('rules between the options of the Elasticsearch sink', () => {
       [{ 'elastic.security.protocol': 'SSL' }, protocol],
       [{ 'elastic.https.ssl.truststore.location': '/x.jks' }, protocol],
       [{ 'elastic.https.ssl.keystore.location': '/x.jks' }, protocol],
+      [{ 'elastic.https.ssl.truststore.password': 'p' }, protocol],
+      [{ 'elastic.https.ssl.endpoint.identification.algorithm': 'https' }, protocol],
+      [{ 'elastic.https.ssl.protocol': 'TLSv1.3' }, protocol],
+      // Any of them is enough: without a store, the usual authorities are trusted.
+      [{ 'elastic.security.protocol': 'SSL', 'elastic.https.ssl.endpoint.identification.algorithm': '' }, []],
+      [{ 'elastic.security.protocol': 'ssl', 'elastic.https.ssl.protocol': 'TLSv1.3' }, []],
+      // Empty locations, and what goes with them, are as good as none.
+      [
+        {
+          'elastic.security.protocol': 'SSL',
+          'elastic.https.ssl.truststore.location': '',
+          'elastic.https.ssl.truststore.password': 'p',
+          'elastic.https.ssl.keystore.location': '',
+          'elastic.https.ssl.key.password': 'p',
+        },
+        [],
+      ],
     ])
   })
 
@@ -324,11 +356,24 @@ describe('rules between the options of the Elasticsearch sink', () => {
     await check([
       [{ 'kerberos.keytab.path': join(folder.path, 'user.txt') }, ['kerberos.keytab.path']],
       [{ 'kerberos.keytab.path': join(folder.path, 'other.keytab') }, ['kerberos.keytab.path']],
+      [{ 'kerberos.keytab.path': '' }, ['kerberos.keytab.path']],
       [{ 'kerberos.user.principal': 'u@R' }, kerberos],
       [{ 'kerberos.keytab.path': keytab }, kerberos],
       [{ 'kerberos.user.principal': 'u@R', 'kerberos.keytab.path': keytab }, kerberos],
-      [{ 'kerberos.user.principal': 'u@R', 'kerberos.keytab.path': keytab, 'proxy.host': 'h' }, kerberos],
+      [
+        { 'kerberos.user.principal': 'u@R', 'kerberos.keytab.path': keytab, 'proxy.host': 'h' },
+        [...kerberos, 'proxy.host'],
+      ],
+      [
+        { 'kerberos.user.principal': 'u@R', 'connection.username': 'u', 'connection.password': 'p' },
+        [...kerberos, 'connection.password', 'connection.username'],
+      ],
     ])
+    const text = await errorOf('kerberos.user.principal', {
+      'connection.url': 'http://127.0.0.1:9',
+      'kerberos.user.principal': 'u@R',
+    })
+    assert.match(text, /not supported: .* use connection\.username .*, auth\.api\.key, auth\.bearer\.token/)
   })
 
   it('want what signatures for AWS need', async () => {
@@ -359,11 +404,15 @@ describe('rules between the options of the Elasticsearch sink', () => {
       [mapped('orders:x,other:y'), [mapping]],
       [{ ...mapped('orders:x'), topics: 'orders,more' }, [mapping]],
       [{ ...mapped('orders:x,more:y'), topics: 'orders, more' }, []],
-      [
-        { ...mapped('orders:x,more:y'), topics: 'orders,more', 'max.external.resource.mappings': '1' },
-        ['max.external.resource.mappings', mapping],
-      ],
+      [{ ...mapped('orders:x,more:y'), topics: 'orders,more', 'max.external.resource.mappings': '1' }, [mapping]],
       [{ ...mapped('orders:x'), ...stream }, ['data.stream.dataset', 'data.stream.type', mapping]],
+      // What is wrong first: pairs are not looked at where there should be none.
+      [{ [mapping]: 'orders:a:b' }, usage],
+      [{ ...mapped(''), 'data.stream.type': 'logs', 'data.stream.dataset': 'ds' }, usage],
+      [
+        { ...mapped('other:x'), 'key.ignore': 'true', 'topic.key.ignore': 'a' },
+        ['key.ignore', mapping, 'topic.key.ignore'],
+      ],
     ])
   })
 
@@ -419,7 +468,8 @@ describe('checks of the Elasticsearch sink against its server', () => {
   for (const [version, options, isRight] of versions) {
     it(`${isRight ? 'accept' : 'refuse'} ${JSON.stringify(version)}${options === stream ? ' with data streams' : ''} (E19)`, async () => {
       await using server = await Answers.open({ 'GET /': { body: { version } } })
-      assert.deepEqual(await wrong({ 'connection.url': server.url, ...options }), isRight ? [] : ['connection.url'])
+      const wrongs = ['connection.url', ...(options === stream ? ['data.stream.dataset', 'data.stream.type'] : [])]
+      assert.deepEqual(await wrong({ 'connection.url': server.url, ...options }), isRight ? [] : wrongs)
     })
   }
 
@@ -428,6 +478,38 @@ describe('checks of the Elasticsearch sink against its server', () => {
       'GET /': { status: 403, body: { error: { type: 'security_exception' } } },
     })
     assert.deepEqual(await wrong({ 'connection.url': server.url }), [])
+  })
+
+  it('take an answer that is no banner for another server, but for collections of AWS, which have none', async () => {
+    await using server = await Answers.open({ 'GET /': { status: 404 } })
+    assert.deepEqual(await wrong({ 'connection.url': server.url }), ['connection.url'])
+    const sigv4 = { 'auth.type': 'sigv4', 'aws.region': 'r', 'aws.access.key.id': 'a', 'aws.secret.access.key': 's' }
+    assert.deepEqual(await wrong({ 'connection.url': server.url, ...sigv4, 'aws.service': 'aoss' }), [])
+    assert.match(String(server.headers[1]?.['authorization']), /Credential=a\/\d{8}\/r\/aoss\/aws4_request/)
+  })
+
+  it('tell a resource that is not there from one that they could not ask for (E18)', async () => {
+    await using server = await Answers.open({ 'HEAD /missing': { status: 404 }, 'HEAD /hidden': { status: 403 } })
+    const text = (name: string) => errorOf(mapping, { 'connection.url': server.url, ...mapped(`orders:${name}`) })
+    assert.match(await text('missing'), /'missing' does not exist/)
+    assert.match(await text('hidden'), /Could not find out whether the index 'hidden' exists \(HTTP 403\)/)
+  })
+
+  it('answer an unreachable server on everything that it may be due to', async () => {
+    const ssl = { 'elastic.security.protocol': 'SSL', 'elastic.https.ssl.protocol': 'TLSv1.3' }
+    const proxy = { 'proxy.host': '127.0.0.1', 'proxy.port': '1' }
+    const url = { 'connection.url': 'https://127.0.0.1:1' }
+    assert.deepEqual(await wrong({ ...url, ...ssl }), ['connection.url', 'elastic.security.protocol'])
+    assert.deepEqual(await wrong({ ...url, ...proxy }), ['connection.url', 'proxy.host', 'proxy.port'])
+    const user = { 'proxy.username': 'u', 'proxy.password': 'p' }
+    const all = ['connection.url', 'proxy.host', 'proxy.password', 'proxy.port', 'proxy.username']
+    assert.deepEqual(await wrong({ ...url, ...proxy, ...user }), all)
+  })
+
+  it('reach a host without a scheme', async () => {
+    await using server = await Answers.open()
+    assert.deepEqual(await wrong({ 'connection.url': server.url.replace('http://127.0.0.1', 'localhost') }), [])
+    assert.deepEqual(server.requests, ['GET /'])
   })
 
   it('answer refused credentials on them, and an unreachable server on its URL', async () => {

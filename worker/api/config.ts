@@ -92,16 +92,22 @@ type ValuesOf<K extends ConfigKeys> = { readonly [P in keyof K]: ValueOf<K[P]> }
 
 export interface ConfigDef<K extends ConfigKeys = ConfigKeys> {
   readonly keys: K
-  /** Rules between options, all problems at once; runs only when each option by itself is fine. */
-  validate?(config: ValuesOf<K>): readonly ConfigProblem[]
+  /**
+   * Rules between options, all problems at once; runs only when each option by itself is fine.
+   * @param raw what was written, for rules about options of the framework and about what was written at all
+   */
+  validate?(config: ValuesOf<K>, raw: RawOptionTexts): readonly ConfigProblem[]
 }
+
+/** Options as they were written, by name. */
+export type RawOptionTexts = Readonly<Record<string, string | null>>
 
 /** Parsed options of a definition, e.g. `type S3SinkConfig = ConfigOf<typeof s3SinkConfig>`. */
 export type ConfigOf<D extends ConfigDef> = D extends ConfigDef<infer K> ? ValuesOf<K> : never
 
 export function defineConfig<const K extends ConfigKeys>(
   keys: K,
-  rules: { validate?(config: ValuesOf<K>): readonly ConfigProblem[] } = {},
+  rules: { validate?(config: ValuesOf<K>, raw: RawOptionTexts): readonly ConfigProblem[] } = {},
 ): ConfigDef<K> {
   return { keys, ...rules }
 }

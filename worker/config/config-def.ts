@@ -10,6 +10,7 @@ import {
   type ConfigOf,
   type ConfigType,
   Password,
+  type RawOptionTexts,
 } from '../api/config.ts'
 import { ConfigError, type ConfigProblem } from '../api/errors.ts'
 import type { ConfigInfo, ConfigKeyInfo } from './config-infos.ts'
@@ -18,7 +19,7 @@ import type { ConfigInfo, ConfigKeyInfo } from './config-infos.ts'
  * Options as text. A null value was written as JSON `null`: present, but without a value; it is not replaced by the
  * default (as in Connect).
  */
-export type RawOptions = Readonly<Record<string, string | null>>
+export type RawOptions = RawOptionTexts
 
 /** What became of one option. */
 export interface OptionState {
@@ -72,7 +73,7 @@ export function parseConfig<D extends ConfigDef>(def: D, raw: RawOptions, hooks:
   const states = evaluate(def.keys, raw, { ...hooks, dropsDuplicates: true })
   const values = valuesOf(states)
   let problems: readonly ConfigProblem[] = problemsOf(states)
-  if (problems.length === 0) problems = def.validate?.(values as ConfigOf<ConfigDef>) ?? []
+  if (problems.length === 0) problems = def.validate?.(values as ConfigOf<ConfigDef>, raw) ?? []
   if (problems.length > 0) throw new ConfigError(problems)
   return values as ConfigOf<D>
 }
@@ -90,7 +91,7 @@ export function evaluateWithRules(
 ): Map<string, OptionState> {
   const states = evaluate(def.keys, raw, hooks)
   if (problemsOf(states).length > 0) return states
-  addProblems(states, def.validate?.(valuesOf(states) as ConfigOf<ConfigDef>) ?? [])
+  addProblems(states, def.validate?.(valuesOf(states) as ConfigOf<ConfigDef>, raw) ?? [])
   return states
 }
 

@@ -11,6 +11,12 @@ it('reads URLs and Cloud IDs, and nothing else, as nodes', () => {
     [cloudId('us-east-1.aws.found.io$cec6f261a74bf24c$c6c2ca6d')]: 'https://cec6f261a74bf24c.us-east-1.aws.found.io',
     [cloudId('eu.example.io:9243$abc$')]: 'https://abc.eu.example.io:9243',
     [cloudId('eu.example.io:443$abc')]: 'https://abc.eu.example.io',
+    // As the reference takes them: http when no scheme is given.
+    'localhost:9200': 'http://localhost:9200',
+    'es-1.example.io:9201/': null,
+    elasticsearch: 'http://elasticsearch',
+    '127.0.0.1:9200': null,
+    'my_host:9200': null,
     // Neither a cluster, nor a domain, nor a port; and what would lead somewhere else.
     [cloudId('eu.example.io')]: null,
     [cloudId('localhost$abc')]: null,
