@@ -52,6 +52,7 @@ const keyPatterns = ([, table = '', columns = '']: RegExpExecArray): readonly st
 
 /** The first problem of `message.key.columns`, or null. */
 export function keyColumnsProblem(text: string): string | null {
+  if (text.trim() === '') return 'must not be empty: leave it out instead'
   for (const item of text.split(';')) {
     if (item === '') continue
     const match = keyItem.exec(item)

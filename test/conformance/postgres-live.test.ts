@@ -29,6 +29,6 @@ test('the Postgres source writes what the Debezium beside it writes', {
   })
   t.diagnostic(postgresLiveSummary(result))
   assert.equal(differences.join('\n'), '')
-  assert.deepEqual(result.tooLenient, [])
+  assert.deepEqual(result.validations.tooLenient, [])
   assert.ok(result.records > 40, postgresLiveSummary(result))
 })

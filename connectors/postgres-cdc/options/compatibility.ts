@@ -1,4 +1,4 @@
-import { atLeast, type ConfigKeys, type Validator } from '../../../worker/api/config.ts'
+import { atLeast, between, type ConfigKeys, type Validator } from '../../../worker/api/config.ts'
 import { patternProblem } from '../pattern-list.ts'
 
 const group = 'Compatibility'
@@ -76,10 +76,10 @@ export const compatibilityOptions = {
     { type: 'STRING', default: null },
     'records are handed over as they are decoded.',
   ),
-  'executor.shutdown.timeout.ms': unused(
-    { type: 'LONG', default: 4000 },
-    'nothing runs on in the background that a stop would wait for.',
-  ),
+  'executor.shutdown.timeout.ms': {
+    ...unused({ type: 'LONG', default: 4000 }, 'nothing runs on in the background that a stop would wait for.'),
+    valid: atLeast(1),
+  },
   'snapshot.max.threads.multiplier': {
     ...unused({ type: 'INT', default: 1 }, 'tables are divided by their pages, into eight ranges per connection.'),
     valid: atLeast(1),
@@ -95,15 +95,21 @@ export const compatibilityOptions = {
     ),
     valid: atLeast(0),
   },
-  'signal.emit.failure.backoff.ms': unused({ type: 'LONG', default: 10_000 }, 'see signal.emit.failure.max.retries.'),
+  'signal.emit.failure.backoff.ms': {
+    ...unused({ type: 'LONG', default: 10_000 }, 'see signal.emit.failure.max.retries.'),
+    valid: between(1, 2_147_483_647),
+  },
   'internal.log.position.check.enable': unused(
     { type: 'BOOLEAN', default: true },
     'offset.mismatch.strategy says what a lost position leads to.',
   ),
-  'internal.offset.activity.monitor.interval.ms': unused(
-    { type: 'LONG', default: 600_000 },
-    'slot.monitor.interval.ms and slot.wal.budget.bytes watch that offsets move.',
-  ),
+  'internal.offset.activity.monitor.interval.ms': {
+    ...unused(
+      { type: 'LONG', default: 600_000 },
+      'slot.monitor.interval.ms and slot.wal.budget.bytes watch that offsets move.',
+    ),
+    valid: atLeast(0),
+  },
   'internal.advanced.metrics.enable': unused({ type: 'BOOLEAN', default: false }, 'the worker has its own metrics.'),
   'statistics.metrics.enabled': unused({ type: 'BOOLEAN', default: true }, 'the worker has its own metrics.'),
   'custom.metric.tags': {

@@ -1,4 +1,4 @@
-import { atLeast, type ConfigKeys, nonEmptyString, oneOf, type Validator } from '../../../worker/api/config.ts'
+import { atLeast, between, type ConfigKeys, nonEmptyString, oneOf, type Validator } from '../../../worker/api/config.ts'
 import { identityProblem } from '../publication.ts'
 
 const pattern = (regex: RegExp, rule: string): Validator => ({
@@ -195,7 +195,7 @@ export const replicationOptions = {
     default: 10_000,
     importance: 'LOW',
     group: slotGroup,
-    valid: atLeast(0),
+    valid: between(0, 2_147_483_647),
     doc: 'Time between these attempts in ms.',
   },
   'publication.name': {
@@ -257,7 +257,7 @@ export const replicationOptions = {
     default: 30_000,
     importance: 'LOW',
     group: slotGroup,
-    valid: atLeast(1),
+    valid: between(1, 2_147_483_647),
     doc: 'Has no effect: confirming never blocks.',
   },
   'lsn.flush.timeout.action': {

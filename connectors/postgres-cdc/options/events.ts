@@ -71,6 +71,7 @@ export const filterOptions = {
     default: null,
     importance: 'LOW',
     group: filters,
+    valid: patterns,
     doc: 'Has no effect: a connector captures `database.dbname`.',
   },
   'database.exclude.list': {

@@ -1,5 +1,6 @@
 import {
   atLeast,
+  between,
   type ConfigKeys,
   nonEmptyString,
   oneOf,
@@ -347,7 +348,7 @@ export const engineOptions = {
     default: 500,
     importance: 'MEDIUM',
     group: engine,
-    valid: atLeast(1),
+    valid: between(1, 2_147_483_647),
     doc: 'Longest wait of an idle poll in ms before it looks after heartbeats.',
   },
   'errors.max.retries': {
@@ -363,7 +364,7 @@ export const engineOptions = {
     default: 10_000,
     importance: 'LOW',
     group: engine,
-    valid: atLeast(0),
+    valid: atLeast(1),
     doc: 'Time before such a restart in ms.',
   },
   'guardrail.collections.max': {
@@ -401,7 +402,7 @@ export const engineOptions = {
     default: 5000,
     importance: 'LOW',
     group: engine,
-    valid: atLeast(1),
+    valid: between(1, 2_147_483_647),
     doc: 'Time between looks at that file, and longest wait for records of that topic, in ms.',
   },
   'signal.kafka.topic': {

@@ -2,7 +2,7 @@
 import { startJavaWorker } from '../../../support/java-connect.ts'
 import { ClusterUnderTest } from '../../../support/worker-process.ts'
 import { Round, type RoundOutcome } from './round.ts'
-import { compareValidation, type ValidationOutcome } from './validate.ts'
+import { compareValidation, type ValidationsCompared } from './validate.ts'
 
 const workerOptions: Readonly<Record<string, string>> = {
   'key.converter': 'org.apache.kafka.connect.json.JsonConverter',
@@ -19,16 +19,13 @@ export interface PostgresLiveInput {
   /** Options to leave out, by the beginnings of their names. */
   readonly without: readonly string[]
   /** Configurations to validate before the first round. */
-  readonly validations: number
+  readonly validations: number | 'all'
   /** Gets each round that came to its end. */
   report(outcome: RoundOutcome): void
 }
 
 export interface PostgresLive {
-  readonly validations: number
-  readonly stricter: number
-  /** Configurations that Debezium refuses and ours takes. */
-  readonly tooLenient: readonly ValidationOutcome[]
+  readonly validations: ValidationsCompared
   readonly rounds: number
   readonly equal: number
   readonly records: number
@@ -53,7 +50,7 @@ export async function postgresLive({
     ours.start().then((worker) => worker.ready()),
   ])
   const [seed = 0] = seeds
-  const { different, stricter } = await compareValidation({ java, sluice, pgUrl, seed, count: validations })
+  const compared = await compareValidation({ java, sluice, pgUrl, seed, count: validations })
   const counts = { equal: 0, records: 0, theirFailures: 0 }
   const waiting = [...seeds]
   const job = async () => {
@@ -67,12 +64,13 @@ export async function postgresLive({
   }
   await Promise.all(Array.from({ length: jobs }, job))
   await Promise.all([java.signal('SIGTERM'), sluice.signal('SIGTERM')])
-  return { ...counts, rounds: seeds.length, validations, stricter, tooLenient: different }
+  return { ...counts, rounds: seeds.length, validations: compared }
 }
 
 export function postgresLiveSummary(result: PostgresLive): string {
-  const { rounds, equal, records, theirFailures, validations, stricter, tooLenient } = result
+  const { rounds, equal, records, theirFailures, validations } = result
+  const { count, stricter, tooLenient } = validations
   const more = theirFailures > 0 ? `, ${theirFailures} up to where Debezium's task died` : ''
-  const refused = `${validations - tooLenient.length} of ${validations} configurations refused as there (${stricter} more here)`
+  const refused = `${count - tooLenient.length} of ${count} configurations refused as there (${stricter} more here)`
   return `postgres-live: ${equal} of ${rounds} rounds equal, ${records} records${more}; ${refused}`
 }
