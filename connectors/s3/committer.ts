@@ -6,8 +6,7 @@ import type { MetadataTopic } from './metadata-topic.ts'
 import type { OpenFile } from './open-file.ts'
 
 export interface Tagging {
-  /** `startOffset`, `endOffset`, `recordCount`. */
-  readonly offsets: boolean
+  /** Beside `startOffset`, `endOffset` and `recordCount`, or instead of them. */
   readonly pairs: readonly (readonly [string, string])[]
   readonly failOnError: boolean
 }
@@ -73,15 +72,15 @@ export class Commit {
   async #tag(at: ObjectAddress, file: OpenFile): Promise<void> {
     const { tagging, store, logger } = this.#options
     if (tagging === null) return
-    const offsets: readonly (readonly [string, string])[] = tagging.offsets
-      ? [
-          ['startOffset', file.firstOffset.toString()],
-          ['endOffset', file.lastOffset.toString()],
-          ['recordCount', String(file.recordCount)],
-        ]
-      : []
+    // S3 refuses a set with two tags of one name.
+    const tags = new Map([
+      ['startOffset', file.firstOffset.toString()],
+      ['endOffset', file.lastOffset.toString()],
+      ['recordCount', String(file.recordCount)],
+      ...tagging.pairs,
+    ])
     try {
-      await store.tag(at, [...offsets, ...tagging.pairs])
+      await store.tag(at, [...tags])
     } catch (error) {
       if (tagging.failOnError) throw error
       logger.warn({ key: at.key, error: toError(error).message }, 'object is committed but could not be tagged')

@@ -48,9 +48,10 @@ export function extractorOf(text: string): ExtractorName | null {
   return extractors.find((e) => e.toLowerCase() === name.toLowerCase()) ?? null
 }
 
+/** Anything but the exact names is NONE, also a name in small letters, as in Java. */
 export function compatibilityOf(text: string): SchemaCompatibility {
   const known: readonly SchemaCompatibility[] = ['BACKWARD', 'FORWARD', 'FULL']
-  return known.find((c) => c === text.toUpperCase()) ?? 'NONE'
+  return known.find((c) => c === text) ?? 'NONE'
 }
 
 /** The template of names; null when they follow the other options. @throws RangeError when it is none */
@@ -75,9 +76,13 @@ function isTimeZone(name: string): boolean {
   }
 }
 
+/** Options as they were written. */
+type RawTexts = Readonly<Record<string, string | null>>
+
 /** Rules between the options of the S3 sink; every problem, each under the option that the user would change. */
-export function checkS3Config(config: S3SinkConfig): readonly ConfigProblem[] {
+export function checkS3Config(config: S3SinkConfig, raw: RawTexts = {}): readonly ConfigProblem[] {
   return [
+    ...checkForeign(raw),
     ...checkTemplate(config),
     ...checkFormats(config),
     ...checkTombstoneRows(config),
@@ -86,6 +91,22 @@ export function checkS3Config(config: S3SinkConfig): readonly ConfigProblem[] {
     ...checkAws(config),
     ...checkNotify(config),
   ]
+}
+
+/** Options of Aiven's connector whose meaning another option has here: left out in silence, they would change the data. */
+const foreignOptions: readonly (readonly [foreign: string, option: string, remedy: string])[] = [
+  ['aws.s3.prefix', 'topics.dir', 'set topics.dir, which stands before every name'],
+  ['file.max.records', 'flush.size', 'set flush.size'],
+  ['format.output.type', 'format.class', 'choose the class of the format, e.g. JsonFormat for jsonl'],
+  ['format.output.fields', 'format.output.meta.fields', 'values are rows here: choose what is added to them'],
+  ['format.output.fields.value.encoding', 'format.class', 'choose ByteArrayFormat for values as they are'],
+  ['format.output.envelope', 'format.class', 'values are rows here, without an envelope'],
+]
+
+function checkForeign(raw: RawTexts): ConfigProblem[] {
+  return foreignOptions
+    .filter(([foreign]) => Object.hasOwn(raw, foreign))
+    .map(([foreign, option, remedy]) => ({ option, message: `${foreign} has no effect in this sink: ${remedy}` }))
 }
 
 /** One object per key has no commits of files, so what belongs to those does not go with it. */
@@ -116,7 +137,7 @@ function checkTemplate(config: S3SinkConfig): ConfigProblem[] {
   if (config['store.kafka.keys']) refuse('store.kafka.keys')
   if (config['store.kafka.headers']) refuse('store.kafka.headers')
   if (config['commit.journal.prefix'] !== '') refuse('commit.journal.prefix')
-  if (config['s3.object.tagging'] || config['s3.object.tagging.key.value.pairs'].length > 0) refuse('s3.object.tagging')
+  if (config['s3.object.tagging']) refuse('s3.object.tagging')
   if (!config['compact.merge']) return problems
   const refuseMerge = (other: string, message: string) =>
     problems.push({ option: other, message: `compact.merge ${message}` })
@@ -148,12 +169,14 @@ function checkFileTemplate(config: S3SinkConfig, { splitsPartitions }: NameTempl
   return problems
 }
 
+type FormatOption = 'format.class' | 'keys.format.class' | 'headers.format.class'
+
 function checkFormats(config: S3SinkConfig): ConfigProblem[] {
   const problems: ConfigProblem[] = []
   if (simpleName(config['storage.class']) !== 'S3Storage') {
     problems.push({ option: 'storage.class', message: 'must be io.confluent.connect.s3.storage.S3Storage' })
   }
-  const checked: ('format.class' | 'keys.format.class' | 'headers.format.class')[] = ['format.class']
+  const checked: FormatOption[] = ['format.class']
   if (config['store.kafka.keys']) checked.push('keys.format.class')
   if (config['store.kafka.headers']) checked.push('headers.format.class')
   for (const option of checked) {
@@ -175,7 +198,7 @@ function checkFormats(config: S3SinkConfig): ConfigProblem[] {
     const message = 'needs JsonFormat, CsvFormat or ParquetFormat as format.class'
     problems.push({ option: 'format.output.meta.fields', message })
   }
-  problems.push(...checkCompression(config))
+  problems.push(...checkCompression(config), ...checkCodecs(config, checked))
   if (config['behavior.on.null.values'].toLowerCase() === 'write' && !config['store.kafka.keys']) {
     const message = 'Cannot write null values without storing keys: set store.kafka.keys=true'
     problems.push({ option: 'behavior.on.null.values', message }, { option: 'store.kafka.keys', message })
@@ -222,6 +245,19 @@ function checkCompression(config: S3SinkConfig): ConfigProblem[] {
   return problems
 }
 
+/** Codecs that Java has and this sink has not, where they would be used. */
+function checkCodecs(config: S3SinkConfig, used: readonly FormatOption[]): ConfigProblem[] {
+  const problems: ConfigProblem[] = []
+  const uses = (name: FormatName) => used.some((option) => formatOf(config[option]) === name)
+  if (uses('parquet') && config['parquet.codec'].toLowerCase() === 'lzo') {
+    problems.push({ option: 'parquet.codec', message: 'lzo cannot be written by this version: choose another codec' })
+  }
+  if (uses('avro') && config['avro.codec'].toLowerCase() === 'bzip2') {
+    problems.push({ option: 'avro.codec', message: 'bzip2 cannot be written by this version: choose another codec' })
+  }
+  return problems
+}
+
 function hasOwnCodec(className: string): boolean {
   const format = formatOf(className)
   return format === 'avro' || format === 'parquet'
@@ -251,7 +287,8 @@ function checkPartitioner(config: S3SinkConfig): ConfigProblem[] {
       message: 'must be a positive number of ms for TimeBasedPartitioner',
     })
   }
-  if (name === 'TimeBased' && config['path.format'] === '') {
+  const pattern = config['path.format']
+  if (name === 'TimeBased' && (pattern === '' || pattern === config['directory.delim'])) {
     problems.push({ option: 'path.format', message: 'must not be empty for TimeBasedPartitioner' })
   }
   if (config.locale === '')

@@ -270,13 +270,13 @@ function writeOptions(config: S3SinkConfig): WriteOptions {
 }
 
 function tagging(config: S3SinkConfig): Tagging | null {
+  if (!config['s3.object.tagging']) return null
   const pairs = config['s3.object.tagging.key.value.pairs'].map((pair) => {
     const at = pair.indexOf(':')
     return [pair.slice(0, at), pair.slice(at + 1)] as const
   })
-  if (!config['s3.object.tagging'] && pairs.length === 0) return null
   const failOnError = config['s3.object.behavior.on.tagging.error'].toLowerCase() === 'fail'
-  return { offsets: config['s3.object.tagging'], pairs, failOnError }
+  return { pairs, failOnError }
 }
 
 function metadataTopicOptions(

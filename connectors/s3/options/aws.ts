@@ -1,7 +1,24 @@
-import { atLeast, between, type ConfigKeys, nonEmptyString, oneOfIgnoringCase } from '../../../worker/api/config.ts'
+import {
+  atLeast,
+  between,
+  type ConfigKeys,
+  nonEmptyString,
+  oneOf,
+  oneOfIgnoringCase,
+} from '../../../worker/api/config.ts'
 import { awsCredentialOptions } from '../../common/aws-credentials.ts'
 
 const group = 'AWS'
+
+const cannedAcl = oneOf(
+  'private',
+  'public-read',
+  'public-read-write',
+  'authenticated-read',
+  'aws-exec-read',
+  'bucket-owner-read',
+  'bucket-owner-full-control',
+)
 
 /** Bucket, requests, encryption, tags. */
 export const awsOptions = {
@@ -116,7 +133,8 @@ export const awsOptions = {
     default: '',
     importance: 'LOW',
     group,
-    doc: 'Server side encryption: `AES256` or `aws:kms`.',
+    valid: oneOf('', 'AES256', 'aws:fsx', 'aws:kms', 'aws:kms:dsse'),
+    doc: 'Server side encryption: `AES256`, `aws:kms`, `aws:kms:dsse` or `aws:fsx`; empty is what the bucket does by itself.',
   },
   's3.sse.kms.key.id': { type: 'STRING', default: '', importance: 'LOW', group, doc: 'KMS key of `aws:kms`.' },
   's3.sse.customer.key': {
@@ -131,7 +149,8 @@ export const awsOptions = {
     default: null,
     importance: 'LOW',
     group,
-    doc: 'Canned ACL of each object.',
+    valid: { ...cannedAcl, check: (option, value) => (value === null ? null : cannedAcl.check(option, value)) },
+    doc: 'Canned ACL of each object; null sends none.',
   },
   's3.path.style.access.enabled': {
     type: 'BOOLEAN',
@@ -196,7 +215,7 @@ export const awsOptions = {
     default: [],
     importance: 'LOW',
     group,
-    doc: 'Further tags, `name:value`.',
+    doc: 'Further tags, `name:value`, with `s3.object.tagging`; one of the same name takes the place of an offset.',
   },
   's3.object.behavior.on.tagging.error': {
     type: 'STRING',

@@ -36,6 +36,12 @@ const format = (name: string) => `io.confluent.connect.s3.format.${name.toLowerC
 const gzip = { 's3.compression.type': 'gzip' }
 const role = 's3.credentials.provider.sts.role'
 const assumeRole = { 's3.credentials.provider.class': 'io.confluent.connect.s3.auth.AwsAssumeRoleCredentialsProvider' }
+const timeBased = {
+  'partitioner.class': partitioner('TimeBased'),
+  'partition.duration.ms': '3600000',
+  locale: 'en',
+  timezone: 'UTC',
+}
 
 for (const [statement, changes, options] of [
   ['', { 'behavior.on.null.values': 'row', 'format.output.meta.fields': 'op' }, []],
@@ -90,6 +96,18 @@ for (const [statement, changes, options] of [
   ['S13', { 's3.wan.mode': 'true', 's3.path.style.access.enabled': 'false' }, []],
   ['S17', { 's3.object.tagging.key.value.pairs': 'a' }, ['s3.object.tagging.key.value.pairs']],
   ['S17', { 's3.object.tagging.key.value.pairs': 'a:b,c:d' }, []],
+  ['S17', { 's3.object.tagging.key.value.pairs': 'a:b:c' }, ['s3.object.tagging.key.value.pairs']],
+  ['S67', { 's3.ssea.name': 'aes256' }, ['s3.ssea.name']],
+  ['S67', { 's3.ssea.name': 'aws:kms:dsse' }, []],
+  ['S68', { 's3.acl.canned': 'everyone' }, ['s3.acl.canned']],
+  ['S68', { 's3.acl.canned': 'bucket-owner-full-control' }, []],
+  ['S57', { 'format.class': format('Parquet'), 'parquet.codec': 'lzo' }, ['parquet.codec']],
+  ['S56', { 'format.class': format('Avro'), 'avro.codec': 'bzip2' }, ['avro.codec']],
+  ['S56', { 'store.kafka.keys': 'true', 'avro.codec': 'bzip2' }, ['avro.codec']],
+  ['S56', { 'avro.codec': 'bzip2' }, []],
+  ['', { 'max.write.duration.ms': '9223372036854775807' }, []],
+  ['S27', { ...timeBased, 'path.format': "'year'=YYYY/" }, []],
+  ['S27', { ...timeBased, 'path.format': '/' }, ['path.format']],
   ['S18', { 'json.decimal.format': 'TEXT' }, ['json.decimal.format']],
   ['S18', { 'json.decimal.format': 'NUMERIC' }, []],
   ['S19', { 'schema.compatibility': 'SOMETHING' }, []],
@@ -211,7 +229,8 @@ test('{{end_offset}} is refused with its reason', () => {
 
 test('an unknown compatibility is NONE (S19)', () => {
   assert.equal(compatibilityOf('SOMETHING'), 'NONE')
-  assert.equal(compatibilityOf('backward'), 'BACKWARD')
+  assert.equal(compatibilityOf('BACKWARD'), 'BACKWARD')
+  assert.equal(compatibilityOf('backward'), 'NONE')
 })
 
 test('defaults are those of the Java connector (S1)', () => {

@@ -293,6 +293,21 @@ test('tags of an object; a refusal is ignored or stops the task (S17, S69)', asy
   }
 })
 
+test('a tag of an own takes the place of an offset; without s3.object.tagging there are none (S69)', async () => {
+  const pairs = { 's3.object.tagging.key.value.pairs': 'recordCount:many' }
+  for (const [tagging, expected] of [
+    ['true', '<Key>recordCount</Key><Value>many</Value>'],
+    ['false', undefined],
+  ] as const) {
+    await using sink = await open({ ...pairs, 's3.object.tagging': tagging })
+    sink.harness.append(rows(4))
+    await sink.harness.settle()
+    assert.ok(sink.server.objects.has(`${key}.json`))
+    const tags = sink.server.tags.get(`${key}.json`)
+    assert.deepEqual(tags?.match(/<Key>recordCount<.*?<.Value>/g)?.join(), expected)
+  }
+})
+
 test('requests go through the proxy with its credentials, which no error shows (S70)', async () => {
   // The fake stands for the proxy: to it, every request names the whole URL of a host that does not exist.
   await using proxy = await FakeS3Server.open()
