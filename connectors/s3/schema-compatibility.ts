@@ -1,6 +1,7 @@
 import { type Schema, type SchemaType, type Struct, schemaEquals, type Value } from '../../worker/api/data.ts'
 import { DataError } from '../../worker/api/errors.ts'
 import type { SinkRecord } from '../../worker/api/record.ts'
+import { generalizedEnum } from '../../worker/api/sum-types.ts'
 import type { SchemaCompatibility } from './config-rules.ts'
 
 /**
@@ -39,6 +40,7 @@ function isProjectable(source: Schema, target: Schema): boolean {
 function compareSchemas(source: Schema, target: Schema): boolean {
   if (source.name !== target.name) return false
   if (source.type !== target.type && !isPromotable(source, target)) return false
+  if (!parametersFit(source, target)) return false
   if (source.optional && !target.optional && target.defaultValue === null) return false
   for (const field of target.fields) {
     const from = source.fieldsByName.get(field.name)
@@ -49,6 +51,36 @@ function compareSchemas(source: Schema, target: Schema): boolean {
 
 function compareParts(source: Schema | null, target: Schema | null): boolean {
   return source === null || target === null ? source === target : compareSchemas(source, target)
+}
+
+/** Says that a schema is an enumeration, whose symbols the other parameters are. */
+const enumParameters: readonly string[] = [
+  generalizedEnum,
+  'io.confluent.connect.avro.Enum',
+  'io.confluent.connect.protobuf.Enum',
+]
+const documentation: readonly string[] = ['connect.record.doc', 'connect.record.aliases', 'connect.record.namespace']
+const fieldDocumentation = 'io.confluent.connect.avro.field.doc.'
+
+/**
+ * Equal parameters but for documentation, as the scale of a decimal is one of them: a value of another scale has no
+ * form in this file. An enumeration takes those of fewer symbols.
+ */
+function parametersFit({ parameters: source }: Schema, { parameters: target }: Schema): boolean {
+  if (source === target) return true
+  const given = meaningOf(source)
+  const wanted = meaningOf(target)
+  for (const [name, value] of given) if (wanted.get(name) !== value) return false
+  return given.size === wanted.size || (isEnumeration(given) && isEnumeration(wanted))
+}
+
+function meaningOf(parameters: Schema['parameters']): ReadonlyMap<string, string> {
+  const isMeant = (name: string) => !documentation.includes(name) && !name.startsWith(fieldDocumentation)
+  return new Map([...(parameters ?? [])].filter(([name]) => isMeant(name)))
+}
+
+function isEnumeration(parameters: ReadonlyMap<string, string>): boolean {
+  return enumParameters.some((name) => parameters.has(name))
 }
 
 function hasDefault(schema: Schema): boolean {
@@ -112,7 +144,8 @@ function isPromotable(source: Schema, target: Schema): boolean {
 function promote(source: Schema, value: Value, target: Schema): Value {
   if (source.type === target.type || value instanceof Date) return value
   if (target.type === 'INT64') return typeof value === 'number' ? BigInt(value) : value
-  return typeof value === 'bigint' ? Number(value) : value
+  const number = typeof value === 'bigint' ? Number(value) : value
+  return target.type === 'FLOAT32' && typeof number === 'number' ? Math.fround(number) : number
 }
 
 function projectStruct(source: Schema, value: Struct, target: Schema): Struct {
