@@ -285,14 +285,14 @@ function referenced(envelope: EventReader, { struct, field }: Reference): Value 
 }
 
 /**
- * Schema of an added field or header: optional, and without the default of the original. Null where the event has
- * none, which leaves it out; of the transaction that is an error, as in Debezium.
+ * Schema of an added field or header: optional, and without the default of the original. Null where a part of the event
+ * has none, which leaves it out; of the transaction, or of a part that no event has, that is an error, as in Debezium.
  */
 function referencedSchema(envelope: Schema, { struct, field }: Reference): Schema | null {
   const holder = struct === null ? envelope : envelope.fieldsByName.get(struct)?.schema
   const schema = holder?.fieldsByName.get(field)?.schema
   if (schema !== undefined) return copySchema(schema, { optional: true, defaultValue: null })
-  if (struct !== 'transaction') return null
+  if (struct !== 'transaction' && holder !== undefined) return null
   throw new DataError('CONNECT_TRANSFORM_FIELD', `Unexpected field name: ${struct}.${field}: the change event has none`)
 }
 

@@ -326,12 +326,13 @@ function isVerbatim(ours: Result<SchemaAndValue>, bytes: Uint8Array | null): boo
 
 /**
  * Java reads the texts that it writes for NaN and the infinities as 0, and -0.0 as 0.0, and wraps integers of more than
- * 64 bits; in the strings of a header it leaves the escapes, and drops blanks between delimiters. Nothing else differs.
+ * 64 bits; in the strings of a header it leaves the escapes, and drops blanks between delimiters, so that two keys may
+ * become one. Nothing else differs.
  */
 function isKnownLoss(ours: Result<SchemaAndValue>, java: Answer): boolean {
   if (!ours.ok) return false
   const { schema, value } = ours.value
-  const plain = (data: WireValue): string => dataText(bareText(canonical(data, 'ignore')))
+  const plain = (data: WireValue): string => dataText(bareText(data))
   const zeroed = (text: string): string => text.replaceAll(unreadNumber, (match) => `${match.slice(0, 8)}0"]`)
   return (
     zeroed(schemaText(schemaToWire(schema))) === schemaText(java.schema ?? null) &&
@@ -340,20 +341,28 @@ function isKnownLoss(ours: Result<SchemaAndValue>, java: Answer): boolean {
   )
 }
 
-/** Strings without escapes and blanks, integers wrapped to 64 bits, be they written as doubles. */
+/**
+ * Strings without escapes and blanks, integers wrapped to 64 bits, be they written as doubles; of keys that are equal
+ * then, the last.
+ */
 function bareText(value: WireValue): WireValue {
-  const text = JSON.stringify(value, (_, item: unknown) => {
-    if (Array.isArray(item) && item[0] === 'f64') return integerOf(String(item[1])) ?? item
-    if (Array.isArray(item) && item[0] === 'i64') return ['i64', String(BigInt.asIntN(64, BigInt(String(item[1]))))]
-    if (!Array.isArray(item) || item[0] !== 'str') return item
-    return [
-      'str',
-      Array.from(String(item[1]))
-        .filter((char) => char > ' ' && char !== '\\')
-        .join(''),
-    ]
-  })
-  return JSON.parse(text) as WireValue
+  const bare = canonical(value, 'ignore')
+  if (bare === null || value === null) return bare
+  const [type, content] = bare
+  if (type === 'list') return ['list', (content as readonly WireValue[]).map(bareText)]
+  if (type === 'struct') return ['struct', (content as readonly WireValue[]).map(bareText)]
+  if (type === 'map') {
+    // In the order in which they came: the canonical one is another.
+    const entries = (value[1] as readonly (readonly [WireValue, WireValue])[]).map(
+      ([key, item]) => [bareText(key), bareText(item)] as const,
+    )
+    return ['map', [...new Map(entries.map((entry) => [dataText(entry[0]), entry])).values()]]
+  }
+  if (type === 'f64') return integerOf(String(content)) ?? bare
+  if (type === 'i64') return ['i64', String(BigInt.asIntN(64, BigInt(String(content))))]
+  if (type !== 'str') return bare
+  const chars = Array.from(String(content)).filter((char) => char > ' ' && char !== '\\')
+  return ['str', chars.join('')]
 }
 
 /** A list's schema may name another type than its elements have; then the type of a whole number is not known. */
