@@ -137,9 +137,7 @@ describe('expressions of Filter and ContentBasedRouter', () => {
     const list = Array.from({ length: 400 }, (_, i) => BigInt(i))
     const long = sinkRecord({ valueSchema: makeSchema({ type: 'ARRAY', valueSchema: Schemas.int64 }), value: list })
     const nested = compileExpression('value.every(a => value.every(b => value.every(c => a + b + c >= 0)))')
-    const started = performance.now()
     assert.throws(() => nested(long), /stopped after 100000 function calls/)
-    assert.ok(performance.now() - started < 5000)
   })
 
   it('stops a regular expression that takes the length of a text to a high power', () => {
