@@ -1,14 +1,12 @@
 import type { Logger } from '../../worker/api/context.ts'
 import { ConnectError, toError } from '../../worker/api/errors.ts'
+import { BulkSuccess, bulkQuery } from './bulk-answer.ts'
 import type { BulkMetrics } from './bulk-metrics.ts'
 import type { ServerConnection, ServerRequest } from './client.ts'
 import type { ElasticsearchSinkConfig } from './config-options.ts'
 import { type BulkItem, classify, type ItemError, requestError, serverError, statusOf } from './errors.ts'
 import { type FlowControl, taskClosed } from './flow-control.ts'
 import { type Backoff, exhausted, reasonOf } from './retry.ts'
-
-// Without the status of every item, positions of the failed ones would be lost.
-const bulkQuery = 'filter_path=errors,items.*.status,items.*.error'
 
 /** Outcome of one bulk request: what became of each action, or that it was refused before any was looked at. */
 export type BulkOutcome =
@@ -37,12 +35,14 @@ export class BulkRequests {
 
   /**
    * Sends the lines of `actions` actions.
-   * @param attempt of the actions so far, 1 at first: repeats of items and of requests count together
+   * @param attempt of the actions so far, 1 at first: repeats of items and of requests count together, unless items
+   * have a count of their own
    * @throws ConnectError that fails the task
    */
   async bulk(ndjson: Uint8Array, actions: number, attempt: number): Promise<BulkOutcome> {
+    const first = this.#options.config['bulk.item.retries'] < 0 ? attempt : 1
     try {
-      const answer = await this.#repeat('execute bulk request', actions, attempt, () => {
+      const answer = await this.#repeat('execute bulk request', actions, first, () => {
         this.#options.metrics.requests.add(1)
         this.#options.metrics.bytes.add(ndjson.length)
         return { method: 'POST', path: '/_bulk', query: this.#query, ndjson }
@@ -104,16 +104,25 @@ function isDivisible(error: unknown): boolean {
 }
 
 function readAnswer(answer: unknown, actions: number): BulkOutcome {
+  if (answer instanceof BulkSuccess) {
+    checkItems(answer.items, actions)
+    return noErrors
+  }
   if (typeof answer !== 'object' || answer === null || !('errors' in answer)) {
     throw new ConnectError('fatal', 'CONNECT_ES_REQUEST', 'The bulk answer is not one of Elasticsearch')
   }
   const raw = 'items' in answer && Array.isArray(answer.items) ? (answer.items as readonly object[]) : []
-  if (raw.length !== actions) {
-    throw new ConnectError('fatal', 'CONNECT_ES_REQUEST', 'The bulk answer does not have one item per action', {
-      context: { actions, items: raw.length },
-    })
-  }
-  if (answer.errors === false) return { kind: 'answered', errors: false, items: [] }
+  checkItems(raw.length, actions)
+  if (answer.errors === false) return noErrors
   // Each item has one member, named after its action.
   return { kind: 'answered', errors: true, items: raw.map((item) => Object.values(item)[0] as BulkItem) }
+}
+
+const noErrors: BulkOutcome = { kind: 'answered', errors: false, items: [] }
+
+function checkItems(items: number, actions: number): void {
+  if (items === actions) return
+  throw new ConnectError('fatal', 'CONNECT_ES_REQUEST', 'The bulk answer does not have one item per action', {
+    context: { actions, items },
+  })
 }

@@ -3,6 +3,7 @@ import { Client, Serializer, Transport } from '@elastic/elasticsearch'
 import { parseJson } from '../../worker/api/json.ts'
 import { clientTls, sslText } from '../../worker/api/tls/ssl-options.ts'
 import { awsKeysOf, sdkCredentials } from '../common/aws-credentials.ts'
+import { BulkSuccess } from './bulk-answer.ts'
 import type { ElasticsearchSinkConfig } from './config-options.ts'
 import { nodeUrl } from './node-urls.ts'
 import { proxiedConnection } from './proxy-connection.ts'
@@ -19,7 +20,10 @@ export interface ServerRequest {
 
 /** The part of the client that the connector uses: one request, no retries of its own. */
 export interface ServerConnection {
-  /** @throws the client's errors; `classify` knows them */
+  /**
+   * @returns a `BulkSuccess`, or what the body parses to
+   * @throws the client's errors; `classify` knows them
+   */
   request(request: ServerRequest, signal?: AbortSignal): Promise<unknown>
   close(): Promise<void>
 }
@@ -46,7 +50,7 @@ class ReadTimeout extends Error {
 /** Answers may hold documents: integers beyond 2^53 stay exact (I6), and `__proto__` is a field like any other. */
 class ExactSerializer extends Serializer {
   override deserialize<T = unknown>(json: string): T {
-    return parseJson(json) as T
+    return (BulkSuccess.of(json) ?? parseJson(json)) as T
   }
 }
 
