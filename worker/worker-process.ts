@@ -6,6 +6,7 @@ import type { Herder } from './cluster/herder.ts'
 import type { StandaloneHerder } from './cluster/standalone-herder.ts'
 import type { ConnectorFile } from './config/config-files.ts'
 import type { WorkerMode } from './config/worker-config.ts'
+import type { PluginModule } from './plugins/catalog.ts'
 import type { PluginDiscovery } from './plugins/load.ts'
 import { letYoungGenerationsGrow } from './runtime/young-generation.ts'
 import { systemClock } from './util/clock.ts'
@@ -93,17 +94,18 @@ export async function openWorker(options: WorkerProcessOptions): Promise<WorkerP
 }
 
 async function loadLater() {
-  const [wiring, worker, hosts, kafka, topicLog, plugins, files, client] = await Promise.all([
+  const [wiring, worker, hosts, kafka, topicLog, plugins, catalog, files, client] = await Promise.all([
     import('./cluster/wiring.ts'),
     import('./runtime/worker.ts'),
     import('./runtime/task-host.ts'),
     import('./kafka/client.ts'),
     import('./kafka/topic-log.ts'),
     import('./plugins/load.ts'),
+    import('./plugins/catalog.ts'),
     import('./config/config-files.ts'),
     import('./rest/inter-worker-client.ts'),
   ])
-  return { ...wiring, ...worker, ...hosts, ...kafka, ...topicLog, ...plugins, ...files, ...client }
+  return { ...wiring, ...worker, ...hosts, ...kafka, ...topicLog, ...plugins, ...catalog, ...files, ...client }
 }
 
 type Later = Awaited<ReturnType<typeof loadLater>>
@@ -199,7 +201,7 @@ class RunningWorker implements WorkerProcess {
       clock,
     }
     const pluginModules = await this.#findPlugins(later)
-    const registry = await later.loadRegistry(pluginModules)
+    const registry = new later.PluginCatalog(pluginModules)
     const isThreaded = config.options['task.isolation'] === 'thread'
     if (!isThreaded) letYoungGenerationsGrow()
     const lease = new WorkLease()
@@ -240,7 +242,7 @@ class RunningWorker implements WorkerProcess {
   }
 
   /** A broken plugin is told and left out; the worker runs without it. @throws ConnectError as `plugin.discovery` wants */
-  async #findPlugins(later: Later): Promise<readonly string[]> {
+  async #findPlugins(later: Later): Promise<readonly PluginModule[]> {
     const { options } = this.#options.loaded.config
     const discovery = options['plugin.discovery'].toLowerCase() as PluginDiscovery
     const { modules, problems, undeclared } = await later.usablePlugins(options['plugin.path'] ?? [], { discovery })
@@ -257,7 +259,7 @@ class RunningWorker implements WorkerProcess {
         'plugins that no package.json declares; service_load would not find them',
       )
     }
-    return modules.map(({ url }) => url)
+    return modules.map(({ url, plugins }) => ({ url, plugins }))
   }
 
   async #applyFiles(later: Later, files: readonly ConnectorFile[]): Promise<void> {

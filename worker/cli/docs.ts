@@ -14,6 +14,8 @@ import { baseKeys } from '../config/connector-options.ts'
 import { restartOptions } from '../config/restart-options.ts'
 import { distributedOptions, standaloneOptions } from '../config/worker-options.ts'
 import { builtinPlugins } from '../plugins/builtin.ts'
+import { type BuiltinModule, builtinModules } from '../plugins/builtin-modules.ts'
+import { builtinPluginsOf } from '../plugins/catalog.ts'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
 
@@ -177,23 +179,52 @@ function isErrorCodes(value: unknown): value is ErrorCodes {
   return keys.length > 0 && keys.every((key) => key.startsWith('CONNECT_'))
 }
 
+const indexPath = 'worker/plugins/builtin-index.ts'
+
+/** The source of `builtin-index.ts`: what a thread has to know of plugins whose manifests it does not load. */
+export async function builtinIndexSource(): Promise<string> {
+  const modules: string[] = []
+  for (const module of Object.keys(builtinModules) as BuiltinModule[]) {
+    const lines = (await builtinPluginsOf(module)).map(({ type, name, aliases, version }) => {
+      const list = aliases.map((alias) => `'${alias}'`).join(', ')
+      return `    { type: '${type}', name: '${name}', aliases: [${list}], version: '${version}' },\n`
+    })
+    modules.push(`  '${module}': [\n${lines.join('')}  ],\n`)
+  }
+  return `/** Written by \`npm run docs\` from the manifests of the built-in plugins; do not edit. */
+import type { BuiltinModule } from './builtin-modules.ts'
+import type { PluginName } from './registry.ts'
+
+export const builtinNames: Readonly<Record<BuiltinModule, readonly PluginName[]>> = {
+${modules.join('')}}
+`
+}
+
 /**
- * Brings the documents up to date.
+ * Brings the documents, and what else is generated, up to date.
  * @param check only look
  * @returns paths that were stale
  */
 export async function updateDocuments(check: boolean): Promise<readonly string[]> {
   const stale: string[] = []
+  const update = async (path: string, before: string, after: string): Promise<void> => {
+    if (after === before) return
+    stale.push(relative(root, join(root, path)))
+    if (!check) await writeFile(join(root, path), after)
+  }
   for (const { path, title, sections } of await documents()) {
-    const file = join(root, path)
-    const before = existsSync(file) ? await readFile(file, 'utf8') : `# ${title}\n`
+    const before = await textOf(path, `# ${title}\n`)
     let after = before
     for (const section of sections) after = putSection(after, section)
-    if (after === before) continue
-    stale.push(relative(root, file))
-    if (!check) await writeFile(file, after)
+    await update(path, before, after)
   }
+  await update(indexPath, await textOf(indexPath, ''), await builtinIndexSource())
   return stale
+}
+
+async function textOf(path: string, absent: string): Promise<string> {
+  const file = join(root, path)
+  return existsSync(file) ? await readFile(file, 'utf8') : absent
 }
 
 /** @returns the exit code */

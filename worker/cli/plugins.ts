@@ -4,7 +4,7 @@ import { toError } from '../api/errors.ts'
 import { loadWorkerConfig } from '../config/worker-config.ts'
 import { builtinPlugins } from '../plugins/builtin.ts'
 import { type UsablePlugins, usablePlugins } from '../plugins/load.ts'
-import type { PluginName } from '../plugins/probe.ts'
+import type { PluginName } from '../plugins/registry.ts'
 
 const usage = `Usage: sluice plugins list  [--plugin-path LIST | --worker FILE] [--json]
        sluice plugins check <module, package or folder> …

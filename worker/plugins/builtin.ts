@@ -1,4 +1,7 @@
-/** The plugins that come with the worker. Only manifests are imported: code and drivers load when something starts. */
+/**
+ * The manifests of all plugins that come with the worker, for what looks at each of them: validation, docs. A task loads
+ * those of its own plugins only (`catalog.ts`).
+ */
 import { plugin as elasticsearchSink } from '../../connectors/elasticsearch/index.ts'
 import { plugins as fileStream } from '../../connectors/file-stream/index.ts'
 import { plugin as postgresSource } from '../../connectors/postgres-cdc/index.ts'

@@ -1,23 +1,26 @@
-/** Plugins of this thread: the built-in ones, and those of modules named by `plugin.path`. */
+/** Plugins of modules named by `plugin.path`, and all of them with the built-in ones. */
 import { ConnectError, toError } from '../api/errors.ts'
 import type { Plugin } from '../api/plugin.ts'
-import { builtinPlugins } from './builtin.ts'
+import { builtinNames } from './builtin-index.ts'
 import { discoverPlugins, type FoundModule, type PluginProblem } from './discover.ts'
 import { exportedPlugins } from './manifest.ts'
-import { type PluginName, probeModule } from './probe.ts'
-import { ClaimedNames, PluginRegistry } from './registry.ts'
+import { probeModule } from './probe.ts'
+import { ClaimedNames, type PluginName, PluginRegistry } from './registry.ts'
 
 /**
+ * The manifests of all plugins.
  * @param modules URLs of modules that export `plugin` or `plugins`
  * @throws ConnectError naming the module that cannot be loaded, or that exports no plugin
  */
 export async function loadRegistry(modules: readonly string[]): Promise<PluginRegistry> {
+  const { builtinPlugins } = await import('./builtin.ts')
   const found: Plugin[] = [...builtinPlugins]
   for (const url of modules) found.push(...(await loadModule(url)))
   return new PluginRegistry(found)
 }
 
-async function loadModule(url: string): Promise<readonly Plugin[]> {
+/** @throws ConnectError naming the module that cannot be loaded, or that exports no plugin */
+export async function loadModule(url: string): Promise<readonly Plugin[]> {
   try {
     return exportedPlugins(url, (await import(url)) as object)
   } catch (error) {
@@ -66,7 +69,7 @@ export async function usablePlugins(
   const problems = [...unreadable]
   const modules: UsableModule[] = []
   const names = new ClaimedNames()
-  names.claim(builtinPlugins)
+  names.claim(Object.values(builtinNames).flat())
   const create = options.create ?? false
   const probed = await Promise.all(wanted.map(({ url }) => probeModule({ url, create })))
   for (const [i, module] of wanted.entries()) {

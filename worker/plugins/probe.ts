@@ -3,19 +3,12 @@
  * process is reported, and costs the worker nothing.
  */
 import { Worker as Thread } from 'node:worker_threads'
-import type { Plugin } from '../api/plugin.ts'
+import type { PluginName } from './registry.ts'
 
 export interface ProbeInput {
   readonly url: string
   /** Creates connectors and tasks, too, which loads their drivers. */
   readonly create: boolean
-}
-
-export interface PluginName {
-  readonly type: Plugin['type']
-  readonly name: string
-  readonly aliases: readonly string[]
-  readonly version: string
 }
 
 export interface ProbeOutput {

@@ -1,12 +1,5 @@
 import { ConnectError, NotFoundError } from '../api/errors.ts'
-import type {
-  ConnectorPlugin,
-  ConverterPlugin,
-  HeaderConverterPlugin,
-  Plugin,
-  PredicatePlugin,
-  TransformationPlugin,
-} from '../api/plugin.ts'
+import type { Plugin } from '../api/plugin.ts'
 import { chooseVersion, compareVersions } from '../config/plugin-versions.ts'
 import type { PluginInfo } from '../runtime/worker-types.ts'
 import { adviceFor } from './advice.ts'
@@ -20,12 +13,19 @@ export interface ConnectorChoice {
   readonly 'connector.plugin.version'?: string | null | undefined
 }
 
-interface PluginsByKind {
-  connector: ConnectorPlugin
-  transformation: TransformationPlugin
-  predicate: PredicatePlugin
-  converter: ConverterPlugin
-  header_converter: HeaderConverterPlugin
+/** What a plugin is known by before its manifest is loaded. */
+export interface PluginName {
+  readonly type: Plugin['type']
+  /** Class name that REST lists. */
+  readonly name: string
+  /** Further names by which configs may call it. */
+  readonly aliases: readonly string[]
+  readonly version: string
+}
+
+/** Of plugins of any kind, those of one. */
+export type OfKind<E, K extends PluginKind> = E & {
+  readonly type: K extends 'connector' ? 'source' | 'sink' : Exclude<K, 'connector'>
 }
 
 /** Suffixes that may be left out of a class's simple name (`JsonConverter` → `Json`). */
@@ -48,7 +48,7 @@ const interfaceNames: Readonly<Record<PluginKind, string>> = {
 
 const kinds = Object.keys(suffixes) as readonly PluginKind[]
 
-export function kindOfPlugin(plugin: Pick<Plugin, 'type'>): PluginKind {
+export function kindOfPlugin(plugin: Pick<PluginName, 'type'>): PluginKind {
   return plugin.type === 'source' || plugin.type === 'sink' ? 'connector' : plugin.type
 }
 
@@ -73,7 +73,7 @@ export class ClaimedNames {
   #versions = new Set<string>()
 
   /** @returns what is taken already, kind and name; nothing is claimed unless this is empty */
-  claim(plugins: readonly Pick<Plugin, 'type' | 'name' | 'aliases' | 'version'>[]): readonly string[] {
+  claim(plugins: readonly PluginName[]): readonly string[] {
     const taken: string[] = []
     const classes = new Map(this.#classes)
     const versions = new Set(this.#versions)
@@ -95,28 +95,27 @@ export class ClaimedNames {
   }
 }
 
-/** Versions of one class, oldest first; never empty. */
-type Versions = readonly Plugin[]
-
-interface Names {
+interface Names<E> {
   /** Full names and further ones → class. */
   readonly exact: Map<string, string>
   /** Null: the alias would mean two classes, so it means none. */
   readonly aliases: Map<string, string | null>
-  readonly classes: Map<string, Versions>
+  /** Versions of one class, oldest first; never empty. */
+  readonly classes: Map<string, readonly E[]>
 }
 
 /**
- * All plugins of this process, found by full name, by the manifest's further names, by simple name (`FileStreamSinkConnector`) or
- * by pruned simple name (`FileStreamSink`). An alias that would mean two classes is dropped, as in Connect. Of a class
+ * Plugins by their names, `E` being what is known of one: its manifest (`PluginRegistry`), or where its manifest loads
+ * from (`PluginCatalog`). They are found by full name, by the manifest's further names, by simple name
+ * (`FileStreamSinkConnector`) or by pruned simple name (`FileStreamSink`). An alias that would mean two classes is dropped, as in Connect. Of a class
  * that is here in several versions the newest is meant, unless a version is asked for (KIP-891).
  */
-export class PluginRegistry {
-  readonly #plugins: readonly Plugin[]
-  readonly #names = new Map<PluginKind, Names>()
+export abstract class PluginIndex<E extends PluginName = PluginName> {
+  readonly #plugins: readonly E[]
+  readonly #names = new Map<PluginKind, Names<E>>()
 
   /** @throws ConnectError when a name means two classes of one kind, or two plugins are one version of a class */
-  constructor(plugins: readonly Plugin[]) {
+  constructor(plugins: readonly E[]) {
     this.#plugins = plugins
     for (const kind of kinds) this.#names.set(kind, { exact: new Map(), aliases: new Map(), classes: new Map() })
     const [taken] = new ClaimedNames().claim(plugins)
@@ -127,7 +126,28 @@ export class PluginRegistry {
     for (const plugin of plugins) this.#add(plugin)
   }
 
-  #add(plugin: Plugin): void {
+  /** @throws ConnectError when its module cannot be loaded */
+  protected abstract manifestOf(entry: E): Promise<Plugin>
+
+  /** All manifests, for what looks at every plugin; a module that cannot be loaded is an error. */
+  abstract complete(): Promise<PluginRegistry>
+
+  /** As `get`, with the manifest. @throws ConnectError also when it cannot be loaded */
+  async load<K extends PluginKind>(kind: K, name: string, wanted?: string | null): Promise<OfKind<Plugin, K>> {
+    return (await this.manifestOf(this.get(kind, name, wanted))) as OfKind<Plugin, K>
+  }
+
+  /** As `getConnector`, with the manifest. */
+  async loadConnector(config: ConnectorChoice): Promise<OfKind<Plugin, 'connector'>> {
+    return await this.load('connector', config['connector.class'] ?? '', config['connector.plugin.version'])
+  }
+
+  /** As `getAny`, with the manifest. */
+  async loadAny(name: string, wanted: string | null): Promise<Plugin> {
+    return await this.manifestOf(this.getAny(name, wanted))
+  }
+
+  #add(plugin: E): void {
     const kind = kindOfPlugin(plugin)
     const { exact, aliases, classes } = this.#namesOf(kind)
     const versions = [...(classes.get(plugin.name) ?? []), plugin]
@@ -144,17 +164,17 @@ export class PluginRegistry {
     }
   }
 
-  #namesOf(kind: PluginKind): Names {
+  #namesOf(kind: PluginKind): Names<E> {
     const names = this.#names.get(kind)
     if (names === undefined) throw new Error(`no such plugin kind: ${kind}`)
     return names
   }
 
   /** Versions that are here of what `name` means, oldest first; none when it means nothing. */
-  versions<K extends PluginKind>(kind: K, name: string): readonly PluginsByKind[K][] {
+  versions<K extends PluginKind>(kind: K, name: string): readonly OfKind<E, K>[] {
     const { exact, aliases, classes } = this.#namesOf(kind)
     const className = exact.get(name) ?? aliases.get(name) ?? null
-    return (className === null ? [] : (classes.get(className) ?? [])) as readonly PluginsByKind[K][]
+    return (className === null ? [] : (classes.get(className) ?? [])) as readonly OfKind<E, K>[]
   }
 
   /**
@@ -162,13 +182,13 @@ export class PluginRegistry {
    * @param wanted version or range; null and undefined: any
    * @returns null when there is none, also for a text that is no range
    */
-  find<K extends PluginKind>(kind: K, name: string, wanted?: string | null): PluginsByKind[K] | null {
+  find<K extends PluginKind>(kind: K, name: string, wanted?: string | null): OfKind<E, K> | null {
     const found = chooseVersion(this.versions(kind, name), wanted ?? null)
     return typeof found === 'string' ? null : found
   }
 
   /** @throws ConnectError with Connect's text, which lists what there is: classes, or versions of the class */
-  get<K extends PluginKind>(kind: K, name: string, wanted?: string | null): PluginsByKind[K] {
+  get<K extends PluginKind>(kind: K, name: string, wanted?: string | null): OfKind<E, K> {
     const versions = this.versions(kind, name)
     const found = chooseVersion(versions, wanted ?? null)
     if (typeof found !== 'string') return found
@@ -184,17 +204,17 @@ export class PluginRegistry {
   }
 
   /** The connector that a config names, in the version that it asks for; null when that is not here. */
-  findConnector(config: ConnectorChoice): ConnectorPlugin | null {
+  findConnector(config: ConnectorChoice): OfKind<E, 'connector'> | null {
     return this.find('connector', config['connector.class'] ?? '', config['connector.plugin.version'])
   }
 
   /** @throws ConnectError as `get` */
-  getConnector(config: ConnectorChoice): ConnectorPlugin {
+  getConnector(config: ConnectorChoice): OfKind<E, 'connector'> {
     return this.get('connector', config['connector.class'] ?? '', config['connector.plugin.version'])
   }
 
   /** The newest plugin of a name of any kind; null when there is none. */
-  findAny(name: string): Plugin | null {
+  findAny(name: string): E | null {
     return this.#versionsOfAny(name).at(-1) ?? null
   }
 
@@ -202,7 +222,7 @@ export class PluginRegistry {
    * A plugin of any kind, for `GET /connector-plugins/{name}/config`.
    * @throws NotFoundError, or ConnectError when it is not here in that version
    */
-  getAny(name: string, wanted: string | null): Plugin {
+  getAny(name: string, wanted: string | null): E {
     const versions = this.#versionsOfAny(name)
     if (versions.length === 0) throw new NotFoundError(`Unknown plugin ${name}.`)
     const found = chooseVersion(versions, wanted)
@@ -211,15 +231,15 @@ export class PluginRegistry {
   }
 
   /** A class of two kinds counts with each, as in Connect's lists of versions; the first kind is meant. */
-  #versionsOfAny(name: string): Versions {
+  #versionsOfAny(name: string): readonly E[] {
     const className = kinds.flatMap((kind) => this.versions(kind, name))[0]?.name ?? name
     return kinds
       .toReversed()
-      .flatMap((kind): readonly Plugin[] => this.#namesOf(kind).classes.get(className) ?? [])
+      .flatMap((kind): readonly E[] => this.#namesOf(kind).classes.get(className) ?? [])
       .sort((a, b) => compareVersions(a.version, b.version))
   }
 
-  all(): readonly Plugin[] {
+  all(): readonly E[] {
     return this.#plugins
   }
 
@@ -241,6 +261,17 @@ export class PluginRegistry {
           order.indexOf(a.type) - order.indexOf(b.type) ||
           (a.class === b.class ? compareVersions(a.version, b.version) : a.class < b.class ? -1 : 1),
       )
+  }
+}
+
+/** Plugins with their manifests. */
+export class PluginRegistry extends PluginIndex<Plugin> {
+  protected override async manifestOf(plugin: Plugin): Promise<Plugin> {
+    return plugin
+  }
+
+  override async complete(): Promise<PluginRegistry> {
+    return this
   }
 }
 

@@ -61,8 +61,8 @@ export class ConnectorHost {
   readonly #instances = new Map<string, Instance>()
   readonly #closing = new AbortController()
   #host: Host | null = null
-  /** The host has loaded its plugins and answers; before, it is slow but not blocked. */
-  #ready = false
+  /** A new value each time that the host has loaded what it needs; null while it loads: it is slow, but not blocked. */
+  #ready: symbol | null = null
   #watch: Promise<void> | null = null
   /** Calls without an answer, pings aside. */
   #calls = 0
@@ -83,7 +83,7 @@ export class ConnectorHost {
   }
 
   #open(): Host {
-    this.#ready = false
+    this.#ready = null
     const host: Host = this.#options.hosts({
       name: 'connectors',
       init: this.#options.init(),
@@ -233,7 +233,10 @@ export class ConnectorHost {
   #onEvent(event: HostEvent): void {
     switch (event.event) {
       case 'ready':
-        this.#ready = true
+        this.#ready = Symbol('ready')
+        return
+      case 'loading':
+        this.#ready = null
         return
       case 'connector.calling':
         this.#lastCall = event
@@ -263,12 +266,13 @@ export class ConnectorHost {
     while (!signal.aborted) {
       await clock.sleep(pings.intervalMs, signal)
       const host = this.#host
-      if (signal.aborted || host === null || !this.#ready) continue
+      const ready = this.#ready
+      if (signal.aborted || host === null || ready === null) continue
       try {
         using limit = deadline(pings.timeoutMs, signal)
         await orAborted(host.channel.call('ping', null), limit.signal)
       } catch (error) {
-        if (!signal.aborted && this.#host === host) await this.#replace(host, toError(error))
+        if (!signal.aborted && this.#host === host && this.#ready === ready) await this.#replace(host, toError(error))
       }
     }
   }
@@ -334,7 +338,7 @@ export class ConnectorHost {
   /** Those that validation has opened in the host; one that blocks is given up with its thread. */
   async #closeProviders({ channel }: Host): Promise<void> {
     const { init, logger } = this.#options
-    if (!this.#ready || (init().worker['config.providers'] ?? '') === '') return
+    if (this.#ready === null || (init().worker['config.providers'] ?? '') === '') return
     try {
       using limit = deadline(closeTimeoutMs)
       await orAborted(channel.call('close', null), limit.signal)

@@ -12,20 +12,22 @@ import type { ConnectorPlugin } from '../api/plugin.ts'
 import { TopicPartitionMap } from '../api/topic-partition.ts'
 import { parseConfig } from '../config/config-def.ts'
 import type { MetricRegistry } from '../metrics/registry.ts'
-import type { PluginRegistry } from '../plugins/registry.ts'
+import type { OfKind, PluginIndex, PluginName } from '../plugins/registry.ts'
 import { traceOf } from '../util/error-codec.ts'
 import type { GeneratedTaskConfigs, HostEvent, OffsetChange, SinkOffsetChange } from './host-protocol.ts'
 import { HostOffsetReader, type MainServices } from './task-environment.ts'
 import type { ReportedState, TargetState } from './worker-types.ts'
 
 export interface InstanceEnvironment {
-  readonly registry: PluginRegistry
+  readonly registry: PluginIndex
   readonly services: Pick<MainServices, 'readOffsets'>
   readonly clock: Clock
   readonly metrics: MetricRegistry
   logger(connector: string): Logger
   tell(event: HostEvent): void
 }
+
+type ConnectorName = OfKind<PluginName, 'connector'>
 
 type Phase = 'init' | 'started' | 'paused' | 'stopped' | 'failed'
 
@@ -40,9 +42,11 @@ const reported: Readonly<Record<TargetState, { readonly phase: Phase; readonly s
 class ConnectorInstance {
   readonly name: string
   readonly epoch: number
-  readonly plugin: ConnectorPlugin
+  readonly #plugin: ConnectorName
   readonly #config: RawConfig
   readonly #env: InstanceEnvironment
+  /** Loaded by the first start. */
+  #manifest: ConnectorPlugin | null = null
   #connector: AnyConnector | null = null
   #phase: Phase = 'init'
   #closed = false
@@ -53,13 +57,13 @@ class ConnectorInstance {
   constructor(options: {
     readonly name: string
     readonly epoch: number
-    readonly plugin: ConnectorPlugin
+    readonly plugin: ConnectorName
     readonly config: RawConfig
     readonly env: InstanceEnvironment
   }) {
     this.name = options.name
     this.epoch = options.epoch
-    this.plugin = options.plugin
+    this.#plugin = options.plugin
     this.#config = options.config
     this.#env = options.env
   }
@@ -112,10 +116,10 @@ class ConnectorInstance {
   }
 
   async #start(): Promise<void> {
-    const { plugin } = this
     this.#calling('start')
-    this.#connector ??= (await plugin.createConnector()) as AnyConnector
-    await this.#connector.start(parseConfig(plugin.config, this.#config), this.#context())
+    const manifest = (this.#manifest ??= await this.#env.registry.loadConnector(this.#config))
+    this.#connector ??= (await manifest.createConnector()) as AnyConnector
+    await this.#connector.start(parseConfig(manifest.config, this.#config), this.#context())
   }
 
   /** What `stop` throws keeps a connector from being paused, not from being stopped (statement 42). */
@@ -143,7 +147,7 @@ class ConnectorInstance {
       epoch: this.epoch,
       state,
       trace,
-      version: this.plugin.version,
+      version: this.#plugin.version,
     })
   }
 
@@ -171,12 +175,13 @@ class ConnectorInstance {
 
   async taskConfigs(maxTasks: number): Promise<GeneratedTaskConfigs> {
     const connector = this.#connector
-    if (connector === null || this.#phase !== 'started') {
+    const manifest = this.#manifest
+    if (connector === null || manifest === null || this.#phase !== 'started') {
       throw new ConnectError('fatal', 'CONNECT_CONNECTOR_NOT_RUNNING', `Connector ${this.name} is not running`)
     }
     this.#calling('taskConfigs')
     const configs = await connector.taskConfigs(maxTasks)
-    return { type: this.plugin.type, taskClass: this.plugin.taskName, configs }
+    return { type: manifest.type, taskClass: manifest.taskName, configs }
   }
 
   /**
@@ -219,7 +224,7 @@ export class ConnectorInstances {
 
   /** Rejects after FAILED has been reported, also for an unknown class. */
   async start(name: string, epoch: number, config: RawConfig, target: TargetState): Promise<void> {
-    let plugin: ConnectorPlugin
+    let plugin: ConnectorName
     try {
       plugin = this.#env.registry.getConnector(config)
     } catch (error) {
@@ -263,7 +268,7 @@ export class ConnectorInstances {
    * Connect's defaults: false for sources, true for sinks
    */
   async alterSourceOffsets(connector: string, config: RawConfig, offsets: readonly OffsetChange[]): Promise<boolean> {
-    const plugin = this.#env.registry.getConnector(config)
+    const plugin = await this.#env.registry.loadConnector(config)
     if (plugin.type !== 'source') throw notOfType(connector, 'source')
     const object = (await plugin.createConnector()) as SourceConnector<unknown>
     if (object.alterOffsets === undefined) return false
@@ -273,7 +278,7 @@ export class ConnectorInstances {
   }
 
   async alterSinkOffsets(connector: string, config: RawConfig, offsets: readonly SinkOffsetChange[]): Promise<boolean> {
-    const plugin = this.#env.registry.getConnector(config)
+    const plugin = await this.#env.registry.loadConnector(config)
     if (plugin.type !== 'sink') throw notOfType(connector, 'sink')
     const object = (await plugin.createConnector()) as SinkConnector<unknown>
     if (object.alterOffsets === undefined) return true

@@ -4,7 +4,7 @@ import type { Converter, ConverterRole, HeaderConverter } from '../api/converter
 import { ConfigError } from '../api/errors.ts'
 import { parseConfig } from '../config/config-def.ts'
 import { withPrefixCut } from '../config/config-provider.ts'
-import type { PluginRegistry } from '../plugins/registry.ts'
+import type { PluginIndex } from '../plugins/registry.ts'
 import { under } from './transformation-chain.ts'
 
 export interface LoadedConverter {
@@ -62,7 +62,7 @@ export function converterConfig(
 export async function loadConverters(
   connector: RawConfig,
   worker: RawConfig,
-  registry: PluginRegistry,
+  registry: PluginIndex,
 ): Promise<TaskConverters> {
   const key = await loadConverter('key', connector, worker, registry)
   const value = await loadConverter('value', connector, worker, registry)
@@ -81,10 +81,10 @@ async function loadConverter(
   role: 'key' | 'value',
   connector: RawConfig,
   worker: RawConfig,
-  registry: PluginRegistry,
+  registry: PluginIndex,
 ): Promise<LoadedConverter> {
   const { className, wanted, prefix, options } = converterConfig(role, connector, worker)
-  const plugin = registry.get('converter', className, wanted)
+  const plugin = await registry.load('converter', className, wanted)
   const converter = (await plugin.create()) as Converter<unknown>
   converter.configure(
     under(prefix, () => parseConfig(plugin.config, options)),
@@ -96,10 +96,10 @@ async function loadConverter(
 async function loadHeaderConverter(
   connector: RawConfig,
   worker: RawConfig,
-  registry: PluginRegistry,
+  registry: PluginIndex,
 ): Promise<LoadedHeaderConverter> {
   const { className, wanted, prefix, options } = converterConfig('header', connector, worker)
-  const plugin = registry.get('header_converter', className, wanted)
+  const plugin = await registry.load('header_converter', className, wanted)
   const converter = (await plugin.create()) as HeaderConverter<unknown>
   converter.configure(under(prefix, () => parseConfig(plugin.config, options)))
   return { className: plugin.name, version: plugin.version, converter }

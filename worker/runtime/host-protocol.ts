@@ -9,6 +9,7 @@ import type { OffsetRecord } from '../cluster/offset-writer.ts'
 import type { ConfigInfos, ConfigKeyInfo } from '../config/config-infos.ts'
 import type { WorkerMode } from '../config/worker-config.ts'
 import type { MetricSnapshot } from '../metrics/snapshot.ts'
+import type { PluginModule } from '../plugins/catalog.ts'
 import type { EncodedError } from '../util/error-codec.ts'
 import type { TaskFailure } from './task-failure.ts'
 import type { ReportedState, TargetState, TaskId } from './worker-types.ts'
@@ -42,8 +43,8 @@ export interface HostInit {
   readonly worker: RawConfig
   readonly settings: RuntimeSettings
   readonly clusterId: string
-  /** Module URLs of plugins beside the built-in ones. */
-  readonly pluginModules: readonly string[]
+  /** Plugins beside the built-in ones. */
+  readonly pluginModules: readonly PluginModule[]
   readonly logLevels: readonly (readonly [namespace: string, level: string])[]
   /** `WorkLease.shared`; null in a worker without a group. */
   readonly lease: SharedArrayBuffer | null
@@ -144,6 +145,8 @@ export interface MainCalls {
 /** News that nobody answers. */
 export type HostEvent =
   | { readonly event: 'ready' }
+  /** It answers nothing until it is ready again: it loads manifests. */
+  | { readonly event: 'loading' }
   | {
       readonly event: 'task.state'
       readonly state: ReportedState

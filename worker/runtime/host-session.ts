@@ -9,7 +9,7 @@ import type { ConfigInfos } from '../config/config-infos.ts'
 import type { ConfigProviders } from '../config/config-provider.ts'
 import type { KafkaClientFactory } from '../kafka/types.ts'
 import { MetricRegistry } from '../metrics/registry.ts'
-import type { PluginRegistry } from '../plugins/registry.ts'
+import type { PluginIndex, PluginRegistry } from '../plugins/registry.ts'
 import { traceOf } from '../util/error-codec.ts'
 import { type Loggers, parseLogLevel, rootNamespace } from '../util/log.ts'
 import type { ActiveTopics } from './active-topics.ts'
@@ -24,7 +24,7 @@ import { taskName } from './task-options.ts'
 
 /** What the surroundings of a host provide. */
 export interface HostRuntime {
-  readonly registry: PluginRegistry
+  readonly registry: PluginIndex
   /** Loaded on first use: a host of connectors needs no Kafka client. */
   readonly loadKafka: () => Promise<KafkaClientFactory>
   readonly loggers: Loggers
@@ -54,6 +54,8 @@ export class HostSession {
   readonly #metrics = new MetricRegistry()
   /** Made by the first validation. */
   #providers: Promise<ConfigProviders> | null = null
+  /** All of them, loaded by the first validation. */
+  #plugins: Promise<PluginRegistry> | null = null
   #task: RunningTask | null = null
   /** A stop that comes while the runner is still being loaded must not be lost. */
   #stopRequested = false
@@ -154,7 +156,7 @@ export class HostSession {
       'plugin.config': async ({ name, version }) => {
         const { registry } = this.#runtime
         const { pluginConfigInfos } = await import('../config/connector-config.ts')
-        return pluginConfigInfos(registry.getAny(name, version), registry.findAny(name)?.version)
+        return pluginConfigInfos(await registry.loadAny(name, version), registry.findAny(name)?.version)
       },
     }
   }
@@ -172,6 +174,15 @@ export class HostSession {
     })
   }
 
+  async #loadPlugins(): Promise<PluginRegistry> {
+    this.#tell({ event: 'loading' })
+    try {
+      return await this.#runtime.registry.complete()
+    } finally {
+      this.announce()
+    }
+  }
+
   async #validate(config: RawConfig): Promise<ConfigInfos> {
     const [{ validateConnector }, { parseWorkerConfig }, { ConfigProviders }] = await Promise.all([
       import('../config/validate-connector.ts'),
@@ -180,7 +191,7 @@ export class HostSession {
     ])
     return await validateConnector({
       raw: config,
-      plugins: this.#runtime.registry,
+      plugins: await (this.#plugins ??= this.#loadPlugins()),
       worker: parseWorkerConfig(this.#init.worker, this.#init.mode),
       providers: await (this.#providers ??= ConfigProviders.fromWorkerConfig(this.#init.worker)),
     })
@@ -201,8 +212,7 @@ export class HostSession {
     }
     let runner: Runner
     try {
-      const plugin = this.#runtime.registry.getConnector(spec.connectorConfig)
-      version = plugin.version
+      version = this.#runtime.registry.getConnector(spec.connectorConfig).version
       runner = await this.#runner(spec, listener)
     } catch (error) {
       this.#tell(failedState(error, version))
@@ -232,7 +242,7 @@ export class HostSession {
   async #runner(spec: TaskSpec, listener: RunnerListener): Promise<Runner> {
     const { registry, clock, random, loggers, loadKafka } = this.#runtime
     const { settings, worker, clusterId } = this.#init
-    const plugin = registry.getConnector(spec.connectorConfig)
+    const plugin = await registry.loadConnector(spec.connectorConfig)
     const env: TaskEnvironment = {
       id: spec.id,
       registry,

@@ -2,7 +2,7 @@
 import type { RawConfig } from '../api/connector.ts'
 import type { ConverterRole } from '../api/converter.ts'
 import type { ConnectorPlugin } from '../api/plugin.ts'
-import type { PluginKind, PluginRegistry } from '../plugins/registry.ts'
+import type { PluginIndex, PluginKind } from '../plugins/registry.ts'
 import { parseList } from '../util/text-list.ts'
 import { converterConfig } from './converters.ts'
 import type { AliasedPlugin, PluginAttributes } from './task-metrics.ts'
@@ -16,7 +16,7 @@ const converterKinds = { key: 'converter', value: 'converter', header: 'header_c
 export function pluginAttributes(
   plugin: ConnectorPlugin,
   configs: { readonly connector: RawConfig; readonly worker: RawConfig },
-  registry: PluginRegistry,
+  registry: PluginIndex,
 ): PluginAttributes {
   const texts: Record<string, string> = {
     'connector-class': plugin.name,

@@ -4,7 +4,7 @@ import type { Clock, Logger } from '../api/context.ts'
 import type { SourcePartition } from '../api/record.ts'
 import type { OffsetRecord } from '../cluster/offset-writer.ts'
 import type { KafkaClientFactory } from '../kafka/types.ts'
-import type { PluginRegistry } from '../plugins/registry.ts'
+import type { PluginIndex } from '../plugins/registry.ts'
 import type { ClientScope } from './client-properties.ts'
 import type { ReadOffset, RuntimeSettings, TaskSpec } from './host-protocol.ts'
 import type { TaskMetrics } from './task-metrics.ts'
@@ -24,7 +24,7 @@ export interface MainServices {
 /** Everything a runner needs from outside, so that tests give it fakes. */
 export interface TaskEnvironment {
   readonly id: TaskId
-  readonly registry: PluginRegistry
+  readonly registry: PluginIndex
   readonly kafka: KafkaClientFactory
   readonly clock: Clock
   readonly logger: Logger

@@ -6,7 +6,7 @@ import type { ConnectRecord } from '../api/record.ts'
 import type { Predicate, Transformation, TransformationContext } from '../api/transform.ts'
 import { parseConfig } from '../config/config-def.ts'
 import { withPrefixCut } from '../config/config-provider.ts'
-import type { PluginRegistry } from '../plugins/registry.ts'
+import type { PluginIndex } from '../plugins/registry.ts'
 import { parseList } from '../util/text-list.ts'
 import type { TaskEnvironment } from './task-environment.ts'
 
@@ -82,7 +82,7 @@ export function transformationContext(
  */
 export async function createTransformationChain(
   config: RawConfig,
-  registry: PluginRegistry,
+  registry: PluginIndex,
   context?: TransformationContext,
 ): Promise<TransformationChain> {
   const predicates = new Map<string, ChainPredicate>()
@@ -100,7 +100,7 @@ export async function createTransformationChain(
       negate,
       ...options
     } = withPrefixCut(config, prefix)
-    const plugin = registry.get('transformation', required(`${prefix}type`, type), version)
+    const plugin = await registry.load('transformation', required(`${prefix}type`, type), version)
     const predicate = predicateAlias === undefined ? null : predicates.get(predicateAlias)
     if (predicate === undefined) {
       throw new ConfigError([{ option: `${prefix}predicate`, message: `There is no predicate '${predicateAlias}'` }])
@@ -122,11 +122,11 @@ export async function createTransformationChain(
 async function createPredicate(
   alias: string,
   config: RawConfig,
-  from: { readonly registry: PluginRegistry; readonly context: TransformationContext | undefined },
+  from: { readonly registry: PluginIndex; readonly context: TransformationContext | undefined },
 ): Promise<ChainPredicate> {
   const prefix = `predicates.${alias}.`
   const { type, 'plugin.version': version, ...options } = config
-  const plugin = from.registry.get('predicate', required(`${prefix}type`, type), version)
+  const plugin = await from.registry.load('predicate', required(`${prefix}type`, type), version)
   const predicate = await plugin.create(from.context)
   under(prefix, () => predicate.configure(parseConfig(plugin.config, options)))
   return { alias, className: plugin.name, version: plugin.version, predicate: predicate as Predicate<unknown> }

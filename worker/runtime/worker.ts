@@ -13,7 +13,8 @@ import type { WorkerConfig } from '../config/worker-config.ts'
 import type { KafkaClientFactory } from '../kafka/types.ts'
 import { MetricRegistry } from '../metrics/registry.ts'
 import type { MetricSnapshot } from '../metrics/snapshot.ts'
-import type { PluginRegistry } from '../plugins/registry.ts'
+import type { PluginModule } from '../plugins/catalog.ts'
+import type { PluginIndex } from '../plugins/registry.ts'
 import { traceOf } from '../util/error-codec.ts'
 import { type Loggers, parseLogLevel, rootNamespace } from '../util/log.ts'
 import type { WorkLease } from '../util/work-lease.ts'
@@ -46,9 +47,9 @@ export interface WorkerOptions {
   readonly offsets: OffsetStore
   readonly kafka: KafkaClientFactory
   /** Of this thread; the same plugins as the hosts load. */
-  readonly registry: PluginRegistry
-  /** Module URLs of plugins that are not built in (`pluginModules` of `plugin.path`). */
-  readonly pluginModules: readonly string[]
+  readonly registry: PluginIndex
+  /** Modules of plugins that are not built in (`usablePlugins` of `plugin.path`). */
+  readonly pluginModules: readonly PluginModule[]
   /** How long tasks may write; absent in a worker without a group. */
   readonly lease?: WorkLease
   /** `threadHosts`, or `inProcessHosts` with `task.isolation=none`. */

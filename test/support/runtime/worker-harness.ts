@@ -7,7 +7,8 @@ import { FileOffsetStore } from '../../../worker/cluster/file-offset-store.ts'
 import { resolveWorkerConfig } from '../../../worker/config/worker-config.ts'
 import { createKafkaClientFactory } from '../../../worker/kafka/client.ts'
 import type { KafkaClientFactory } from '../../../worker/kafka/types.ts'
-import { loadRegistry } from '../../../worker/plugins/load.ts'
+import { PluginCatalog, type PluginModule } from '../../../worker/plugins/catalog.ts'
+import { loadModule } from '../../../worker/plugins/load.ts'
 import type { Pings } from '../../../worker/runtime/task-handle.ts'
 import { type HostFactory, inProcessHosts, threadHosts } from '../../../worker/runtime/task-host.ts'
 import { ConnectWorker } from '../../../worker/runtime/worker.ts'
@@ -64,8 +65,8 @@ export async function openWorker(options: HarnessOptions): Promise<WorkerHarness
     'standalone',
   )
   const loggers = quietLoggers()
-  const modules = options.pluginModules ?? []
-  const registry = await loadRegistry(modules)
+  const modules = await Promise.all((options.pluginModules ?? []).map(describeModule))
+  const registry = new PluginCatalog(modules)
   const kafka = options.kafka ?? createKafkaClientFactory()
   const hosts: HostFactory =
     options.isolation === 'none'
@@ -102,6 +103,12 @@ export async function openWorker(options: HarnessOptions): Promise<WorkerHarness
       await rm(folder, { recursive: true, force: true })
     },
   }
+}
+
+/** As `usablePlugins` finds it, without a thread. */
+async function describeModule(url: string): Promise<PluginModule> {
+  const plugins = await loadModule(url)
+  return { url, plugins: plugins.map(({ type, name, aliases, version }) => ({ type, name, aliases, version })) }
 }
 
 function recorder() {
