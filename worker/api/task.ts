@@ -98,6 +98,12 @@ export interface SinkTask<C> {
    * that touches every `value` it costs more than it saves.
    */
   readonly takesPlainJson?: boolean
+  /**
+   * Whether nothing of a record's bytes (`rawValue`, a `value` touched for the first time, bytes as such) is looked at
+   * after the `put` that wrote or buffered it has returned, so that what is read next may take their place; read after
+   * `start`.
+   */
+  readonly copiesRecords?: boolean
   start(config: C, context: SinkTaskContext): Promise<void>
   /** Newly assigned partitions, before their first `put`. */
   open?(partitions: readonly TopicPartition[]): Promise<void>

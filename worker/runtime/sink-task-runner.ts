@@ -98,12 +98,26 @@ export class SinkTaskRunner {
   }
 
   async #iterate(session: Session): Promise<void> {
-    const { committer, consumer, context } = session
+    const { committer, context } = session
     this.#followTarget(session)
     // Before the commit: what a task wants again must not count as delivered (I2).
     this.#rewind(session)
     await committer.tick()
     const waitMs = Math.min(committer.dueInMs, context.takeTimeout() ?? Infinity, this.#redeliveryWaitMs())
+    if (!(await this.#read(session, waitMs))) return
+    this.metrics.activeCount = this.#positions.activeCount()
+    if (this.#redeliveryWaitMs() > 0 && this.#redelivery !== null) return
+    await this.#put(session)
+    this.#throwFailure()
+  }
+
+  /**
+   * Reads and converts what there is. Apart from `put`, which may take long: what was read must not stay in memory
+   * beside what it was converted to.
+   * @returns false when the hard signal ended it
+   */
+  async #read(session: Session, waitMs: number): Promise<boolean> {
+    const { consumer, pipeline } = session
     const batches = await this.#poll(consumer, waitMs)
     this.#throwFailure()
     // A task may seek while a rebalance takes partitions from it. What was fetched from beyond the new position must
@@ -111,13 +125,10 @@ export class SinkTaskRunner {
     const rewound = this.#rewind(session)
     for (const batch of batches) {
       if (rewound.has(batch.topic, batch.partition)) continue
-      if (!(await this.#accept(session, batch))) return
+      if (!(await this.#accept(session, batch))) return false
     }
-    if (!session.pipeline.keepsBytes) consumer.release()
-    this.metrics.activeCount = this.#positions.activeCount()
-    if (this.#redeliveryWaitMs() > 0 && this.#redelivery !== null) return
-    await this.#put(session)
-    this.#throwFailure()
+    if (!pipeline.keepsBytes) consumer.release()
+    return true
   }
 
   async #poll(consumer: Consumer, waitMs: number): Promise<readonly ConsumerBatch[]> {
@@ -213,6 +224,8 @@ export class SinkTaskRunner {
     if (batch.length > 0) this.metrics.put(batch.length, clock.monotonicMs() - startedAt)
     this.#batch = []
     this.#positions.markDelivered()
+    // A batch that was kept for another try is none of what was read last, and its bytes are never given back.
+    if (task.copiesRecords === true) consumer.release()
     if (this.#redelivery === null) return
     this.#redelivery = null
     this.#resumeDelivery(consumer)

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import { BatchError, DataError, RetriableError } from '../../../../worker/api/errors.ts'
 import type { SinkRecord } from '../../../../worker/api/record.ts'
 import type { SinkTask, SinkTaskContext } from '../../../../worker/api/task.ts'
@@ -110,6 +111,37 @@ test('6.2, I1: a retriable put gets the same batch again, nothing is committed m
   ])
   assert.deepEqual(sink.received, ['a', 'b', 'c'])
 })
+
+for (const copiesRecords of [true, false]) {
+  const what = copiesRecords ? 'given back once put has returned' : 'kept for a task that may look at them later'
+  test(`6.2: bytes of records are ${what}, not before`, async () => {
+    const kept: Uint8Array[] = []
+    const seen: string[] = []
+    let failures = 2
+    class Bytes extends ListSink {
+      readonly copiesRecords = copiesRecords
+      override async put(records: readonly SinkRecord[]): Promise<void> {
+        if (records.length > 0 && failures-- > 0) throw new RetriableError('CONNECT_TEST', 'busy', { retryAfterMs: 20 })
+        await setImmediate()
+        for (const { value } of records) {
+          assert.ok(value instanceof Uint8Array)
+          seen.push(Buffer.from(value).toString())
+          kept.push(value)
+        }
+      }
+    }
+    const config = { 'value.converter': 'org.apache.kafka.connect.converters.ByteArrayConverter' }
+    await using run = runSink(new Bytes(), { kafka: await kafkaWith(['a', 'b']), config })
+    await eventually(async () => assert.equal(await committed(run), 2n))
+    await produce(run.kafka, ['c'])
+    await eventually(async () => assert.equal(await committed(run), 3n))
+    assert.deepEqual(seen, ['a', 'b', 'c'])
+    assert.deepEqual(
+      kept.map(([byte]) => byte),
+      copiesRecords ? [0xee, 0xee, 0xee] : [0x61, 0x62, 0x63],
+    )
+  })
+}
 
 test('6.2: any other error of put fails the task; its offsets are not committed', async () => {
   class Broken extends ListSink {
