@@ -49,6 +49,11 @@ export class ElasticsearchSinkTask implements SinkTask<ElasticsearchSinkConfig> 
   /** Whether delivery is held back. */
   #paused = false
 
+  /** Bytes are copied into requests; only records that may have to be reported are kept. */
+  get copiesRecords(): boolean {
+    return this.#parts?.reports === false
+  }
+
   async start(config: ElasticsearchSinkConfig, context: SinkTaskContext): Promise<void> {
     const connection = await openConnection(config)
     const halt = new AbortController()
