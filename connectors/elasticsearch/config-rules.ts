@@ -2,7 +2,7 @@ import type { RawOptionTexts } from '../../worker/api/config.ts'
 import type { ConfigProblem } from '../../worker/api/errors.ts'
 import { checkAwsCredentials } from '../common/aws-credentials.ts'
 import type { ElasticsearchSinkConfig } from './config-options.ts'
-import { parseResourceMapping, resourceMappingProblem } from './config-validators.ts'
+import { parseResourceMapping, parseTopicFields, resourceMappingProblem } from './config-validators.ts'
 import { compileNameFormat } from './index-name-format.ts'
 
 /** One rule between options: the message goes to every option named. */
@@ -249,9 +249,27 @@ const mergeFieldOptions = [
   'merge.nest.fields',
 ] as const
 
-/** A path can be merged in one way only. */
+const ownFieldOptions = [
+  'merge.fence.field',
+  'merge.deleted.field',
+  'merge.created.field',
+  'merge.updated.field',
+] as const
+
+/** A path can be merged in one way only, and what the merging itself keeps has fields of its own. */
 function twiceMerged(c: ElasticsearchSinkConfig): ReturnType<Rule> {
   const seen = new Map<string, string>()
+  for (const option of ownFieldOptions) {
+    const field = c[option]
+    if (field === '') continue
+    const other = seen.get(field)
+    if (other !== undefined) return [`The field '${field}' stands in ${other} and in ${option}`, other, option]
+    seen.set(field, option)
+  }
+  for (const [topic, [first = '']] of parseTopicFields(c['merge.nest.fields'])) {
+    if (first !== c['merge.fence.field'] && first !== c['merge.deleted.field']) continue
+    return [`The field '${first}' is kept by the merging: topic '${topic}' needs another`, 'merge.nest.fields']
+  }
   for (const option of mergeFieldOptions.slice(0, 5)) {
     for (const path of c[option]) {
       const other = seen.get(path)

@@ -1,5 +1,6 @@
 import { Float64, type Schema, type Value } from '../../worker/api/data.ts'
 import { ConnectError, DataError } from '../../worker/api/errors.ts'
+import { headerText } from '../../worker/api/header-text.ts'
 import { lastHeader, type SinkRecord } from '../../worker/api/record.ts'
 import { javaClass } from '../../worker/api/values.ts'
 
@@ -81,11 +82,14 @@ export function positionId(record: SinkRecord): string {
  */
 export function externalVersion(record: SinkRecord, header: string): bigint {
   if (header === '') return record.offset
-  const value = lastHeader(record.headers, header)?.value ?? null
+  const { schema = null, value = null } = lastHeader(record.headers, header) ?? {}
   if (value === null) throw bad(`The record has no external version header '${header}'`)
-  const text = value instanceof Uint8Array ? Buffer.from(value).toString('utf8') : String(value)
-  const version = /^[+-]?\d{1,19}$/.test(text) ? BigInt(text.replace('+', '')) : null
-  if (version === null || version < 0n || BigInt.asIntN(64, version) !== version) {
+  // A double keeps its fraction, be it `.0`: it is no version.
+  const text = value instanceof Uint8Array ? Buffer.from(value).toString('utf8') : headerText(schema, value)
+  // Digits as Java's parseLong takes them, leading zeros too; -0 is 0.
+  const [, sign = '', digits = ''] = /^([+-]?)0*(\d{1,19})$/.exec(text) ?? []
+  const version = digits === '' ? null : BigInt(digits)
+  if (version === null || (sign === '-' && version > 0n) || BigInt.asIntN(64, version) !== version) {
     // Not the fault of one record but of what writes the header: the task fails, as Confluent's does.
     throw new ConnectError(
       'fatal',

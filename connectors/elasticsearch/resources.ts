@@ -6,6 +6,11 @@ import { type RetryContext, withRetries } from './retry.ts'
 
 export type ResourceKind = 'index' | 'data-stream' | 'existing'
 
+/** A mapping as the server shows it: fields, and anything else that was set. */
+interface IndexMapping {
+  readonly properties?: object
+}
+
 /**
  * Creates indices and data streams, and puts mappings, once per name and task. Tasks race for it: that somebody else
  * was faster is success.
@@ -16,8 +21,10 @@ export class Resources {
   readonly #putsMappings: boolean
   readonly #fenceField: string | null
   readonly #retry: RetryContext
-  readonly #created = new Set<string>()
-  readonly #ready = new Map<string, Promise<void>>()
+  /** Names that exist, and have the field of the fence. */
+  readonly #existing = new Set<string>()
+  /** Of them, those that have a mapping, their own or that of a schema. */
+  readonly #mapped = new Set<string>()
 
   constructor(options: {
     readonly connection: ServerConnection
@@ -35,37 +42,34 @@ export class Resources {
     this.#retry = options.retry
   }
 
-  /** Whether `ensure` has nothing to wait for. */
-  isReady(name: string): boolean {
-    return this.#done.has(name)
+  /** Whether `ensure` has nothing to do for a record with a schema, or for one whose schema does not count. */
+  isReady(name: string, schemaCounts: boolean): boolean {
+    return this.#mapped.has(name) || (!(schemaCounts && this.#putsMappings) && this.#existing.has(name))
   }
 
-  readonly #done = new Set<string>()
-
   /**
-   * Makes sure that a resource exists and, with a schema given, that an index without fields has a mapping.
-   * @param schema undefined when schemas are ignored
+   * Makes sure that a resource exists and, with a schema given, that an index without a mapping gets one. A failure is
+   * not kept: after a restart of the server the next record tries again.
+   * @param schema null when there should be one; undefined when it does not count: topics of both kinds may share an index
    * @throws ConnectError
    */
   async ensure(name: string, schema: Schema | null | undefined): Promise<void> {
-    let ready = this.#ready.get(name)
-    if (ready === undefined) {
-      ready = this.#prepare(name, schema)
-      this.#ready.set(name, ready)
-      // A failure is not kept: after a restart of the server the next record tries again.
-      ready.then(
-        () => this.#done.add(name),
-        () => this.#ready.delete(name),
-      )
+    const isNew = !this.#existing.has(name)
+    if (isNew && this.#kind !== 'existing' && !(await this.#exists(name))) await this.#create(name)
+    const maps = schema !== undefined && this.#putsMappings && !this.#mapped.has(name)
+    const fence = isNew ? this.#fenceField : null
+    if (maps || fence !== null) {
+      const mappings = await this.#mappings(name)
+      if (fence !== null && !mappings.some(({ properties = {} }) => Object.hasOwn(properties, fence))) {
+        await this.#putFence(name, fence)
+      }
+      // Only now is a schema needed: an index that has its mapping takes records without one, too.
+      if (maps && !mappings.some((mapping) => this.#saysAnything(mapping))) {
+        await this.#putMapping(name, mappingOf(schema))
+      }
     }
-    await ready
-  }
-
-  /** As `ensure`, for a record that has no value and so cannot say what the mapping is: the next one is asked again. */
-  async ensureForTombstone(name: string): Promise<void> {
-    if (this.#created.has(name)) return
-    await this.#prepare(name, undefined)
-    this.#created.add(name)
+    if (maps) this.#mapped.add(name)
+    this.#existing.add(name)
   }
 
   /** Creates a resource that has gone since. */
@@ -75,15 +79,9 @@ export class Resources {
     if (this.#fenceField !== null) await this.#putFence(name, this.#fenceField)
   }
 
-  async #prepare(name: string, schema: Schema | null | undefined): Promise<void> {
-    if (this.#kind !== 'existing' && !(await this.#exists(name))) await this.#create(name)
-    const needsMapping = schema !== undefined && this.#putsMappings
-    if (!needsMapping && this.#fenceField === null) return
-    const fields = await this.#fieldNames(name)
-    if (this.#fenceField !== null && !fields.includes(this.#fenceField)) await this.#putFence(name, this.#fenceField)
-    if (!needsMapping || fields.some((field) => field !== this.#fenceField)) return
-    // Only now: an index that has its mapping takes records without a schema, too.
-    await this.#putMapping(name, mappingOf(schema))
+  /** Whether somebody has decided about fields: about one, or about those to come (`dynamic`, `dynamic_templates`). */
+  #saysAnything({ properties = {}, ...rest }: IndexMapping): boolean {
+    return Object.keys(rest).length > 0 || Object.keys(properties).some((field) => field !== this.#fenceField)
   }
 
   /** Offsets of a fence are neither searched nor indexed, and partitions must not become fields of the mapping. */
@@ -119,15 +117,14 @@ export class Resources {
     })
   }
 
-  async #fieldNames(name: string): Promise<readonly string[]> {
+  /** Of an index, or of each that an alias stands for. */
+  async #mappings(name: string): Promise<readonly IndexMapping[]> {
     const answer = await this.#request(`read the mapping of '${name}'`, {
       method: 'GET',
       path: `${pathOf(name)}/_mapping`,
     })
     if (typeof answer !== 'object' || answer === null) return []
-    return Object.values(answer).flatMap((index: { mappings?: { properties?: object } }) => {
-      return Object.keys(index.mappings?.properties ?? {})
-    })
+    return Object.values(answer).map(({ mappings }: { mappings?: IndexMapping }) => mappings ?? {})
   }
 
   async #request(what: string, request: Parameters<ServerConnection['request']>[0]): Promise<unknown> {

@@ -112,10 +112,12 @@ export class ElasticsearchSinkTask implements SinkTask<ElasticsearchSinkConfig> 
         slot.done = true
         continue
       }
-      const { stage, resources } = parts
-      // A delete needs no index; a tombstone that is merged is written as a document.
-      if (!resources.isReady(resource) && (record.rawValue !== null || stage.kind === 'merge')) {
-        await this.#prepare(record, resource, parts)
+      const { stage, resources, documents } = parts
+      const schemaCounts = !documents.ignoresSchema(record.topic)
+      if (!resources.isReady(resource, schemaCounts)) {
+        // A tombstone seldom has one: the next record says what the mapping is.
+        const schema = record.valueSchema ?? (record.rawValue === null ? undefined : null)
+        await resources.ensure(resource, schemaCounts ? schema : undefined)
       }
       // From here on no promise per record, unless the record is invalid or the buffer full.
       const taken =
@@ -126,12 +128,6 @@ export class ElasticsearchSinkTask implements SinkTask<ElasticsearchSinkConfig> 
       if (taken !== true && !(await taken)) return
     }
     this.#holdBack(parts)
-  }
-
-  async #prepare(record: SinkRecord, resource: string, { resources, documents }: Parts): Promise<void> {
-    if (record.rawValue === null) return await resources.ensureForTombstone(resource)
-    const ignored = documents.ignoresSchema(record.topic)
-    await resources.ensure(resource, ignored ? undefined : record.valueSchema)
   }
 
   /** @returns whether the record was taken, or is done; a promise when that takes time */
@@ -196,12 +192,15 @@ export class ElasticsearchSinkTask implements SinkTask<ElasticsearchSinkConfig> 
           )
           return true
         }
-        if (record.key !== null || parts.config['key.ignore']) return false
-        await report(
-          parts,
-          record,
-          new DataError('CONNECT_ES_RECORD', 'Key is used as document id and can not be null.'),
-        )
+        if (record.key !== null) return false
+        // Where keys are ignored, no tombstone meets a document: there is nothing to tell.
+        if (!parts.documents.ignoresKey(record.topic)) {
+          await report(
+            parts,
+            record,
+            new DataError('CONNECT_ES_RECORD', 'Key is used as document id and can not be null.'),
+          )
+        }
         return true
       default:
         await this.#invalid(record, parts, nullValue(record))

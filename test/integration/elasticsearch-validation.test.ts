@@ -435,6 +435,19 @@ describe('rules between the options of the Elasticsearch sink', () => {
       [{ ...merge, 'external.version.header': 'v' }, ['external.version.header', 'write.method']],
       [{ ...merge, 'merge.max.fields': 'n', 'merge.min.fields': 'm,n' }, ['merge.max.fields', 'merge.min.fields']],
       [{ ...merge, 'merge.id.fields': 'orders' }, ['merge.id.fields']],
+      // What the merging keeps for itself must not be written over.
+      [{ ...merge, 'merge.deleted.field': 'kc_fence' }, ['merge.deleted.field', 'merge.fence.field']],
+      [
+        { ...merge, 'merge.created.field': 'at', 'merge.updated.field': 'at' },
+        ['merge.created.field', 'merge.updated.field'],
+      ],
+      [
+        { ...merge, 'merge.created.field': 'at', 'merge.max.fields': 'at' },
+        ['merge.created.field', 'merge.max.fields'],
+      ],
+      [{ ...merge, 'merge.nest.fields': 'orders:kc_fence.x' }, ['merge.nest.fields']],
+      [{ ...merge, 'merge.nest.fields': 'orders:deleted' }, ['merge.nest.fields']],
+      [{ ...merge, 'merge.nest.fields': 'orders:deleted', 'merge.deleted.field': 'gone' }, []],
     ])
   })
 })

@@ -47,20 +47,16 @@ export function fateOf(subject: Case, record: SinkRecord): Fate {
     if (behavior === 'ignore') return { kind: 'dropped', reported: true }
     if (behavior !== 'delete') return invalid(subject)
     // Nothing says which document to delete (E31).
-    if (record.key === null) return { kind: 'dropped', reported: options['key.ignore'] !== 'true' }
+    if (record.key === null) return { kind: 'dropped', reported: hasKeyId(subject, record.topic) }
   }
   if (plan.flaw === 'no index header' || plan.flaw === 'conversion') return invalid(subject)
   const byKey = hasKeyId(subject, record.topic)
-  // A delete has an id whatever makes those of inserts.
-  const needsKey =
-    byKey ||
-    (plan.document === null && options['key.ignore'] !== 'true' && options['topic.key.ignore'] !== record.topic)
-  if (needsKey && plan.id === null) return invalid(subject)
-  const versioned = options['write.method'] !== 'upsert' && !subject.streams && needsKey
+  if (byKey && plan.id === null) return invalid(subject)
+  const versioned = options['write.method'] !== 'upsert' && !subject.streams && byKey
   if (versioned && plan.flaw === 'version is no number') return { kind: 'fatal' }
   if (versioned && plan.flaw === 'no version') return invalid(subject)
   const position = `${record.originalTopic}+${record.originalPartition}+${record.offset}`
-  if (plan.document === null) return { kind: 'deleted', id: needsKey ? plan.id : null }
+  if (plan.document === null) return { kind: 'deleted', id: byKey ? plan.id : null }
   if (subject.streams && !isObject(plan.document)) return invalid(subject)
   if (plan.isRefused || !isObject(plan.document) || lacksTime(subject, plan.document)) {
     return (options['behavior.on.malformed.documents'] ?? 'fail') === 'fail'

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import fc from 'fast-check'
 import { BulkWriter } from '../../../../connectors/elasticsearch/bulk-writer.ts'
 import { DocumentWriter } from '../../../../connectors/elasticsearch/documents.ts'
@@ -104,6 +105,29 @@ describe('BulkWriter', () => {
     )
   })
 
+  it('counts repeats of items by bulk.item.retries, apart from those of requests (E53)', async () => {
+    const busy = { items: { a: { status: 429, type: 'es_rejected_execution_exception' } } }
+    const lost = { fail: { name: 'ConnectionError' } }
+    await using patient = new Subject({ 'max.retries': '1', 'bulk.item.retries': '5' })
+    // The fifth attempt of the item meets a lost connection, the first of a request that may be repeated once.
+    patient.server.faults.push(busy, busy, busy, busy, lost)
+    await patient.add(put(0, 'a'), put(1, 'b'))
+    assert.equal(await patient.drain(), true)
+    assert.equal(patient.committable(), 2n)
+    await using impatient = new Subject({ 'max.retries': '5', 'bulk.item.retries': '0' })
+    impatient.server.faults.push(lost, busy)
+    await impatient.add(put(0, 'a'), put(1, 'b'))
+    assert.equal(await impatient.drain(), false)
+    assert.throws(() => impatient.writer.throwIfFailed(), /index records .* after 1 attempt/)
+    assert.equal(impatient.committable(), 0n)
+    assert.equal(impatient.server.requests.length, 2)
+    await using exhausted = new Subject({ 'max.retries': '1', 'bulk.item.retries': '5' })
+    exhausted.server.faults.push(busy, busy, lost, lost)
+    await exhausted.add(put(0, 'a'))
+    assert.equal(await exhausted.drain(), false)
+    assert.throws(() => exhausted.writer.throwIfFailed(), /execute bulk request .* after 2 attempt/)
+  })
+
   it('sends a part of a request after linger.ms (E46)', async () => {
     await using subject = new Subject({ 'linger.ms': '5' })
     await subject.add(put(0, 'a'))
@@ -149,6 +173,29 @@ describe('BulkWriter', () => {
       message: /Could not make space in the internal buffer fast enough/,
     })
     assert.equal(subject.committable(), 0n)
+  })
+
+  it('takes nothing more while 4 MiB wait, however few documents that are', async () => {
+    await using subject = new Subject({ 'batch.size': '1', 'max.in.flight.requests': '1' })
+    subject.server.hold = true
+    const large = (offset: number) => put(offset, `k${offset}`, { text: 'x'.repeat(1_500_000) })
+    // One is sent, three wait.
+    await subject.add(large(0), large(1), large(2), large(3))
+    let isTaken = false
+    const fifth = subject.add(large(4)).then(() => {
+      isTaken = true
+    })
+    await setImmediate()
+    assert.equal(isTaken, false)
+    subject.server.hold = false
+    subject.server.held[0]?.()
+    await fifth
+    assert.equal(await subject.drain(), true)
+    assert.deepEqual(
+      subject.server.requests.map((lines) => lines.map(({ id }) => id)),
+      [['k0'], ['k1'], ['k2'], ['k3'], ['k4']],
+    )
+    assert.equal(subject.committable(), 5n)
   })
 
   const transient: readonly Fault[] = [

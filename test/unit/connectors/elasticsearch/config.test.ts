@@ -10,7 +10,7 @@ import {
 import { mappingOf } from '../../../../connectors/elasticsearch/mapping.ts'
 import { OffsetTracker } from '../../../../connectors/elasticsearch/offset-tracker.ts'
 import { dataStreamName, indexName, resourceNaming } from '../../../../connectors/elasticsearch/resource-names.ts'
-import { Float64, makeSchema, Schemas, type Value } from '../../../../worker/api/data.ts'
+import { Float64, makeSchema, type Schema, Schemas, type Value } from '../../../../worker/api/data.ts'
 import { elasticsearchConfig, offsets, sinkRecord } from './support.ts'
 
 describe('names of resources', () => {
@@ -63,12 +63,30 @@ describe('document ids and versions', () => {
   })
 
   it('take a version from a header, exactly and without echoing it (E32, E33)', () => {
-    const version = (value: Value) =>
-      externalVersion(sinkRecord(1, { headers: [{ key: 'v', schema: null, value }] }), 'v')
+    const version = (value: Value, schema: Schema | null = null) =>
+      externalVersion(sinkRecord(1, { headers: [{ key: 'v', schema, value }] }), 'v')
     assert.equal(version('1700000000000000001'), 1700000000000000001n)
     assert.equal(version(5), 5n)
     assert.equal(version(Buffer.from('7')), 7n)
-    for (const value of ['secret', '', -1, 1.5, '9223372036854775808']) {
+    assert.equal(version('+00000000000000000000000000000007'), 7n)
+    assert.equal(version('-0'), 0n)
+    assert.equal(version(5, Schemas.int8), 5n)
+    // As texts they have a fraction, so they are no integers.
+    assert.throws(() => version(5, Schemas.float32), { kind: 'fatal' })
+    assert.throws(() => version(5, Schemas.float64), { kind: 'fatal' })
+    for (const value of [
+      'secret',
+      '',
+      ' 7',
+      '-7',
+      '0x7',
+      true,
+      new Float64(5),
+      -1,
+      1.5,
+      '9223372036854775808',
+      new Date(7),
+    ]) {
       assert.throws(
         () => version(value),
         (e: Error) => /external version header 'v'/.test(e.message) && !e.message.includes('secret'),
