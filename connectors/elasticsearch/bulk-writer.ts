@@ -24,6 +24,15 @@ interface Batch {
 }
 
 /**
+ * Bytes in batches that wait while every request is taken, above which nothing more is taken: enough to send the next
+ * ones at once. By count alone (`max.buffered.records`) large documents would fill the memory.
+ */
+const maxWaitingBytes = 4 << 20
+/** Bodies kept for the next batches: while requests are taken one after the other, more are never spare. */
+const maxSpareBodies = 2
+const leastBodyBytes = 64 * 1024
+
+/**
  * Sends actions in bulk requests, several at a time.
  *
  * Order: actions with an external version may arrive in any order, the server keeps the latest. Those with an order
@@ -40,6 +49,10 @@ export class BulkWriter {
   readonly #ready: Batch[] = []
   readonly #spareBodies: GrowingByteWriter[] = []
   #open: Batch | null = null
+  /** Of the batches in `#ready`. */
+  #waitingBytes = 0
+  /** What the last batch took: the next one will hardly need more, and grow in steps only if it does. */
+  #bodyBytes = leastBodyBytes
   /** Whether the open batch has waited for `linger.ms`. */
   #due = false
   #linger: AbortController | null = null
@@ -62,7 +75,7 @@ export class BulkWriter {
    * @throws the writer's failure
    */
   tryAdd(pending: PendingAction, bytes: Uint8Array): boolean {
-    if (!this.#delivery.flow.take()) return false
+    if (!this.#hasRoom() || !this.#delivery.flow.take()) return false
     const { orderKey } = pending.action
     if (orderKey !== null) {
       const waiting = this.#busy.get(orderKey)
@@ -82,9 +95,15 @@ export class BulkWriter {
    * @throws ConnectError after `flush.timeout.ms`, or the writer's failure
    */
   async add(pending: PendingAction, bytes: Uint8Array, signal: AbortSignal): Promise<boolean> {
-    if (this.tryAdd(pending, bytes)) return true
-    this.flush()
-    return (await this.#delivery.flow.room(signal)) && this.tryAdd(pending, bytes)
+    while (!this.tryAdd(pending, bytes)) {
+      this.flush()
+      if (!(await this.#delivery.flow.room(signal, () => this.#hasRoom()))) return false
+    }
+    return true
+  }
+
+  #hasRoom(): boolean {
+    return this.#waitingBytes < maxWaitingBytes
   }
 
   /** Sends what is buffered as soon as a request may be made, without waiting for `linger.ms`. */
@@ -115,7 +134,7 @@ export class BulkWriter {
 
   #append(pending: PendingAction, bytes: Uint8Array): void {
     if (this.#open !== null && this.#open.body.length + bytes.length > this.#delivery.maxBytes) this.#seal()
-    this.#open ??= { actions: [], ends: [], body: this.#spareBodies.pop() ?? new GrowingByteWriter() }
+    this.#open ??= { actions: [], ends: [], body: this.#spareBodies.pop() ?? new GrowingByteWriter(this.#bodyBytes) }
     const batch = this.#open
     batch.body.bytes(bytes)
     batch.actions.push(pending)
@@ -135,7 +154,10 @@ export class BulkWriter {
 
   #seal(): void {
     if (this.#open === null) return
+    const { length } = this.#open.body
     this.#ready.push(this.#open)
+    this.#waitingBytes += length
+    this.#bodyBytes = Math.max(leastBodyBytes, Math.min(length + (length >> 4), this.#delivery.maxBytes))
     this.#open = null
     this.#due = false
     this.#linger?.abort()
@@ -149,6 +171,7 @@ export class BulkWriter {
       if (this.#ready.length === 0 && this.#due) this.#seal()
       const batch = this.#ready.shift()
       if (batch === undefined) return
+      this.#waitingBytes -= batch.body.length
       this.#delivery.started()
       void this.#send(batch)
     }
@@ -168,7 +191,7 @@ export class BulkWriter {
 
   #recycle(body: GrowingByteWriter): void {
     // One enormous document must not hold its memory for ever.
-    if (body.length > 2 * this.#config['bulk.size.bytes'] || this.#spareBodies.length > 8) return
+    if (body.length > 2 * this.#config['bulk.size.bytes'] || this.#spareBodies.length >= maxSpareBodies) return
     body.reset()
     this.#spareBodies.push(body)
   }

@@ -119,13 +119,14 @@ export class FlowControl {
 
   /**
    * Waits for room in the buffer.
+   * @param hasRoom what must be true besides; looked at after each answer
    * @returns false when `signal` aborted the wait
    * @throws ConnectError after `flush.timeout.ms`, or the failure
    */
-  async room(signal: AbortSignal): Promise<boolean> {
-    const hasRoom = await this.#until(() => this.#count < this.#maxRecords, this.#timeoutMs, signal)
+  async room(signal: AbortSignal, hasRoom: () => boolean = () => true): Promise<boolean> {
+    const isRoom = await this.#until(() => this.#count < this.#maxRecords && hasRoom(), this.#timeoutMs, signal)
     this.throwIfFailed()
-    if (hasRoom || signal.aborted) return hasRoom
+    if (isRoom || signal.aborted) return isRoom
     throw new ConnectError(
       'fatal',
       'CONNECT_ES_BUFFER_FULL',
