@@ -6,9 +6,10 @@ import type { SinkTask, SourceTask } from './task.ts'
 import type { Predicate, Transformation, TransformationContext } from './transform.ts'
 
 /**
- * A plugin is a value: a manifest with a factory. A manifest and its config definition import no driver: they are
- * loaded at every start of a worker, in every thread. Factories are async so that the code behind them, and the
- * driver behind that, load on first use (`createTask: async () => new (await import('./task.ts')).S3SinkTask()`).
+ * A plugin is a value: a manifest with a factory. A manifest and its config definition import no driver: every
+ * validation of any connector loads them, and so does each thread that runs the plugin. Factories are async so that the
+ * code behind them, and the driver behind that, load on first use
+ * (`createTask: async () => new (await import('./task.ts')).S3SinkTask()`).
  */
 interface Manifest<D extends ConfigDef> {
   /** Class name that REST lists: the Java name where one exists. */
