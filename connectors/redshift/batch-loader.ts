@@ -4,7 +4,7 @@ import type { ObjectStore, WriteOptions } from '../common/s3-client.ts'
 import { badData, loadErrorContext, missingFile, type Suspicion, suspicionOf } from './bad-files.ts'
 import type { CopyRunner, Outcome } from './copy-runner.ts'
 import type { CopySettings, Load } from './copy-statement.ts'
-import { classifyStatement } from './errors.ts'
+import { classifyStatement, withHint } from './errors.ts'
 import { type LedgerRow, selectLedger } from './ledger.ts'
 import { type LoadPlan, loadTransaction } from './load-transaction.ts'
 import { manifestAddress, manifestBody } from './manifest.ts'
@@ -82,13 +82,14 @@ export class BatchLoader {
    * @throws ConnectError when the task must stop
    */
   async load(sets: readonly FileSet[], signal: AbortSignal): Promise<void> {
-    const names = { target: this.#target, ledger: this.#ledger }
-    await this.#services.tables.prepare(
-      names,
-      sets.map((set) => set.message),
-      signal,
-    )
+    await this.#prepare(sets, signal)
     await this.#load(sets, [], signal)
+  }
+
+  async #prepare(sets: readonly FileSet[], signal: AbortSignal): Promise<void> {
+    const names = { target: this.#target, ledger: this.#ledger }
+    const messages = sets.map((set) => set.message)
+    await this.#services.tables.prepare(names, messages, signal)
   }
 
   /** `alreadyThere`: what the ledger holds of the offsets of a single set that must be filtered. */
@@ -240,10 +241,19 @@ export class BatchLoader {
         return this.#dropMissing(sets, outcome.error)
       case 'missing-table':
         tables.forget(this.#target)
-        throw this.#tableMissing(outcome.error)
+        if (failures > 1 || !tables.options.autoCreate) throw this.#tableMissing(outcome.error)
+        // Somebody removed it after we looked: made once more.
+        await this.#prepare(sets, signal)
+        return sets
+      case 'missing-column':
+        tables.forget(this.#target)
+        // The table is another than we remember: once more, with its columns of now.
+        if (failures > 1) throw this.#refused(outcome.error)
+        await this.#prepare(sets, signal)
+        return sets
       case 'fatal':
         tables.forget(this.#target)
-        throw new ConnectError('fatal', 'CONNECT_REDSHIFT_STATEMENT', `Load into ${table} failed: ${outcome.error}`)
+        throw this.#refused(outcome.error)
     }
   }
 
@@ -288,8 +298,11 @@ export class BatchLoader {
   async #dropMissing(sets: readonly FileSet[], reason: string): Promise<readonly FileSet[]> {
     const { store, options } = this.#services
     const there: FileSet[] = []
+    const dropped: FileSet[] = []
     for (const set of sets) {
-      const heads = await Promise.all(set.message.files.map((file) => store.head(file)))
+      const heads = await headsOf(set, store)
+      // S3 does not answer: nobody can say whether the file is gone, so the load is tried again.
+      if (heads === null) return sets.filter((other) => !dropped.includes(other))
       const gone = set.message.files[heads.indexOf(null)]
       if (gone === undefined) {
         there.push(set)
@@ -299,17 +312,33 @@ export class BatchLoader {
       if (options.onMissingFile === 'fail') {
         throw new ConnectError('fatal', 'CONNECT_REDSHIFT_FILE_MISSING', error.message, { context: error.context })
       }
+      dropped.push(set)
       if (options.onMissingFile === 'ignore') this.#loaded([set])
       else await this.#outcomes.rejected(set, error)
     }
     // All are there for us: then it is the warehouse that cannot see them, and waiting does not help.
-    if (there.length === sets.length) throw new ConnectError('fatal', 'CONNECT_REDSHIFT_STATEMENT', reason)
+    if (dropped.length === 0) throw new ConnectError('fatal', 'CONNECT_REDSHIFT_STATEMENT', reason)
     return there
+  }
+
+  #refused(reason: string): ConnectError {
+    const message = `Load into ${this.#target.table} failed: ${withHint(reason)}`
+    return new ConnectError('fatal', 'CONNECT_REDSHIFT_STATEMENT', message)
   }
 
   #tableMissing(reason: string): ConnectError {
     const message = `Table ${this.#target.table} is missing and auto-creation is disabled, or its messages have no columns: ${reason}`
     return new ConnectError('fatal', 'CONNECT_REDSHIFT_TABLE_MISSING', message)
+  }
+}
+
+/** The state of each file of a set, null for one that is gone; null instead of all when S3 does not answer. */
+async function headsOf({ message }: FileSet, store: ObjectStore) {
+  try {
+    return await Promise.all(message.files.map((file) => store.head(file)))
+  } catch (error) {
+    if (kindOf(error) !== 'retriable') throw error
+    return null
   }
 }
 

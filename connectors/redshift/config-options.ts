@@ -263,6 +263,14 @@ export const redshiftSinkOptions = defineConfig({
     valid: atLeast(1),
     doc: 'Longest pause in ms between looks at a running statement.',
   },
+  'poll.wait.seconds': {
+    type: 'INT',
+    default: 20,
+    importance: 'LOW',
+    group: batching,
+    valid: between(0, 30),
+    doc: 'Seconds that a look at a running statement may wait in the service for its end (`WaitTimeSeconds`), so that it is known at once and without further calls. A service that knows no waiting answers at once; then the pauses above are kept. 0 turns it off.',
+  },
   'max.retries': {
     type: 'INT',
     default: 10,

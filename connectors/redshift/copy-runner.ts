@@ -16,6 +16,8 @@ export type Outcome =
 export interface RunnerOptions {
   readonly pollInitialMs: number
   readonly pollMaxMs: number
+  /** How long a look at a statement may wait in the service for its end; 0: not at all. */
+  readonly waitSeconds: number
   readonly statementTimeoutMs: number
   /** Repeats of one call that fails for reasons that may pass. */
   readonly maxRetries: number
@@ -41,6 +43,8 @@ export class CopyRunner {
   /** Attempts count from 1 again after a restart, while the service remembers tokens for hours. */
   readonly #nonce = randomUUID()
   readonly #onThrottled: () => void
+  /** 0 as soon as the service refuses to wait. */
+  #waitSeconds: number
 
   constructor(
     api: DataApi,
@@ -50,6 +54,7 @@ export class CopyRunner {
     this.#api = api
     this.#onThrottled = services.onThrottled ?? (() => {})
     this.#options = options
+    this.#waitSeconds = options.waitSeconds
     this.#clock = services.clock
     this.#logger = services.logger
   }
@@ -94,24 +99,36 @@ export class CopyRunner {
   async #watch(id: string, deadline: number, signal: AbortSignal): Promise<Outcome> {
     let pauseMs = this.#options.pollInitialMs
     while (!signal.aborted) {
-      const state = await this.#describe(id, signal)
+      const askedAt = this.#clock.monotonicMs()
+      const state = await this.#describe(id, deadline - askedAt, signal)
       if (state?.status === 'FINISHED') return { kind: 'finished', id }
       if (state?.status === 'FAILED') return { kind: 'failed', id, queryId: state.failedQueryId, error: state.error }
       // Not a proof of rollback: the service has been seen to run an aborted COPY again, with success.
       if (state?.status === 'ABORTED') return { kind: 'unknown', error: state.error || 'the statement was aborted' }
       if (this.#clock.monotonicMs() >= deadline) return this.#cancel(id)
-      await this.#clock.sleep(pauseMs * (0.75 + Math.random() / 4), signal)
+      // What the service has waited already needs no pause.
+      const waitedMs = this.#clock.monotonicMs() - askedAt
+      await this.#clock.sleep(Math.max(0, pauseMs * (0.75 + Math.random() / 4) - waitedMs), signal)
       pauseMs = Math.min(pauseMs * 2, this.#options.pollMaxMs)
     }
     return { kind: 'unknown', error: 'the task is stopping' }
   }
 
   /** Null when the call failed for a reason that may pass: a running statement is never given up for that. */
-  async #describe(id: string, signal: AbortSignal): Promise<StatementState | null> {
+  async #describe(id: string, leftMs: number, signal: AbortSignal): Promise<StatementState | null> {
+    const waitSeconds = Math.max(0, Math.min(this.#waitSeconds, Math.ceil(leftMs / 1000)))
     try {
-      return await this.#api.describe(id, signal)
+      return await this.#api.describe(id, waitSeconds, signal)
     } catch (error) {
       if (signal.aborted) return null
+      if (waitSeconds > 0 && toError(error).name === 'ValidationException') {
+        this.#logger.info(
+          { error: toError(error).message },
+          'the Data API does not wait for statements: it is asked again',
+        )
+        this.#waitSeconds = 0
+        return null
+      }
       // Forgotten, so nobody can say how it ended: the ledger can.
       if (toError(error).name === 'ResourceNotFoundException') return forgotten
       if (!isTransientCall(error)) throw refused('describe', error)

@@ -20,7 +20,8 @@ export type ResultRow = readonly (string | bigint | boolean | number | null)[]
 export interface DataApi {
   /** One transaction. The same token within hours gives the first id again. */
   submit(sqls: readonly string[], token: string, signal: AbortSignal): Promise<string>
-  describe(id: string, signal: AbortSignal): Promise<StatementState>
+  /** @param waitSeconds how long the service may wait for the end before it answers, 1 to 30; 0: not at all */
+  describe(id: string, waitSeconds: number, signal: AbortSignal): Promise<StatementState>
   rows(id: string, signal: AbortSignal): Promise<readonly ResultRow[]>
   cancel(id: string): Promise<void>
   close(): void
@@ -84,8 +85,9 @@ export async function openDataApi(options: DataApiOptions): Promise<DataApi> {
         return api.submit(sqls, token, abortSignal)
       }
     },
-    async describe(Id, abortSignal) {
-      const answer = await client.send(new sdk.DescribeStatementCommand({ Id }), { abortSignal })
+    async describe(Id, waitSeconds, abortSignal) {
+      const input = waitSeconds === 0 ? { Id } : { Id, WaitTimeSeconds: waitSeconds }
+      const answer = await client.send(new sdk.DescribeStatementCommand(input), { abortSignal })
       const failed = answer.SubStatements?.find((s) => s.Status === 'FAILED')
       const { Status } = answer
       if (Status === 'FINISHED' || Status === 'FAILED' || Status === 'ABORTED') sessions.ended(Id, Status)

@@ -65,6 +65,7 @@ const transientNames: ReadonlySet<string> = new Set([
   'ExecuteStatementException',
   'BatchExecuteStatementException',
   'QueryTimeoutException',
+  'ActiveWaitingRequestsExceededException',
 ])
 
 /** Whether a failed call to the Data API may be repeated with the same token. */
@@ -86,7 +87,14 @@ const busyNames: ReadonlySet<string> = new Set([
 ])
 
 /** What the failure of a statement calls for. */
-export type StatementFailure = 'transient' | 'guard' | 'data' | 'missing-file' | 'missing-table' | 'fatal'
+export type StatementFailure =
+  | 'transient'
+  | 'guard'
+  | 'data'
+  | 'missing-file'
+  | 'missing-table'
+  | 'missing-column'
+  | 'fatal'
 
 /**
  * The Data API tells of SQL errors by their text alone: no code, no state. Hence the one place of this project that
@@ -100,14 +108,29 @@ const statementRules: readonly (readonly [RegExp, StatementFailure])[] = [
     'missing-file',
   ],
   [/AccessDenied|not authorized to (assume|get)|unauthorized|permission denied|PermanentRedirect/i, 'fatal'],
+  // Before what may pass: names of tables and columns may hold its words ("connections", "conflict").
+  [/column .* does not exist/i, 'missing-column'],
+  [/relation .* does not exist|table .* (does not exist|not found)/i, 'missing-table'],
   [
     /\b1023\b|Serializable isolation|deadlock|\b1018\b|could not open relation|conflict|system requested abort/i,
     'transient',
   ],
   [/connection|Disk Full|WLM|query cancel+ed|statement timeout|being resumed|is paused/i, 'transient'],
-  [/column .* does not exist/i, 'fatal'],
-  [/relation .* does not exist|table .* (does not exist|not found)/i, 'missing-table'],
 ]
+
+/** What to look at first when the warehouse may not, or cannot, read the files; first match wins. */
+const hints: readonly (readonly [RegExp, string])[] = [
+  [/PermanentRedirect|different region|specified endpoint/i, 'set copy.region to the region of the bucket'],
+  [/not authorized to (assume|get)|sts:AssumeRole/i, 'check copy.iam.role: its trust, and that the cluster has it'],
+  [/AccessDenied|Access Denied|\b403\b/i, 'check that copy.iam.role may read the bucket and the manifests'],
+  [/permission denied/i, 'grant the user of the sink INSERT, for upserts also SELECT, UPDATE and DELETE'],
+]
+
+/** The error of a statement with what to do about it, where that is known. */
+export function withHint(error: string): string {
+  for (const [pattern, hint] of hints) if (pattern.test(error)) return `${error} (${hint})`
+  return error
+}
 
 export function classifyStatement(text: string): StatementFailure {
   for (const [pattern, failure] of statementRules) if (pattern.test(text)) return failure

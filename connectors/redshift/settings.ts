@@ -44,6 +44,7 @@ export function runnerOptions(config: RedshiftSinkConfig): RunnerOptions {
   return {
     pollInitialMs: config['poll.initial.ms'],
     pollMaxMs: config['poll.max.ms'],
+    waitSeconds: config['poll.wait.seconds'],
     statementTimeoutMs: config['statement.timeout.ms'],
     maxRetries: config['max.retries'],
     retryBackoffMs: config['retry.backoff.ms'],

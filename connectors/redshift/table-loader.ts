@@ -1,5 +1,5 @@
 import { BatchLoader, type LoaderServices } from './batch-loader.ts'
-import { bytesOf, type FileSet, groupOf, overlaps } from './pending-file.ts'
+import { bytesOf, directoriesOf, type FileSet, groupOf, overlaps } from './pending-file.ts'
 import type { TableName } from './sql.ts'
 
 /** SQL of a batch stays below the Data API's 100 KB with this much for the files. */
@@ -74,7 +74,9 @@ export class TableLoader {
       const { message } = set
       files += message.files.length
       bytes += bytesOf(message)
-      chars += 1000 + 4 * (message.files[0]?.key.length ?? 0)
+      // A row of the ledger and its part of the guard, for each directory.
+      const directories = directoriesOf(message)
+      chars += directories.reduce((sum, directory) => sum + 1000 + 4 * directory.length, 0)
       const first = batch[0]
       if (first !== undefined) {
         if (groupOf(first.message) !== groupOf(message)) break

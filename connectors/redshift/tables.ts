@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { ConnectError } from '../../worker/api/errors.ts'
 import type { MessageColumn } from '../common/metadata-message.ts'
 import type { CopyRunner } from './copy-runner.ts'
@@ -27,6 +28,13 @@ export interface TablesOptions {
 /** Columns of a table by name. */
 export type Columns = ReadonlyMap<string, ColumnDefinition>
 
+interface KnownTable {
+  readonly columns: Map<string, ColumnDefinition>
+  /** Lengths in bytes that the warehouse would not give a VARCHAR, by its name. */
+  readonly refused: Map<string, number>
+  readonly readAt: number
+}
+
 /** Another task, or a second statement of ours, made the same thing at the same time. */
 const alreadyThere = /already exists|concurrently updated|pg_type_typname|pg_class_relname|duplicate key/i
 /** A definition is looked up again after this time, in case somebody else changed the table. */
@@ -41,7 +49,7 @@ export class Tables {
   readonly options: TablesOptions
   readonly #runner: CopyRunner
   readonly #monotonicMs: () => number
-  readonly #known = new Map<string, { readonly columns: Map<string, ColumnDefinition>; readonly readAt: number }>()
+  readonly #known = new Map<string, KnownTable>()
   /** Ledgers that exist, with the time of their last purge. */
   readonly #ledgers = new Map<string, number>()
 
@@ -103,15 +111,20 @@ export class Tables {
     )
     const hasBytes = varcharBytes(present.type)
     const isKey = this.options.definition.primaryKey.some((name) => name.toLowerCase() === present.name)
-    if (hasBytes === null || wantedBytes <= hasBytes || isKey) return
+    const known = this.#known.get(target.table)
+    const refusedBytes = known?.refused.get(present.name) ?? Number.POSITIVE_INFINITY
+    if (hasBytes === null || wantedBytes <= hasBytes || wantedBytes >= refusedBytes || isKey) return
     const column = { name: present.name, type: `VARCHAR(${wantedBytes})` }
     try {
       await this.#execute(widenColumn(target, column), signal)
     } catch (error) {
       if (!(error instanceof ConnectError) || error.code !== 'CONNECT_REDSHIFT_STATEMENT') throw error
+      // Not asked for again before the definition is read anew. The column stays what it is, and a stage with it: texts
+      // that are too long are found by COPY, which names their file, and not by the INSERT behind it.
+      known?.refused.set(present.name, wantedBytes)
+      return
     }
-    // Refused or not: it is not asked for again before the definition is read anew.
-    this.#known.get(target.table)?.columns.set(column.name, column)
+    known?.columns.set(column.name, column)
   }
 
   /** Columns of a table in their order, from memory while that is fresh; empty when there is no such table. */
@@ -124,7 +137,7 @@ export class Tables {
       signal,
     )
     const columns = new Map(rows.map(definitionOf).map((column) => [column.name, column]))
-    if (columns.size > 0) this.#known.set(table, { columns, readAt: this.#monotonicMs() })
+    if (columns.size > 0) this.#known.set(table, { columns, refused: new Map(), readAt: this.#monotonicMs() })
     return columns
   }
 
@@ -143,8 +156,10 @@ export class Tables {
   }
 
   async #execute(sql: string, signal: AbortSignal): Promise<void> {
+    // Not the text: the service answers a token that it knows with the statement of hours ago, and runs nothing.
+    const name = randomUUID()
     for (let attempt = 1; ; attempt++) {
-      const outcome = await this.#runner.run([sql], sql, attempt, signal)
+      const outcome = await this.#runner.run([sql], name, attempt, signal)
       if (outcome.kind === 'finished' || alreadyThere.test(outcome.error)) return
       const mayPass = outcome.kind === 'unknown' || classifyStatement(outcome.error) === 'transient'
       if (!mayPass || attempt > this.options.maxRetries || signal.aborted) {

@@ -192,11 +192,7 @@ async function breakSomething(
     case 'rebalance':
       // Fewer tasks, then as many as before: every partition changes hands.
       for (const count of [1, tasks]) {
-        // A task that starts between the new limit and the new configurations of tasks fails, until those come.
-        await waitFor(`${count} tasks of either sink`, 60_000, async () => {
-          await pipeline.start(connect, { 'tasks.max': String(count) })
-          return true
-        })
+        await waitFor(`${count} tasks of either sink`, 60_000, () => runTasks(pipeline, connect, count))
         await sleep(random.integer(0, 500))
       }
       return
@@ -227,6 +223,19 @@ async function breakSomething(
       return emulator.arm({ kind: 'throttle', count: times * 5 })
     case 'emulator-restart':
       return emulator.restart(random.integer(0, 1_000))
+  }
+}
+
+/** Gives both sinks this many tasks. What failed on the way is started again: others look after that. */
+async function runTasks(pipeline: WarehousePipeline, connect: ConnectClient, count: number): Promise<true> {
+  try {
+    await pipeline.start(connect, { 'tasks.max': String(count) })
+    return true
+  } catch (error) {
+    for (const name of [pipeline.s3, pipeline.redshift]) {
+      await connect.request('POST', `/connectors/${name}/restart?includeTasks=true&onlyFailed=true`)
+    }
+    throw error
   }
 }
 

@@ -312,6 +312,16 @@ describe('Redshift sink: what can go wrong', { skip }, () => {
     await assert.rejects(task.settle(), { code: 'CONNECT_REDSHIFT_EVOLUTION', message: /Column must/ })
   })
 
+  test('auto.create makes a table again that somebody dropped in between (section 4.9)', async () => {
+    await using task = await warehouse.startTask({ 'auto.create': 'true' })
+    await task.deliver(await writeRows(0, 2))
+    await task.settle()
+    await warehouse.runner.run([`DROP TABLE ${warehouse.schema}.${table}`], 'drop', 1, new AbortController().signal)
+    await task.deliver(await writeRows(3, 5))
+    await task.settle()
+    assert.deepEqual(await ids(), range(3, 5))
+  })
+
   test('auto.evolve makes a VARCHAR as long as a message says, by itself before the load (statement R47)', async () => {
     await using task = await warehouse.startTask({ 'auto.evolve': 'true' })
     const columns = (length: number) => [messageColumn('id', 'int64'), messageColumn('note', 'string', { length })]

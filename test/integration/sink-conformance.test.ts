@@ -186,7 +186,14 @@ async function openWarehouse() {
   const target = { workgroup: `wg-${token()}`, cluster: '', database: 'dev', dbUser: '', secretArn: '' }
   const session = { sessionKeepAliveSeconds: 0 }
   const api = await openDataApi({ region: 'us-east-1', credentials, endpoint, ...target, ...session })
-  const options = { pollInitialMs: 10, pollMaxMs: 50, statementTimeoutMs: 20_000, maxRetries: 3, retryBackoffMs: 20 }
+  const options = {
+    pollInitialMs: 10,
+    pollMaxMs: 50,
+    waitSeconds: 0,
+    statementTimeoutMs: 20_000,
+    maxRetries: 3,
+    retryBackoffMs: 20,
+  }
   const runner = new CopyRunner(api, options, { clock: systemClock, logger: new RecordingLogger() })
   const never = new AbortController().signal
   let next = 0

@@ -107,7 +107,14 @@ export class WarehouseTest implements AsyncDisposable {
     this.workgroup = `wg-${drivers.names}`
     this.bucket = `sluice-test-${drivers.names}`
     this.schema = `test_${drivers.names}`
-    const options = { pollInitialMs: 10, pollMaxMs: 50, statementTimeoutMs: 20_000, maxRetries: 3, retryBackoffMs: 20 }
+    const options = {
+      pollInitialMs: 10,
+      pollMaxMs: 50,
+      waitSeconds: 0,
+      statementTimeoutMs: 20_000,
+      maxRetries: 3,
+      retryBackoffMs: 20,
+    }
     this.runner = new CopyRunner(drivers.api, options, { clock: systemClock, logger: noLogger })
   }
 

@@ -229,8 +229,11 @@ export const operations: Readonly<Record<string, Operation>> = {
     return submitted(statement)
   },
   BatchExecuteStatement: (parts, input) => submitted(submit(parts, input, stringList(input, 'Sqls'), true)),
-  DescribeStatement: (parts, input) => {
+  DescribeStatement: async (parts, input) => {
     const { statement, run } = parts.store.find(requiredString(input, 'Id'))
+    const waitSeconds = numberMember(input, 'WaitTimeSeconds') ?? 0
+    if (waitSeconds < 0 || waitSeconds > 30) throw validationError('WaitTimeSeconds must be between 0 and 30.')
+    await parts.store.ended(statement, waitSeconds * 1000)
     if (run === null) return describe(statement)
     return {
       ...describe(statement),

@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import { ApiError, notFound, type Target, validationError } from './protocol.ts'
 import type { ResultTable } from './results.ts'
 
@@ -81,6 +82,8 @@ interface TokenEntry {
 export class StatementStore {
   readonly #statements = new Map<string, Statement>()
   readonly #tokens = new Map<string, TokenEntry>()
+  /** Whoever waits for the end of a statement. */
+  readonly #waiting = new Map<string, PromiseWithResolvers<void>>()
   readonly #limits: StatementLimits
   readonly #now: () => number
   /** The views of load errors outlive an emulator, and several may share a server: 32-bit ids that do not begin anew. */
@@ -141,12 +144,25 @@ export class StatementStore {
     return [...this.#statements.values()].reverse()
   }
 
+  /** Waits until a statement has ended, at most `ms`. */
+  async ended(statement: Statement, ms: number): Promise<void> {
+    if (isFinal(statement.status) || ms <= 0) return
+    const waiting = this.#waiting.get(statement.id) ?? Promise.withResolvers<void>()
+    this.#waiting.set(statement.id, waiting)
+    const enough = new AbortController()
+    await Promise.race([waiting.promise, delay(ms, undefined, { ref: false, signal: enough.signal }).catch(() => {})])
+    enough.abort()
+  }
+
   /** Moves a statement to another state, unless it has ended. */
   transition(statement: Statement, status: StatementStatus, error: string | null = null): void {
     if (isFinal(statement.status)) return
     statement.status = status
     statement.error = error
     statement.updatedAt = this.#now()
+    if (!isFinal(status)) return
+    this.#waiting.get(statement.id)?.resolve()
+    this.#waiting.delete(statement.id)
   }
 
   #checkSize({ sqls, isBatch, clientToken }: Submission): void {

@@ -29,7 +29,14 @@ function runnerOver(views: Readonly<Record<string, readonly ResultRow[]>>) {
     cancel: async () => {},
     close: () => {},
   }
-  const options = { pollInitialMs: 1, pollMaxMs: 1, statementTimeoutMs: 1000, maxRetries: 0, retryBackoffMs: 1 }
+  const options = {
+    pollInitialMs: 1,
+    pollMaxMs: 1,
+    waitSeconds: 0,
+    statementTimeoutMs: 1000,
+    maxRetries: 0,
+    retryBackoffMs: 1,
+  }
   const waiting = { sleep: async () => {}, signal: new AbortController().signal }
   const runner = new CopyRunner(api, options, { clock: systemClock, logger: noLogger })
   return { asked, ask: (failure: FailedStatement = outcome) => suspicionOf(failure, runner, waiting) }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { copyStatement, type Load } from '../../../../connectors/redshift/copy-statement.ts'
-import { classifyStatement, isThrottled, isTransientCall } from '../../../../connectors/redshift/errors.ts'
+import { classifyStatement, isThrottled, isTransientCall, withHint } from '../../../../connectors/redshift/errors.ts'
 import { createLedger, purgeLedger } from '../../../../connectors/redshift/ledger.ts'
 import { type LoadPlan, loadTransaction } from '../../../../connectors/redshift/load-transaction.ts'
 import { manifestAddress, manifestBody } from '../../../../connectors/redshift/manifest.ts'
@@ -309,10 +309,25 @@ for (const [text, failure] of [
   ['Query cancelled on user request', 'transient'],
   ['Disk Full', 'transient'],
   ['ERROR: relation "public.x" does not exist', 'missing-table'],
-  ['ERROR: column "a" of relation "x" does not exist', 'fatal'],
+  ['ERROR: relation "public.connections" does not exist', 'missing-table'],
+  ['ERROR: column "a" of relation "x" does not exist', 'missing-column'],
+  ['ERROR: column "conflict" of relation "connections" does not exist', 'missing-column'],
   ['ERROR: syntax error at or near "x"', 'fatal'],
 ] as const) {
   test(`'${text}' is ${failure}`, () => assert.equal(classifyStatement(text), failure))
+}
+
+for (const [text, hint] of [
+  ['S3ServiceException:Access Denied,Status 403,Error AccessDenied', /copy\.iam\.role may read the bucket/],
+  ['User arn:aws:redshift:x is not authorized to assume IAM Role', /copy\.iam\.role: its trust/],
+  ['S3ServiceException: must be addressed using the specified endpoint, Error PermanentRedirect', /set copy\.region/],
+  ['ERROR: permission denied for relation x', /grant the user/],
+  ['ERROR: syntax error at or near "x"', /^[^(]*$/],
+] as const) {
+  test(`'${text}' comes with what to do (statement R44)`, () => {
+    assert.match(withHint(text), hint)
+    assert.ok(withHint(text).startsWith(text))
+  })
 }
 
 // Calls that fail: what may pass is repeated with the same token, what will not stops the task (section 4.9).
