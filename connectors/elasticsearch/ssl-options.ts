@@ -91,6 +91,6 @@ export const sslOptions = {
     default: null,
     importance: 'LOW',
     group,
-    doc: 'Cipher suites to offer, by their OpenSSL names; empty offers the defaults.',
+    doc: 'Cipher suites to offer, by their names in Java or OpenSSL; empty offers the defaults.',
   },
 } as const

@@ -25,26 +25,37 @@ const ssl = (options: RawOptions): RawOptions =>
 
 describe('Elasticsearch over TLS', () => {
   let clients: unknown[] = []
-  const server = createServer(
-    { key: key?.privateKey, cert: key?.chain, ca: certificates[0], requestCert: true, rejectUnauthorized: false },
-    (request, response) => {
-      clients.push((request.socket as TLSSocket).getPeerCertificate().subject?.CN)
-      response.setHeader('content-type', 'application/json')
-      response.end('{"version":{"number":"9.4.3"}}')
-    },
-  )
+  let sessions: unknown[] = []
+  const openServer = () =>
+    createServer(
+      { key: key?.privateKey, cert: key?.chain, ca: certificates[0], requestCert: true, rejectUnauthorized: false },
+      (request, response) => {
+        const socket = request.socket as TLSSocket
+        clients.push(socket.getPeerCertificate().subject?.CN)
+        sessions.push([socket.getProtocol(), socket.getCipher().name])
+        response.setHeader('content-type', 'application/json')
+        response.end('{"version":{"number":"9.4.3"}}')
+      },
+    )
+  // The certificate names the first address only.
+  const servers = { '127.0.0.1': openServer(), '127.0.0.2': openServer() }
   before(async () => {
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
+    for (const [host, server] of Object.entries(servers)) {
+      server.listen(0, host)
+      await once(server, 'listening')
+    }
   })
   after(() => {
-    server.closeAllConnections()
-    server.close()
+    for (const server of Object.values(servers)) {
+      server.closeAllConnections()
+      server.close()
+    }
   })
 
-  const problems = async (options: RawOptions) => {
+  const problems = async (options: RawOptions, host: keyof typeof servers = '127.0.0.1') => {
     clients = []
-    const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`
+    sessions = []
+    const url = `https://${host}:${(servers[host].address() as AddressInfo).port}`
     const config = elasticsearchConfig({ 'connection.url': url, 'elastic.security.protocol': 'SSL', ...ssl(options) })
     return await validateConnection(config)
   }
@@ -78,6 +89,33 @@ describe('Elasticsearch over TLS', () => {
       assert.deepEqual(clients, ['localhost'])
     })
   }
+
+  it('checks the name of the host, unless endpoint.identification.algorithm is empty', async () => {
+    const trust = trusts['PKCS12'] ?? {}
+    const check = { 'endpoint.identification.algorithm': 'HTTPS' }
+    assert.deepEqual(await problems({ ...trust, ...check }), [])
+    assert.equal((await problems({ ...trust, ...check }, '127.0.0.2')).length, 2)
+    assert.equal((await problems(trust, '127.0.0.2')).length, 2)
+    assert.deepEqual(clients, [])
+    assert.deepEqual(await problems({ ...trust, 'endpoint.identification.algorithm': '' }, '127.0.0.2'), [])
+    // Whose name is not looked at, must be vouched for all the same.
+    assert.equal((await problems({ 'endpoint.identification.algorithm': '' }, '127.0.0.2')).length, 2)
+  })
+
+  it('offers the versions and the ciphers that are listed, by the names of Java or OpenSSL', async () => {
+    const trust = trusts['PKCS12'] ?? {}
+    const suites = [
+      ['TLSv1.2', 'TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384', 'ECDHE-ECDSA-AES256-GCM-SHA384'],
+      ['TLSv1.2', 'ECDHE-ECDSA-AES128-GCM-SHA256', 'ECDHE-ECDSA-AES128-GCM-SHA256'],
+      ['TLSv1.3', 'TLS_AES_128_GCM_SHA256', 'TLS_AES_128_GCM_SHA256'],
+    ] as const
+    for (const [version, suite, name] of suites) {
+      assert.deepEqual(await problems({ ...trust, 'enabled.protocols': version, 'cipher.suites': suite }), [], suite)
+      assert.deepEqual(sessions, [[version, name]])
+    }
+    const unknown = await problems({ ...trust, 'cipher.suites': 'TLS_NONSENSE' })
+    assert.deepEqual(unknown.map(({ option }) => option)[0], 'connection.url')
+  })
 
   it('refuses a server that nothing vouches for, and stores that cannot be opened', async () => {
     await using folder = await mkdtempDisposable(join(tmpdir(), 'tls-'))
