@@ -1,3 +1,4 @@
+import type { RawOptionTexts } from '../../worker/api/config.ts'
 import type { ConfigProblem } from '../../worker/api/errors.ts'
 import { checkAwsCredentials } from '../common/aws-credentials.ts'
 import type { S3SinkConfig } from './config-options.ts'
@@ -76,11 +77,8 @@ function isTimeZone(name: string): boolean {
   }
 }
 
-/** Options as they were written. */
-type RawTexts = Readonly<Record<string, string | null>>
-
 /** Rules between the options of the S3 sink; every problem, each under the option that the user would change. */
-export function checkS3Config(config: S3SinkConfig, raw: RawTexts = {}): readonly ConfigProblem[] {
+export function checkS3Config(config: S3SinkConfig, raw: RawOptionTexts): readonly ConfigProblem[] {
   return [
     ...checkForeign(raw),
     ...checkTemplate(config),
@@ -103,7 +101,7 @@ const foreignOptions: readonly (readonly [foreign: string, option: string, remed
   ['format.output.envelope', 'format.class', 'values are rows here, without an envelope'],
 ]
 
-function checkForeign(raw: RawTexts): ConfigProblem[] {
+function checkForeign(raw: RawOptionTexts): ConfigProblem[] {
   return foreignOptions
     .filter(([foreign]) => Object.hasOwn(raw, foreign))
     .map(([foreign, option, remedy]) => ({ option, message: `${foreign} has no effect in this sink: ${remedy}` }))
