@@ -72,15 +72,17 @@ export function readOffset(offset: SourceOffset): StoredOffset | null {
   const txId = integer(offset['txId'])
   const snapshot = offset['snapshot'] ?? null
   const finished = flag(offset['snapshot_completed']) || flag(offset['last_snapshot_record'])
+  const messageType = offset['messageType']
   const counts = new Map<string, number>()
   for (const [key, value] of Object.entries(offset)) {
-    if (key.startsWith(countPrefix)) counts.set(key.slice(countPrefix.length), Number(value))
+    const isOpen = messageType !== 'COMMIT'
+    if (isOpen && key.startsWith(countPrefix)) counts.set(key.slice(countPrefix.length), Number(value))
   }
-  const messageType = offset['messageType']
   // Behind a COMMIT nothing is open: where lsn_proc goes further than lsn_commit, the stream was idle up to there.
   const idle = integer(offset[idleMember]) ?? (messageType === 'COMMIT' ? proc : null)
   const complete = commit !== null && idle !== null && idle > commit ? idle : commit
-  const transactionId = offset['transaction_id']
+  // The offset of an END still names its transaction: nothing of it goes on.
+  const transactionId = messageType === 'COMMIT' ? undefined : offset['transaction_id']
   const systemId = offset[systemMember]
   const timeline = integer(offset[timelineMember])
   const progress = offset[progressMember]
@@ -226,8 +228,10 @@ export class StreamPosition {
     this.tsUs = tsUs
   }
 
+  /** A message within a transaction is processed like a change, but not counted as one. */
   transactionalMessage(at: Lsn): void {
     this.lsn = at
+    this.lsnProc = at
     this.messageType = 'MESSAGE'
   }
 

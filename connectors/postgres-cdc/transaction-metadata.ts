@@ -34,10 +34,11 @@ export class TransactionMetadata {
   }
 
   end(xid: number, at: Lsn, tsMs: number): SourceRecord {
-    const counts = new Map(this.#position.transactionCounts)
+    // Debezium's offset of this record still has the transaction that it ends.
+    const record = this.#record('END', `${xid}:${at}`, tsMs, this.#position.transactionCounts)
     this.#position.transactionId = null
     this.#position.transactionCounts.clear()
-    return this.#record('END', `${xid}:${at}`, tsMs, counts)
+    return record
   }
 
   /** Counts an event of the open transaction. */

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { lsn } from '../../../../connectors/postgres-cdc/lsn.ts'
 import { confirmable, readOffset, StreamPosition, startOf } from '../../../../connectors/postgres-cdc/offsets.ts'
 import { ResumeFilter } from '../../../../connectors/postgres-cdc/resume.ts'
+import { TransactionMetadata } from '../../../../connectors/postgres-cdc/transaction-metadata.ts'
 import type { SourceOffset } from '../../../../worker/api/record.ts'
 
 interface Change {
@@ -205,6 +206,30 @@ suite('resume', () => {
     assert.equal(filter.admitsChange(lsn(895n)), true)
     position.idle(lsn(800n))
     assert.equal(position.lsn, 900n)
+  })
+
+  test('a message within a transaction is the last thing processed; the offset of an END lets nothing of it go on', () => {
+    const position = new StreamPosition(null, lsn(100n))
+    position.begin(lsn(200n), 7, 1n)
+    position.change(lsn(200n), 'INSERT')
+    position.transactionalMessage(lsn(240n))
+    const { lsn: at, lsn_proc, lsn_events_processed, messageType } = position.offset()
+    assert.deepEqual([at, lsn_proc, lsn_events_processed, messageType], [240n, 240n, 1, 'MESSAGE'])
+    const filter = new ResumeFilter(readOffset(position.offset()), null)
+    filter.begin({ finalLsn: lsn(290n), xid: 7, commitTimeUs: 0n })
+    assert.deepEqual([filter.admitsChange(lsn(200n)), filter.admitsMessage(lsn(240n), true)], [false, false])
+    assert.equal(filter.admitsChange(lsn(260n)), true)
+
+    position.commit(lsn(300n))
+    const metadata = new TransactionMetadata({ topic: 't', partition: {} }, position)
+    position.transactionId = '7'
+    position.transactionCounts.set('public.t', 1)
+    const end = metadata.end(7, lsn(300n), 1)
+    assert.equal(end.sourceOffset['transaction_id'], '7')
+    assert.equal(end.sourceOffset['transaction_data_collection_order_public.t'], 1)
+    assert.equal(position.offset()['transaction_id'], undefined)
+    const stored = readOffset(end.sourceOffset)
+    assert.deepEqual([stored?.transactionId, stored?.transactionCounts.size], [null, 0])
   })
 
   test('messages outside transactions are skipped up to the last commit', () => {
