@@ -7,10 +7,8 @@ import type { PlannedTable, ReadItem } from './snapshot-plan.ts'
 export interface StartedSnapshot {
   /** Offset that a notification carries now. */
   readonly offset: () => SourceOffset
-  /** All that is captured, the table of signals included. */
-  readonly captured: readonly CatalogTable[]
-  /** Names of the tables that were asked for; null for all. */
-  readonly only: ReadonlySet<string> | null
+  /** Those that are to be read, the table of signals included. */
+  readonly resolved: readonly CatalogTable[]
   /** Those that are read. */
   readonly tables: readonly CatalogTable[]
 }
@@ -42,9 +40,9 @@ export class SnapshotReports {
     this.#push = options.push
   }
 
-  started({ offset, captured, only, tables }: StartedSnapshot): void {
+  started({ offset, resolved, tables }: StartedSnapshot): void {
     this.#offset = offset
-    this.#resolved = named(captured.filter(({ schema, table }) => only?.has(`${schema}.${table}`) ?? true))
+    this.#resolved = named(resolved)
     this.#read = named(tables)
     this.#state = 'running'
     this.#notify('STARTED', {})

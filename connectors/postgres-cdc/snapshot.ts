@@ -200,14 +200,12 @@ export class Snapshot implements AsyncDisposable {
     const { catalog, filters } = this.#options
     const reports = this.#reports
     try {
+      const { only, signalTable } = this.#options
+      const nameOf = ({ schema, table }: CatalogTable) => `${schema}.${table}`
       const captured = (await catalog.tables()).filter((t) => filters.capturesTable(t.schema, t.table))
-      const wanted = captured.filter(
-        (t) =>
-          (this.#options.only?.has(`${t.schema}.${t.table}`) ?? true) &&
-          filters.snapshotsTable(t.schema, t.table) &&
-          `${t.schema}.${t.table}` !== this.#options.signalTable,
-      )
-      const tables = filters.snapshotOrder(wanted)
+      // What a blocking snapshot is asked for is read whatever snapshot.include.collection.list says, as in Debezium.
+      const resolved = captured.filter((t) => only?.has(nameOf(t)) ?? filters.snapshotsTable(t.schema, t.table))
+      const tables = filters.snapshotOrder(resolved.filter((t) => nameOf(t) !== signalTable))
       await this.#lockTables(tables)
       const plan = await this.#planReads(tables)
       this.#returned = this.#offsetNow(false)
@@ -215,8 +213,7 @@ export class Snapshot implements AsyncDisposable {
       await this.#options.persist?.(this.#returned)
       reports.started({
         offset: () => this.#offset ?? this.#offsetNow(false),
-        captured,
-        only: this.#options.only,
+        resolved,
         tables,
       })
       if (this.#batch.length > 0) yield this.#takeBatch()
