@@ -25,6 +25,7 @@ import {
   circleValue,
   ewkbValue,
   geographySpec,
+  geometricFallbacks,
   geometricValues,
   geometrySpec,
   lineSpec,
@@ -365,20 +366,23 @@ function enumCodec(type: PgType, options: ValueOptions): ValueCodec {
   return { ...stringCodec({}, options.placeholder), spec: enumSpec(type), unavailable: undefined }
 }
 
+/** An empty collection of geometries. */
+const emptyEwkb = '010700000000000000'
+
 function geometricCodec(name: string): ValueCodec | null {
-  const struct = (spec: SchemaSpec, fallbackText: string, parse: (text: string) => Struct | null): ValueCodec =>
-    textCodec({ spec, fallback: parse(fallbackText) }, (text) => {
+  const struct = (spec: SchemaSpec, fallback: Value, parse: (text: string) => Struct | null): ValueCodec =>
+    textCodec({ spec, fallback }, (text) => {
       const value = parse(text)
       if (value === null) throw conversionError(name)
       return value
     })
-  if (name === 'point') return struct(pointSpec, '(0,0)', pointValue)
-  if (name === 'line') return struct(lineSpec, '{0,1,0}', lineValue)
-  if (name === 'circle') return struct(circleSpec, '<(0,0),0>', circleValue)
-  if (name === 'geometry') return struct(geometrySpec, '010700000000000000', (text) => ewkbValue(text, true))
-  if (name === 'geography') return struct(geographySpec, '010700000000000000', (text) => ewkbValue(text, false))
+  if (name === 'point') return struct(pointSpec, pointValue('(0,0)'), pointValue)
+  if (name === 'line') return struct(lineSpec, lineValue('{0,1,0}'), lineValue)
+  if (name === 'circle') return struct(circleSpec, circleValue('<(0,0),0>'), circleValue)
+  if (name === 'geometry') return struct(geometrySpec, ewkbValue(emptyEwkb, true), (text) => ewkbValue(text, true))
+  if (name === 'geography') return struct(geographySpec, ewkbValue(emptyEwkb, false), (text) => ewkbValue(text, false))
   const parse = geometricValues[name]
-  return parse === undefined ? null : struct(geometrySpec, name === 'box' ? '(0,0),(0,0)' : '((0,0))', parse)
+  return parse === undefined ? null : struct(geometrySpec, geometricFallbacks[name] ?? null, parse)
 }
 
 function vectorCodec(name: string): ValueCodec | null {

@@ -162,6 +162,44 @@ export const geometricValues: Readonly<Record<string, (text: string) => Struct |
   },
 }
 
+const unitLine: readonly Point[] = [
+  [0, 0],
+  [1, 0],
+]
+
+/** What Debezium puts for a shape that a NOT NULL column of an old row does not have: not empty ones, but of size 1. */
+export const geometricFallbacks: Readonly<Record<string, Struct>> = {
+  box: geometry(
+    encode(
+      wkb.polygon,
+      [1, 5],
+      [
+        [0, 0],
+        [0, 1],
+        [1, 1],
+        [1, 0],
+        [0, 0],
+      ],
+    ),
+    { type: 'box' },
+  ),
+  lseg: geometry(encode(wkb.lineString, [2], unitLine), { type: 'lseg' }),
+  path: geometry(encode(wkb.lineString, [2], unitLine), { type: 'path' }),
+  polygon: geometry(
+    encode(
+      wkb.polygon,
+      [1, 4],
+      [
+        [0, 0],
+        [1, 0],
+        [0, 1],
+        [0, 0],
+      ],
+    ),
+    { type: 'polygon' },
+  ),
+}
+
 const sridFlag = 0x2000_0000
 
 /** Extended WKB of PostGIS in hexadecimal; the spatial reference is read out, the bytes stay as they are. */

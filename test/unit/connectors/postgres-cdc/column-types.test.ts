@@ -115,6 +115,21 @@ suite('column types', () => {
     assert.deepEqual(read(codecOf('time[]'), '{{10:00:00}}'), [null])
   })
 
+  test('a NOT NULL shape that an old row does not have is of size 1, as in Debezium', () => {
+    const shape = (name: string) => {
+      const fallback = codecOf(name)?.fallback ?? {}
+      const { wkb, extensions } = fallback as { wkb: Uint8Array; extensions: ReadonlyMap<string, string> }
+      const view = Buffer.from(wkb)
+      const from = view.readUInt32LE(1) === 3 ? 13 : 9
+      const numbers = Array.from({ length: (view.length - from) / 8 }, (_, i) => view.readDoubleLE(from + 8 * i))
+      return [view.readUInt32LE(1), view.readUInt32LE(from - 4), numbers.join(' '), Object.fromEntries(extensions)]
+    }
+    assert.deepEqual(shape('box'), [3, 5, '0 0 0 1 1 1 1 0 0 0', { type: 'box' }])
+    assert.deepEqual(shape('lseg'), [2, 2, '0 0 1 0', { type: 'lseg' }])
+    assert.deepEqual(shape('path'), [2, 2, '0 0 1 0', { type: 'path' }])
+    assert.deepEqual(shape('polygon'), [3, 4, '0 0 1 0 0 1 0 0', { type: 'polygon' }])
+  })
+
   test('structured: a required column without a value has midnight of the first day', () => {
     const fallback = (name: string) => codecOf(name, { typmod: 3, options: { timePrecision: 'structured' } })?.fallback
     const day = { year: 1970, month: 1, day: 1 }
