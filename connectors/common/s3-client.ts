@@ -2,12 +2,19 @@ import { createHash } from 'node:crypto'
 import type { Agent as HttpAgent } from 'node:http'
 import type { Agent as HttpsAgent } from 'node:https'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { ObjectCannedACL, PutObjectCommandInput, S3ClientConfig, ServerSideEncryption } from '@aws-sdk/client-s3'
+import type {
+  ObjectCannedACL,
+  PutObjectCommandInput,
+  S3ClientConfig,
+  ServerSideEncryption,
+  UploadPartCommandInput,
+} from '@aws-sdk/client-s3'
 import type { Password } from '../../worker/api/config.ts'
 import { ConnectError, defineErrorCodes, type ErrorCode, RetriableError } from '../../worker/api/errors.ts'
 import { assumeRole, assumeRoleErrorCodes } from './assume-role.ts'
 import { type AwsKeys, sdkCredentials } from './aws-credentials.ts'
 import { awsFailureOf, isTransientName, isTransientStatus } from './aws-errors.ts'
+import { RequestBody } from './request-body.ts'
 
 /** Where and as whom to talk to an S3 server, and how often to try. */
 export interface S3ClientOptions {
@@ -96,8 +103,11 @@ export interface UploadedPart {
 export interface ObjectStore {
   /** Whether the bucket exists: a denied or redirected HEAD counts, as the bucket is there. */
   bucketExists(bucket: string): Promise<boolean>
-  /** Throws CONNECT_S3_PRECONDITION_FAILED when the condition does not hold. */
-  put(at: ObjectAddress, body: Uint8Array, options: PutOptions): Promise<WrittenObject>
+  /**
+   * `mayStillBeRead` of the content is set when an attempt fails. Throws CONNECT_S3_PRECONDITION_FAILED when the
+   * condition does not hold.
+   */
+  put(at: ObjectAddress, content: RequestBody | Uint8Array, options: PutOptions): Promise<WrittenObject>
   createUpload(at: ObjectAddress, options: WriteOptions): Promise<string>
   uploadPart(at: ObjectAddress, uploadId: string, part: PartBody, options: WriteOptions): Promise<UploadedPart>
   completeUpload(
@@ -120,7 +130,8 @@ export interface ObjectStore {
 export interface PartBody {
   /** From 1. */
   readonly number: number
-  readonly body: Uint8Array
+  /** As that of `put`. */
+  readonly body: RequestBody
 }
 
 export const s3ErrorCodes = defineErrorCodes({
@@ -253,14 +264,22 @@ class SdkObjectStore implements ObjectStore {
     }
   }
 
-  put(at: ObjectAddress, body: Uint8Array, options: PutOptions): Promise<WrittenObject> {
-    const input: PutObjectCommandInput = { ...this.#writeInput(at, options), Body: body, ContentLength: body.length }
+  put(at: ObjectAddress, content: RequestBody | Uint8Array, options: PutOptions): Promise<WrittenObject> {
+    const body = content instanceof RequestBody ? content : new RequestBody([content])
+    const input: PutObjectCommandInput = { ...this.#writeInput(at, options), ...this.#bodyInput(body, options) }
     if (options.onlyIfAbsent) input.IfNoneMatch = '*'
     if (options.ifMatch !== undefined) input.IfMatch = `"${options.ifMatch}"`
     if (options.metadata !== undefined) input.Metadata = { ...options.metadata }
-    if (options.contentMd5) input.ContentMD5 = md5(body)
-    return this.#attempt('PutObject', at, async (abortSignal) =>
-      written(await this.#client.send(new this.#sdk.PutObjectCommand(input), { abortSignal })),
+    return this.#attempt(
+      'PutObject',
+      at,
+      async (abortSignal) => {
+        const command = new this.#sdk.PutObjectCommand(input)
+        command.middlewareStack.add(signedOver(body), { step: 'build' })
+        command.middlewareStack.add(sending(body), { step: 'deserialize' })
+        return written(await this.#client.send(command, { abortSignal }))
+      },
+      body,
     )
   }
 
@@ -274,21 +293,28 @@ class SdkObjectStore implements ObjectStore {
   }
 
   uploadPart(at: ObjectAddress, uploadId: string, part: PartBody, options: WriteOptions): Promise<UploadedPart> {
-    return this.#attempt('UploadPart', at, async (abortSignal) => {
-      const command = new this.#sdk.UploadPartCommand({
-        Bucket: at.bucket,
-        Key: at.key,
-        UploadId: uploadId,
-        PartNumber: part.number,
-        Body: part.body,
-        ContentLength: part.body.length,
-        ...(options.contentMd5 ? { ContentMD5: md5(part.body) } : {}),
-        ...customerKey(options),
-      })
-      const { ETag } = await this.#client.send(command, { abortSignal })
-      if (ETag === undefined) throw rejected('UploadPart', at, 'the answer has no ETag')
-      return { number: part.number, etag: ETag }
-    })
+    const { number, body } = part
+    const input: UploadPartCommandInput = {
+      Bucket: at.bucket,
+      Key: at.key,
+      UploadId: uploadId,
+      PartNumber: number,
+      ...this.#bodyInput(body, options),
+      ...customerKey(options),
+    }
+    return this.#attempt(
+      'UploadPart',
+      at,
+      async (abortSignal) => {
+        const command = new this.#sdk.UploadPartCommand(input)
+        command.middlewareStack.add(signedOver(body), { step: 'build' })
+        command.middlewareStack.add(sending(body), { step: 'deserialize' })
+        const { ETag } = await this.#client.send(command, { abortSignal })
+        if (ETag === undefined) throw rejected('UploadPart', at, 'the answer has no ETag')
+        return { number, etag: ETag }
+      },
+      body,
+    )
   }
 
   completeUpload(
@@ -371,13 +397,31 @@ class SdkObjectStore implements ObjectStore {
     }
   }
 
+  /** A body as far as the SDK sees it: it would put the CRC of a stream into a trailer, which many servers refuse. */
+  #bodyInput(body: RequestBody, { contentMd5 }: WriteOptions) {
+    return {
+      Body: new Uint8Array(),
+      ContentLength: body.length,
+      ...(contentMd5 ? { ContentMD5: body.md5('base64') } : {}),
+      ...(this.#options.checksums === 'WHEN_SUPPORTED'
+        ? { ChecksumAlgorithm: 'CRC32' as const, ChecksumCRC32: body.crc32() }
+        : {}),
+    }
+  }
+
   /** One request with all its attempts: full jitter under a doubling cap, cut short by `close`. */
-  async #attempt<T>(operation: string, at: ObjectAddress, send: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  async #attempt<T>(
+    operation: string,
+    at: ObjectAddress,
+    send: (signal: AbortSignal) => Promise<T>,
+    body: RequestBody | null = null,
+  ): Promise<T> {
     const { attempts, backoffMs } = this.#options
     for (let attempt = 1; ; attempt++) {
       try {
         return await send(this.#closing.signal)
       } catch (error) {
+        if (body !== null) body.mayStillBeRead = true
         const { code, retriable } = classifyS3Error(error)
         if (!retriable || attempt >= attempts || this.#closing.signal.aborted) {
           throw wrap(error, { code, retriable, operation, at, attempt })
@@ -420,13 +464,36 @@ function written(answer: { ETag?: string | undefined; VersionId?: string | undef
   return { etag: answer.ETag?.replaceAll('"', '') ?? null, versionId: answer.VersionId ?? null }
 }
 
-function md5(body: Uint8Array): string {
-  return createHash('md5').update(body).digest('base64')
+/** The signature covers the sum of the content: the SDK would make that of its own body, and none of a stream. */
+function signedOver(body: RequestBody) {
+  return <A extends { readonly request: unknown }, R>(next: (args: A) => R) =>
+    (args: A): R => {
+      const { request } = args
+      if (isHttpRequest(request)) request.headers['x-amz-content-sha256'] = body.sha256
+      return next(args)
+    }
+}
+
+/** Behind the SDK's own retries, which are off, but write to the console when a request with a stream fails. */
+function sending(body: RequestBody) {
+  return <A extends { readonly request: unknown }, R>(next: (args: A) => R) =>
+    (args: A): R => {
+      const { request } = args
+      return next(isHttpRequest(request) ? { ...args, request: { ...request, body: body.open() } } : args)
+    }
+}
+
+function isHttpRequest(request: unknown): request is { headers: Record<string, string> } {
+  return typeof request === 'object' && request !== null && 'headers' in request
 }
 
 /** SSE-C: the key goes with every request that carries content. */
 function customerKey(options: WriteOptions) {
   if (options.customerKey === null) return {}
   const key = Buffer.from(options.customerKey.reveal(), 'base64')
-  return { SSECustomerAlgorithm: 'AES256', SSECustomerKey: key.toString('base64'), SSECustomerKeyMD5: md5(key) }
+  return {
+    SSECustomerAlgorithm: 'AES256',
+    SSECustomerKey: key.toString('base64'),
+    SSECustomerKeyMD5: createHash('md5').update(key).digest('base64'),
+  }
 }

@@ -1,7 +1,8 @@
 import { promisify } from 'node:util'
 import { constants, createGzip, type Gzip, gzip, zstdCompress } from 'node:zlib'
 import { ConfigError, ConnectError, toError } from '../../worker/api/errors.ts'
-import type { GrowingBuffer, MemoryBudget } from './memory-budget.ts'
+import type { BlockBuffer } from './block-buffer.ts'
+import type { MemoryBudget } from './memory-budget.ts'
 
 /** How whole objects are compressed. Equal content gives equal bytes: no time stamps, fixed chunks. */
 export interface Compression {
@@ -10,13 +11,13 @@ export interface Compression {
   readonly suffix: string
   /** Encoded bytes handed over at a time. */
   readonly chunkBytes: number
-  open(output: GrowingBuffer, budget: MemoryBudget): Compressor
+  open(output: BlockBuffer, budget: MemoryBudget): Compressor
 }
 
 /** Compresses one object. A call starts when the one before it has ended. */
 export interface Compressor {
   /** Compressed bytes; who uploads them consumes them. */
-  readonly output: GrowingBuffer
+  readonly output: BlockBuffer
   /** `chunk` is only valid during the call. @throws ConnectError CONNECT_S3_COMPRESSION */
   write(chunk: Buffer): Promise<void>
   /** Idempotent. */
@@ -82,12 +83,12 @@ function framed(name: Compression['name'], suffix: string, chunkBytes: number, c
 
 /** Formats in which pieces stand by themselves and may follow each other: nothing is kept between chunks. */
 class FrameCompressor implements Compressor {
-  readonly output: GrowingBuffer
+  readonly output: BlockBuffer
   readonly #name: string
   readonly #compress: CompressChunk
   #isFirst = true
 
-  constructor(name: string, output: GrowingBuffer, compress: CompressChunk) {
+  constructor(name: string, output: BlockBuffer, compress: CompressChunk) {
     this.#name = name
     this.output = output
     this.#compress = compress
@@ -114,7 +115,7 @@ class FrameCompressor implements Compressor {
  * stream with its 256 KiB of state comes into being with the second chunk only, so hundreds of open objects are cheap.
  */
 class GzipCompressor implements Compressor {
-  readonly output: GrowingBuffer
+  readonly output: BlockBuffer
   readonly #level: number
   readonly #budget: MemoryBudget
   #stream: Gzip | null = null
@@ -122,7 +123,7 @@ class GzipCompressor implements Compressor {
   #failure: Error | null = null
   #finished = false
 
-  constructor(level: number, output: GrowingBuffer, budget: MemoryBudget) {
+  constructor(level: number, output: BlockBuffer, budget: MemoryBudget) {
     this.#level = level
     this.output = output
     this.#budget = budget

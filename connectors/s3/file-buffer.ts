@@ -80,6 +80,8 @@ export class FileBuffer implements PartitionWriter {
   #baseTimestamp: number | null = null
   #nextSchedule: number | null
   #lastRecordAt = 0
+  /** Use of the budget for which this partition cannot do anything; asked again when it changes. */
+  #toleratedBytes = 0
   /** Monotonic ms before which nothing is tried. */
   #retryAt: number | null = null
   /** What is known of the commits of earlier owners; opened with the first record. */
@@ -246,11 +248,12 @@ export class FileBuffer implements PartitionWriter {
     }
     const isNew = !this.#files.has(directory)
     if (isNew && rotation.maxOpenFiles > 0 && this.#files.size >= rotation.maxOpenFiles) return 'commit-first'
-    this.#appendTo(directory, projectRecord(compatibility, record, this.#schemas.get(directory) ?? null))
+    const file = this.#appendTo(directory, projectRecord(compatibility, record, this.#schemas.get(directory) ?? null))
     this.#lastDirectory = directory
     this.#count++
     if (this.#isComplete(record.offset)) return 'next-then-commit'
-    return budget.exceeded || this.#files.get(directory)?.isFull === true ? 'next-then-drain' : 'next'
+    const isOver = budget.exceeded && budget.usedBytes !== this.#toleratedBytes
+    return isOver || file.isFull ? 'next-then-drain' : 'next'
   }
 
   /** Whether a record belongs to another known commit than the open files, or to none. */
@@ -269,11 +272,11 @@ export class FileBuffer implements PartitionWriter {
     return this.#count >= flushCount || (flushBytes > 0 && this.#encodedBytes() >= flushBytes)
   }
 
-  #appendTo(directory: string, record: SinkRecord): void {
+  #appendTo(directory: string, record: SinkRecord): OpenFile {
     const existing = this.#files.get(directory)
     if (existing !== undefined) {
       existing.append(record)
-      return
+      return existing
     }
     const file = new OpenFile(this.#services.layout, record, directory, this.#takenNames)
     try {
@@ -284,6 +287,7 @@ export class FileBuffer implements PartitionWriter {
     }
     this.#files.set(directory, file)
     this.#groupStart ??= record.offset
+    return file
   }
 
   /** Whether record time or the clock calls for a commit before this record. */
@@ -335,7 +339,10 @@ export class FileBuffer implements PartitionWriter {
     if (largest === undefined) return
     if ((await largest.spill()) || !budget.exceeded) return
     const held = [...this.#files.values()].reduce((sum, f) => sum + f.heldBytes, 0)
-    if (held * this.#services.activeBuffers() < budget.limitBytes) return
+    if (held * this.#services.activeBuffers() < budget.limitBytes) {
+      this.#toleratedBytes = budget.usedBytes
+      return
+    }
     const { topic, partition } = this.tp
     const files = this.#files.size
     this.#services.logger.warn(

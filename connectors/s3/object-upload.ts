@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto'
 import { ConnectError, type RetriableError } from '../../worker/api/errors.ts'
+import { RequestBody } from '../common/request-body.ts'
 import type { ObjectAddress, ObjectHead, ObjectStore, UploadedPart, WriteOptions } from '../common/s3-client.ts'
+import { BlockBuffer } from './block-buffer.ts'
 import type { Compression, Compressor } from './compression.ts'
 import type { ByteTarget } from './formats/format.ts'
 import type { Limiter } from './limiter.ts'
-import { GrowingBuffer, type MemoryBudget } from './memory-budget.ts'
+import type { MemoryBudget } from './memory-budget.ts'
 
 /** What all uploads of a task share. */
 export interface UploadSettings {
@@ -42,7 +44,7 @@ export class ObjectUpload implements ByteTarget {
   readonly at: ObjectAddress
   readonly #settings: UploadSettings
   /** Encoded bytes that are not compressed yet (with gzip), or not uploaded yet (without). */
-  readonly #encoded: GrowingBuffer
+  readonly #encoded: BlockBuffer
   readonly #compressor: Compressor | null
   /** Encoded bytes that are compressed or uploaded at a time. */
   readonly #chunkBytes: number
@@ -59,9 +61,8 @@ export class ObjectUpload implements ByteTarget {
     this.#settings = settings
     const { budget, initialBytes, partBytes, compression } = settings
     this.#chunkBytes = compression?.chunkBytes ?? partBytes
-    const steadyBytes = this.#chunkBytes + 65_536
-    this.#encoded = new GrowingBuffer(budget, Math.min(initialBytes, steadyBytes), steadyBytes)
-    this.#compressor = compression?.open(new GrowingBuffer(budget, 1024, partBytes + 65_536), budget) ?? null
+    this.#encoded = new BlockBuffer(budget, initialBytes)
+    this.#compressor = compression?.open(new BlockBuffer(budget, 1024), budget) ?? null
   }
 
   get name(): string {
@@ -73,9 +74,9 @@ export class ObjectUpload implements ByteTarget {
     return this.#encodedBytes + this.#encoded.length
   }
 
-  /** Bytes held in memory. */
+  /** Memory held, that of an upload on its way included. */
   get heldBytes(): number {
-    return this.#encoded.length + (this.#compressor?.output.length ?? 0)
+    return this.#encoded.capacity + (this.#compressor?.output.capacity ?? 0)
   }
 
   /** Whether `drain` has something to do. */
@@ -148,7 +149,7 @@ export class ObjectUpload implements ByteTarget {
     await this.#settings.store.abortUpload(this.at, uploadId)
   }
 
-  get #pending(): GrowingBuffer {
+  get #pending(): BlockBuffer {
     return this.#compressor?.output ?? this.#encoded
   }
 
@@ -171,8 +172,9 @@ export class ObjectUpload implements ByteTarget {
       throw new ConnectError('fatal', 'CONNECT_S3_TOO_MANY_PARTS', message)
     }
     const uploadId = (this.#uploadId ??= await limiter.run(() => store.createUpload(this.at, write)))
-    const part = { number: this.#parts.length + 1, body: this.#pending.view(partBytes) }
-    this.#parts.push(await limiter.run(() => store.uploadPart(this.at, uploadId, part, write)))
+    const number = this.#parts.length + 1
+    const part = await this.#send(partBytes, (body) => store.uploadPart(this.at, uploadId, { number, body }, write))
+    this.#parts.push(part)
     // Consumed only now: a failed part stays in the buffer and is sent again.
     this.#pending.consume(partBytes)
     this.#uploadedBytes += partBytes
@@ -180,13 +182,23 @@ export class ObjectUpload implements ByteTarget {
   }
 
   async #putWhole(): Promise<CompletedObject> {
-    const { store, limiter, write, onlyIfAbsent } = this.#settings
-    const body = this.#pending.view()
+    const { store, write, onlyIfAbsent } = this.#settings
+    const bytes = this.#pending.length
     try {
-      const written = await limiter.run(() => store.put(this.at, body, { ...write, onlyIfAbsent }))
-      return { at: this.at, bytes: body.length, ...written }
+      const written = await this.#send(bytes, (body) => store.put(this.at, body, { ...write, onlyIfAbsent }))
+      return { at: this.at, bytes, ...written }
     } catch (error) {
-      return this.#ifSameContent(error, body.length, createHash('md5').update(body).digest('hex'))
+      return this.#ifSameContent(error, bytes, new RequestBody(this.#pending.pieces()).md5('hex'))
+    }
+  }
+
+  /** One request with the first `count` bytes that wait; they are not consumed. */
+  async #send<T>(count: number, request: (body: RequestBody) => Promise<T>): Promise<T> {
+    const body = new RequestBody(this.#pending.pieces(count))
+    try {
+      return await this.#settings.limiter.run(() => request(body))
+    } finally {
+      if (body.mayStillBeRead) this.#pending.keepFromReuse()
     }
   }
 

@@ -6,6 +6,7 @@ import { type ObjectStore, openObjectStore } from '../common/s3-client.ts'
 import type { S3SinkConfig } from './config-options.ts'
 import { formatOf } from './config-rules.ts'
 import { nullValueError } from './file-buffer.ts'
+import type { MemoryBudget } from './memory-budget.ts'
 import { notifyProducer } from './notify-producer.ts'
 import type { PartitionWriter } from './partition-writer.ts'
 import { buildServices, clientOptions, writerFactory } from './settings.ts'
@@ -15,6 +16,7 @@ interface Running {
   readonly config: S3SinkConfig
   readonly context: SinkTaskContext
   readonly store: ObjectStore
+  readonly budget: MemoryBudget
   readonly openWriter: (tp: TopicPartition) => PartitionWriter
 }
 
@@ -58,7 +60,7 @@ export class S3SinkTask implements SinkTask<S3SinkConfig> {
     }
     const activeBuffers = () => this.#activeBuffers()
     const services = await buildServices({ config, context, store, topicB, activeBuffers })
-    this.#running = { config, context, store, openWriter: writerFactory(config, services) }
+    this.#running = { config, context, store, budget: services.budget, openWriter: writerFactory(config, services) }
     stack.move()
   }
 
@@ -86,6 +88,8 @@ export class S3SinkTask implements SinkTask<S3SinkConfig> {
   }
 
   async preCommit(current: Offsets): Promise<Offsets> {
+    // Comes every `offset.flush.interval.ms`, whether there are records or not.
+    this.#started().budget.trim()
     const offsets = new TopicPartitionMap<bigint>()
     for (const [tp, delivered] of current.entries()) {
       const committable = this.#buffers.get(tp.topic, tp.partition)?.committable ?? null

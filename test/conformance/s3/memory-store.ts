@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { RequestBody } from '../../../connectors/common/request-body.ts'
 import type {
   ObjectAddress,
   ObjectHead,
@@ -69,7 +70,7 @@ export class MemoryStore implements ObjectStore {
 
   put(
     at: ObjectAddress,
-    body: Uint8Array,
+    content: RequestBody | Uint8Array,
     options: WriteCondition & Pick<PutOptions, 'metadata'>,
   ): Promise<WrittenObject> {
     return this.#call('put', at, () => {
@@ -77,7 +78,8 @@ export class MemoryStore implements ObjectStore {
       const existing = this.objects.get(at.key)
       if (options.ifMatch !== undefined && (existing === undefined || md5(existing) !== options.ifMatch))
         throw unmet(at)
-      this.objects.set(at.key, Buffer.from(body))
+      const body = copyOf(content)
+      this.objects.set(at.key, body)
       this.metadata.set(at.key, options.metadata ?? {})
       return { etag: md5(body), versionId: null }
     })
@@ -93,8 +95,9 @@ export class MemoryStore implements ObjectStore {
 
   uploadPart(at: ObjectAddress, uploadId: string, part: PartBody): Promise<UploadedPart> {
     return this.#call('uploadPart', at, () => {
-      this.#upload(uploadId).parts.set(part.number, Buffer.from(part.body))
-      return { number: part.number, etag: md5(part.body) }
+      const body = copyOf(part.body)
+      this.#upload(uploadId).parts.set(part.number, body)
+      return { number: part.number, etag: md5(body) }
     })
   }
 
@@ -170,6 +173,10 @@ export class MemoryStore implements ObjectStore {
 
 function unmet({ key }: ObjectAddress): ConnectError {
   return new ConnectError('fatal', 'CONNECT_S3_PRECONDITION_FAILED', 'condition is not met', { context: { key } })
+}
+
+function copyOf(content: RequestBody | Uint8Array): Buffer {
+  return content instanceof RequestBody ? content.toBuffer() : Buffer.from(content)
 }
 
 function md5(body: Uint8Array): string {

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
-import { classifyS3Error, openObjectStore } from '../../../../connectors/common/s3-client.ts'
+import { crc32 } from 'node:zlib'
+import { RequestBody } from '../../../../connectors/common/request-body.ts'
+import { classifyS3Error, openObjectStore, type S3ClientOptions } from '../../../../connectors/common/s3-client.ts'
 import { Password } from '../../../../worker/api/config.ts'
 
 const named = (name: string, status?: number) =>
@@ -31,12 +34,13 @@ for (const [error, code, retriable] of [
 }
 
 /** An S3 server that answers 503 to the first `failures` requests. */
-async function openFake(failures: number) {
-  const requests: { method: string; headers: NodeJS.Dict<string | string[]> }[] = []
+async function openFake(failures: number, settings: Partial<S3ClientOptions> = {}) {
+  const requests: { method: string; headers: NodeJS.Dict<string | string[]>; body: Buffer }[] = []
   const server = createServer((request, response) => {
-    requests.push({ method: request.method ?? '', headers: request.headers })
-    request.resume()
+    const chunks: Buffer[] = []
+    request.on('data', (chunk: Buffer) => chunks.push(chunk))
     request.on('end', () => {
+      requests.push({ method: request.method ?? '', headers: request.headers, body: Buffer.concat(chunks) })
       if (requests.length <= failures) response.writeHead(503).end('<Error><Code>SlowDown</Code></Error>')
       else response.writeHead(200, { ETag: '"abc"' }).end()
     })
@@ -53,6 +57,7 @@ async function openFake(failures: number) {
     backoffMs: 1,
     checksums: 'WHEN_REQUIRED',
     expectContinue: false,
+    ...settings,
   })
   return {
     requests,
@@ -100,4 +105,52 @@ test('after the last attempt the error is retriable, without the secret', async 
     return true
   })
   assert.equal(fake.requests.length, 3)
+})
+
+/** More than a socket takes at once, in pieces of several sizes. */
+const pieces = Array.from({ length: 40 }, (_, i) => Buffer.alloc(1 + i * 3001, i))
+const whole = Buffer.concat(pieces)
+
+for (const expectContinue of [false, true]) {
+  test(`content in pieces arrives as one, signed with its sum, expectContinue=${expectContinue}; a repetition sends it again`, async () => {
+    await using fake = await openFake(1, { expectContinue })
+    const body = new RequestBody(pieces)
+    assert.equal(body.length, whole.length)
+    await fake.store.put({ bucket: 'b', key: 'k' }, body, options)
+    assert.equal(body.mayStillBeRead, true)
+    assert.equal(fake.requests.length, 2)
+    for (const { headers, body: received } of fake.requests) {
+      assert.ok(received.equals(whole))
+      assert.equal(headers['content-length'], String(whole.length))
+      assert.equal(headers['transfer-encoding'], undefined)
+      assert.equal(headers['content-md5'], createHash('md5').update(whole).digest('base64'))
+      assert.equal(headers['x-amz-content-sha256'], createHash('sha256').update(whole).digest('hex'))
+    }
+  })
+}
+
+test('a part in pieces has its CRC in a header, never in a trailer; nobody reads it after the answer', async () => {
+  await using fake = await openFake(0, { checksums: 'WHEN_SUPPORTED' })
+  const body = new RequestBody(pieces)
+  const part = await fake.store.uploadPart({ bucket: 'b', key: 'k' }, 'id', { number: 3, body }, options)
+  assert.deepEqual(part, { number: 3, etag: '"abc"' })
+  assert.equal(body.mayStillBeRead, false)
+  const [request] = fake.requests
+  assert.ok(request !== undefined && request.body.equals(whole))
+  const sum = Buffer.alloc(4)
+  sum.writeUInt32BE(crc32(whole))
+  assert.equal(request.headers['x-amz-checksum-crc32'], sum.toString('base64'))
+  assert.equal(request.headers['x-amz-sdk-checksum-algorithm'], 'CRC32')
+  assert.equal(request.headers['x-amz-trailer'], undefined)
+  assert.equal(request.headers['content-encoding'], undefined)
+})
+
+test('content without a byte is sent', async () => {
+  await using fake = await openFake(0)
+  await fake.store.put({ bucket: 'b', key: 'k' }, new RequestBody([]), options)
+  await fake.store.put({ bucket: 'b', key: 'k' }, new Uint8Array(), options)
+  assert.deepEqual(
+    fake.requests.map(({ headers }) => headers['content-length']),
+    ['0', '0'],
+  )
 })

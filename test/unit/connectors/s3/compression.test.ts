@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { gunzipSync, zstdDecompressSync } from 'node:zlib'
 import { Decompressor } from 'snappy'
+import { BlockBuffer } from '../../../../connectors/s3/block-buffer.ts'
 import { type Compressor, openCompression } from '../../../../connectors/s3/compression.ts'
-import { GrowingBuffer, MemoryBudget } from '../../../../connectors/s3/memory-budget.ts'
+import { MemoryBudget } from '../../../../connectors/s3/memory-budget.ts'
 
 async function unsnappy(bytes: Buffer): Promise<Buffer> {
   const frames = new Decompressor()
@@ -26,7 +27,7 @@ for (const [type, level, suffix, decompress] of [
     assert.equal(compression.suffix, suffix)
     for (const size of [plain.length, 100]) {
       const budget = new MemoryBudget(1 << 30)
-      const compressor: Compressor = compression.open(new GrowingBuffer(budget, 1024, 65_536), budget)
+      const compressor: Compressor = compression.open(new BlockBuffer(budget, 1024), budget)
       for (let at = 0; at < size; at += compression.chunkBytes) {
         await compressor.write(plain.subarray(at, Math.min(size, at + compression.chunkBytes)))
       }

@@ -1,8 +1,9 @@
 import { equal, notEqual } from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { BlockBuffer } from '../../../../../connectors/s3/block-buffer.ts'
 import { JsonFormat } from '../../../../../connectors/s3/formats/json.ts'
-import { GrowingBuffer, MemoryBudget } from '../../../../../connectors/s3/memory-budget.ts'
+import { MemoryBudget } from '../../../../../connectors/s3/memory-budget.ts'
 import { parseJsonBytes } from '../../../../../worker/api/json.ts'
 import { PlainJson } from '../../../../../worker/api/plain-json.ts'
 import { SinkRecord } from '../../../../../worker/api/record.ts'
@@ -10,7 +11,7 @@ import { testSeed } from '../../../../support/seed.ts'
 
 class Target {
   readonly name = 'k'
-  readonly buffer = new GrowingBuffer(new MemoryBudget(1e9), 16, 1 << 20)
+  readonly buffer = new BlockBuffer(new MemoryBudget(1e9), 16)
 
   text = (text: string) => this.buffer.text(text)
   bytes = (bytes: Uint8Array) => this.buffer.bytes(bytes)

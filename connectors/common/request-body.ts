@@ -1,0 +1,66 @@
+import { createHash, type Hash } from 'node:crypto'
+import { Readable } from 'node:stream'
+import { crc32 } from 'node:zlib'
+
+/**
+ * Content of a request in pieces that follow each other, so that what was collected in many blocks is sent from them
+ * without a copy. The pieces must not change before the request is answered; its sums are made once, however often the
+ * request is repeated.
+ */
+export class RequestBody {
+  readonly pieces: readonly Uint8Array[]
+  /** Bytes of all pieces. */
+  readonly length: number
+  /**
+   * Whether an attempt failed: its connection may go on sending from these pieces after a repetition was answered, so
+   * nothing else may ever be written where they are.
+   */
+  mayStillBeRead = false
+  #sha256: string | null = null
+
+  constructor(pieces: readonly Uint8Array[]) {
+    this.pieces = pieces
+    this.length = pieces.reduce((sum, piece) => sum + piece.length, 0)
+  }
+
+  /** Hexadecimal, for the signature. */
+  get sha256(): string {
+    return (this.#sha256 ??= this.#hash('sha256').digest('hex'))
+  }
+
+  md5(encoding: 'base64' | 'hex'): string {
+    return this.#hash('md5').digest(encoding)
+  }
+
+  /** CRC-32, big-endian, base64: the form of `x-amz-checksum-crc32`. */
+  crc32(): string {
+    let sum = 0
+    for (const piece of this.pieces) sum = crc32(piece, sum)
+    const bytes = Buffer.alloc(4)
+    bytes.writeUInt32BE(sum)
+    return bytes.toString('base64')
+  }
+
+  /** For one attempt: a piece as it is, several as a stream. */
+  open(): Uint8Array | Readable {
+    const [first] = this.pieces
+    if (first === undefined) return new Uint8Array()
+    if (this.pieces.length === 1) return first
+    const rest = this.pieces.values()
+    return new Readable({
+      read() {
+        this.push(rest.next().value ?? null)
+      },
+    })
+  }
+
+  toBuffer(): Buffer {
+    return Buffer.concat(this.pieces)
+  }
+
+  #hash(algorithm: 'sha256' | 'md5'): Hash {
+    const hash = createHash(algorithm)
+    for (const piece of this.pieces) hash.update(piece)
+    return hash
+  }
+}

@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { BlockBuffer } from '../../../../connectors/s3/block-buffer.ts'
+import { MemoryBudget } from '../../../../connectors/s3/memory-budget.ts'
+import { testSeed } from '../../../support/seed.ts'
+
+const blockBytes = 65_536
+
+test('blocks double what is held up to their largest size, and nothing but the last is half empty (S74)', () => {
+  const budget = new MemoryBudget(1e9)
+  const buffer = new BlockBuffer(budget, 16_384)
+  const held: number[] = []
+  for (let written = 0; written < 5 * blockBytes; written += 1024) {
+    buffer.bytes(new Uint8Array(1024))
+    if (held.at(-1) !== budget.usedBytes) held.push(budget.usedBytes)
+  }
+  assert.deepEqual(
+    held.map((bytes) => bytes / 1024),
+    [16, 32, 64, 128, 192, 256, 320],
+  )
+  buffer.release()
+  buffer.release()
+  assert.equal(budget.usedBytes, 0)
+})
+
+test('a block that was given back is handed out again, unless somebody may still read it', () => {
+  const budget = new MemoryBudget(1e9)
+  const first = new BlockBuffer(budget, blockBytes)
+  const storage = storageOf(first)
+  first.release()
+  const second = new BlockBuffer(budget, blockBytes)
+  assert.ok(storageOf(second) === storage)
+  second.keepFromReuse()
+  second.release()
+  assert.ok(storageOf(new BlockBuffer(budget, blockBytes)) !== storage)
+})
+
+test('a trim lets go of the blocks that were not needed since the one before it', () => {
+  const budget = new MemoryBudget(1e9)
+  const blocks = [1, 2, 3].map(() => budget.take(blockBytes))
+  /** Which blocks are handed out now; those of before are given back. */
+  const takeTwo = () => {
+    const taken = [budget.take(blockBytes), budget.take(blockBytes)]
+    for (const block of taken) budget.giveBack(block, true)
+    return taken.map((block) => blocks.indexOf(block)).sort()
+  }
+  for (const block of blocks) budget.giveBack(block, true)
+  budget.trim()
+  assert.deepEqual(takeTwo(), [1, 2])
+  budget.trim()
+  assert.deepEqual(takeTwo(), [1, 2])
+  budget.trim()
+  budget.trim()
+  assert.deepEqual(takeTwo(), [-1, -1])
+  assert.equal(budget.usedBytes, 0)
+})
+
+/** What the buffer must hold, done in the plainest way, and the same step on the buffer. */
+type Step =
+  | { readonly do: 'text'; readonly text: string }
+  | { readonly do: 'bytes'; readonly count: number }
+  | { readonly do: 'truncate' | 'consume'; readonly share: number }
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  fc.record({
+    do: fc.constant('text' as const),
+    text: fc.string({ unit: fc.constantFrom('a', 'é', '€', '😀'), maxLength: 900 }),
+  }),
+  fc.record({ do: fc.constant('bytes' as const), count: fc.nat(150_000) }),
+  fc.record({ do: fc.constantFrom('truncate' as const, 'consume' as const), share: fc.double({ min: 0, max: 1 }) }),
+)
+
+test(`holds what was written, whatever was dropped at either end (seed ${testSeed})`, () => {
+  const property = fc.property(
+    fc.array(step, { maxLength: 25 }),
+    fc.constantFrom(1024, 4096, 16_384, 131_072),
+    fc.boolean(),
+    (steps, initialBytes, keeps) => {
+      const budget = new MemoryBudget(1e9)
+      const buffer = new BlockBuffer(budget, initialBytes)
+      if (keeps) buffer.keepFromReuse()
+      let expected = Buffer.alloc(0)
+      for (const [i, s] of steps.entries()) {
+        if (s.do === 'text') {
+          buffer.text(s.text)
+          expected = Buffer.concat([expected, Buffer.from(s.text)])
+        } else if (s.do === 'bytes') {
+          // Not a Buffer, and not at the start of its storage.
+          const bytes = new Uint8Array(s.count + 3).fill(i + 1).subarray(3)
+          buffer.bytes(bytes)
+          expected = Buffer.concat([expected, bytes])
+        } else {
+          const count = Math.floor(expected.length * s.share)
+          if (s.do === 'truncate') buffer.truncate(count)
+          else buffer.consume(count)
+          expected = s.do === 'truncate' ? expected.subarray(0, count) : expected.subarray(count)
+        }
+        assert.equal(buffer.length, expected.length)
+        assert.equal(buffer.capacity, budget.usedBytes)
+        const half = expected.length >> 1
+        assert.ok(Buffer.concat(buffer.pieces(half)).equals(expected.subarray(0, half)))
+        assert.ok(buffer.view().equals(expected))
+      }
+      buffer.release()
+      assert.equal(budget.usedBytes, 0)
+    },
+  )
+  fc.assert(property, { seed: testSeed, numRuns: 100 })
+})
+
+/** The storage of what is written first. */
+function storageOf(buffer: BlockBuffer): ArrayBufferLike | undefined {
+  buffer.bytes(new Uint8Array(1))
+  return buffer.pieces()[0]?.buffer
+}
