@@ -126,7 +126,7 @@ export class LocalWork implements WorkerListener {
     const unset = nullOption(config)
     if (unset !== null) {
       const message = `Option ${unset} of connector ${connector} is null; give it a value, or leave it out`
-      this.onConnectorState(connector, 'FAILED', `ConfigError: ${message}`, null)
+      this.onConnectorState(connector, 'FAILED', `org.apache.kafka.common.config.ConfigException: ${message}`, null)
       throw new ConfigError([{ option: unset, message }])
     }
     await this.#options.stages.beside('starting the connector', () =>

@@ -1,26 +1,10 @@
 /** Reports of records that could not be processed: the log, and the dead letter queue with its context headers. */
 import type { Logger } from '../api/context.ts'
-import { ConnectError, type ErrorKind } from '../api/errors.ts'
+import { ConnectError } from '../api/errors.ts'
 import type { Delivery, Producer, ProducerRecord, RecordHeader } from '../kafka/types.ts'
-import { traceOf } from '../util/error-codec.ts'
+import { errorClassName, traceOf } from '../util/error-codec.ts'
 import type { ErrorCounters, ErrorReporter, RecordFailure } from './retry.ts'
 import type { TaskId } from './worker-types.ts'
-
-/**
- * The Java class an error of this kind would be: what reads a dead letter queue (alerts, replays) matches on these
- * names in `__connect.errors.exception.class.name`.
- */
-const javaErrorClass: Readonly<Partial<Record<ErrorKind, string>>> = {
-  record: 'org.apache.kafka.connect.errors.DataException',
-  retriable: 'org.apache.kafka.connect.errors.RetriableException',
-  config: 'org.apache.kafka.common.config.ConfigException',
-}
-
-/** Java name for our own errors, the JavaScript class name for any other. */
-export function errorClassName(error: Error): string {
-  if (!(error instanceof ConnectError)) return error.name
-  return javaErrorClass[error.kind] ?? 'org.apache.kafka.connect.errors.ConnectException'
-}
 
 /** `errors.log.enable`: one ERROR line per failed record; its content never stands in it (I8). */
 export class LogReporter implements ErrorReporter {

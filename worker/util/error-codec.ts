@@ -140,7 +140,24 @@ function requestError(
 }
 
 /**
- * Trace text of a status: `ClassName: message` on line one, stack lines after it, then `Caused by:` per cause.
+ * The Java class that an error of this kind would be: what reads states and dead letter queues (alerts, scripts,
+ * replays) matches on these names, in `trace` and in `__connect.errors.exception.class.name`.
+ */
+const javaErrorClass: Readonly<Partial<Record<ErrorKind, string>>> = {
+  record: 'org.apache.kafka.connect.errors.DataException',
+  retriable: 'org.apache.kafka.connect.errors.RetriableException',
+  config: 'org.apache.kafka.common.config.ConfigException',
+}
+
+/** Java name for our own errors, the JavaScript class name for any other. */
+export function errorClassName(error: Error): string {
+  if (!(error instanceof ConnectError)) return error.name
+  return javaErrorClass[error.kind] ?? 'org.apache.kafka.connect.errors.ConnectException'
+}
+
+/**
+ * Trace text of a status, in Java's form: `ClassName: message` on line one, stack lines after it, each with a tab, then
+ * `Caused by:` per cause.
  * Values of passwords never stand in messages (I8).
  */
 export function traceOf(error: unknown): string {
@@ -151,7 +168,7 @@ export function traceOf(error: unknown): string {
       parts.push(`Error: ${String(current)}`)
       break
     }
-    const head = `${current.name}: ${current.message}`
+    const head = `${errorClassName(current)}: ${current.message}`
     parts.push([head, ...stackLines(current)].join('\n'))
     current = current.cause
   }
@@ -159,5 +176,8 @@ export function traceOf(error: unknown): string {
 }
 
 function stackLines(error: Error): readonly string[] {
-  return (error.stack ?? '').split('\n').filter((line) => line.startsWith('    at '))
+  return (error.stack ?? '')
+    .split('\n')
+    .filter((line) => line.startsWith('    at '))
+    .map((line) => `\t${line.trimStart()}`)
 }

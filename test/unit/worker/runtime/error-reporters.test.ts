@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { DataError, RetriableError } from '../../../../worker/api/errors.ts'
-import { contextHeaders, errorClassName, errorLogMessage } from '../../../../worker/runtime/error-reporters.ts'
+import { contextHeaders, errorLogMessage } from '../../../../worker/runtime/error-reporters.ts'
 import type { RecordFailure } from '../../../../worker/runtime/retry.ts'
+import { errorClassName } from '../../../../worker/util/error-codec.ts'
 
 const id = { connector: 'c', task: 1 }
 const error = new DataError('CONNECT_DATA_SERIALIZATION', 'not JSON')
@@ -40,7 +41,7 @@ test('statement 131, KIP-298: the headers of a dead letter, in order and as text
   ])
   const [name, trace] = headers.at(-1) ?? []
   assert.equal(name, '__connect.errors.exception.stacktrace')
-  assert.match(trace ?? '', /^DataError: not JSON\n {4}at /)
+  assert.match(trace ?? '', /^org\.apache\.kafka\.connect\.errors\.DataException: not JSON\n\tat /)
 })
 
 test('a dead letter names Java classes for our kinds, and the own name of any other error', () => {

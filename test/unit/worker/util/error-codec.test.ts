@@ -73,5 +73,8 @@ test('other errors, other values and cycles are carried as far as they go', () =
 
 test('a trace begins with class and message, one part per cause', () => {
   const trace = traceOf(new ConnectError('fatal', 'CONNECT_A', 'outer', { cause: new Error('inner') }))
-  assert.match(trace, /^ConnectError: outer\n {4}at [\s\S]*\nCaused by: Error: inner\n {4}at /)
+  assert.match(
+    trace,
+    /^org\.apache\.kafka\.connect\.errors\.ConnectException: outer\n\tat [\s\S]*\nCaused by: Error: inner\n\tat /,
+  )
 })
