@@ -143,7 +143,9 @@ function fitting(subject: Subject, schema: Schema | null, value: Value): Connect
 
 function tellsWidth(schema: Schema | null, value: Value): boolean {
   if (schema === null) return false
-  return schema.type.startsWith('FLOAT') || (schema.type.startsWith('INT') && Number.isInteger(Number(value)))
+  if (!schema.type.startsWith('INT')) return schema.type.startsWith('FLOAT')
+  // A value that the type does not hold goes to Java as a Long.
+  return Number.isInteger(Number(value)) && Math.abs(Number(value)) < 2 ** (Number(schema.type.slice(3)) - 1)
 }
 
 class Run implements Comparison {
