@@ -374,7 +374,8 @@ export class FileBuffer implements PartitionWriter {
     this.#baseTimestamp = null
     this.#groupStart = null
     this.#repeatedCut = null
-    if (this.#services.compatibility === 'NONE') this.#schemas.clear()
+    // In each mode: a schema from before would make other bytes after a restart, which begins without one.
+    this.#schemas.clear()
     this.#services.onCommitted(commit.files)
   }
 

@@ -296,23 +296,25 @@ const nestedSchema = makeSchema({
     { name: 'at', schema: makeSchema({ type: 'INT64', name: LogicalName.timestamp }) },
   ],
 })
-const decimalSchema = makeSchema({ type: 'BYTES', name: LogicalName.decimal, parameters: { scale: '2' } })
+const decimalSchema = (scale: number) =>
+  makeSchema({ type: 'BYTES', name: LogicalName.decimal, parameters: { scale: String(scale) } })
 
-/** Versions of one schema, and another name. */
+/** Versions of one schema, the last with another scale, and another name. */
 const eventSchemas: readonly [EventSchema, ...EventSchema[]] = [
   eventSchema('com.acme.Event', 1, []),
   eventSchema('com.acme.Event', 2, ['extra']),
   eventSchema('com.acme.Event', 3, ['extra', 'more']),
+  eventSchema('com.acme.Event', 4, ['extra', 'more'], 3),
   eventSchema('com.acme.Other', 1, []),
 ]
 
-function eventSchema(name: string, version: number, added: readonly string[]): EventSchema {
+function eventSchema(name: string, version: number, added: readonly string[], scale = 2): EventSchema {
   const extra = makeSchema({ type: 'STRING', defaultValue: 'none' })
   const fields = [
     { name: 'id', schema: Schemas.int64 },
     { name: 'kind', schema: Schemas.optionalString },
     { name: 'flag', schema: Schemas.boolean },
-    { name: 'amount', schema: decimalSchema },
+    { name: 'amount', schema: decimalSchema(scale) },
     { name: 'ratio', schema: Schemas.float64 },
     { name: 'at', schema: Schemas.int64 },
     { name: 'nested', schema: nestedSchema },
@@ -320,7 +322,7 @@ function eventSchema(name: string, version: number, added: readonly string[]): E
   ]
   const missing = (field: string): ModelValue => (added.includes(field) ? 'none' : null)
   return {
-    model: { name, version, fields: fields.map((field) => [field.name, missing(field.name)]) },
+    model: { name, version, scale, fields: fields.map((field) => [field.name, missing(field.name)]) },
     connect: makeSchema({ type: 'STRUCT', name, version, fields }),
   }
 }
@@ -351,7 +353,7 @@ function randomValue(random: Random, { format, schema, offset, startedAt }: Valu
       ['id', offset],
       ['kind', kind],
       ['flag', flag],
-      ['amount', { unscaled: BigInt(random.integer(-100_000, 100_000)), scale: 2 }],
+      ['amount', { unscaled: BigInt(random.integer(-100_000, 100_000)), scale: schema.model.scale }],
       ['ratio', ratio],
       ['at', at],
       ['nested', { members: nestedMembers, typed: true }],
@@ -359,7 +361,7 @@ function randomValue(random: Random, { format, schema, offset, startedAt }: Valu
     for (const [field] of schema.model.fields.slice(members.length)) members.push([field, random.pick(['x', 'y'])])
     return { members, typed: true }
   }
-  const timeText = random.pick([at, at, at.toString(), new Date(Number(at)).toISOString(), true])
+  const timeText = random.pick([at, at, new Double(Number(at) + 0.5), true, ...timeTexts(Number(at))])
   const members: (readonly [string, ModelValue])[] = [
     ['id', offset],
     ['kind', chance(random, 0.05) ? ratio : kind],
@@ -389,6 +391,14 @@ function randomValue(random: Random, { format, schema, offset, startedAt }: Valu
   for (let count = random.integer(0, 12); count > 0; count--)
     members.push([`m${count * 37}`, random.pick<ModelValue>([ratio, 'v', BigInt(count)])])
   return { members: shuffled(random, members), typed: false }
+}
+
+/** Forms of one time that RecordField reads. */
+function timeTexts(at: number): readonly string[] {
+  const iso = new Date(at).toISOString()
+  const kolkata = new Date(at + 19_800_000).toISOString().slice(0, -1)
+  const day = 1 + Math.floor((at - Date.UTC(new Date(at).getUTCFullYear(), 0, 1)) / 86_400_000)
+  return [String(at), iso, `${kolkata}+05:30`, `${iso.slice(0, 4)}-${String(day).padStart(3, '0')}${iso.slice(10)}`]
 }
 
 function shuffled<T>(random: Random, items: readonly T[]): readonly T[] {

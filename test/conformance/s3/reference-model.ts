@@ -41,6 +41,8 @@ export interface ModelRecord {
 export interface ModelSchema {
   readonly name: string
   readonly version: number | null
+  /** Of `amount`: a parameter of its schema. */
+  readonly scale: number
   /** Names of the fields and what stands for one that a record of another version does not have. */
   readonly fields: readonly (readonly [string, ModelValue])[]
 }
@@ -277,7 +279,7 @@ class Model {
     writer.files.clear()
     writer.count = 0
     writer.base = null
-    if (this.#options.compatibility === 'NONE') writer.schemas.clear()
+    writer.schemas.clear()
     if (writer.nextSchedule !== null && now >= writer.nextSchedule) this.#moveSchedule(writer, now)
   }
 
@@ -315,8 +317,11 @@ class Model {
     }
     const value = memberOf(record.value, extractor.field)
     if (typeof value === 'bigint') return Number(value)
+    if (value instanceof Double) return Math.trunc(value.value)
     if (typeof value === 'string' && /^\d{1,19}$/.test(value)) return Number(value)
     if (typeof value === 'string' && /^\d{4}-\d\d-\d\dT/.test(value)) return Date.parse(value)
+    const [, year, day, time] = (typeof value === 'string' && /^(\d{4})-(\d{3})(T.*)$/.exec(value)) || []
+    if (day !== undefined) return Date.parse(`${year}-01-01${time}`) + (Number(day) - 1) * 86_400_000
     throw new BadRecord('no time')
   }
 
@@ -355,7 +360,7 @@ function needsNewFile(
   if (mode === 'NONE') return schema.name !== current.name || schema.version !== current.version
   if (schema.name === current.name && schema.version === current.version) return false
   if (schema.version === null || current.version === null) throw new BadRecord('no version')
-  if (schema.name !== current.name) return true
+  if (schema.name !== current.name || schema.scale !== current.scale) return true
   return mode === 'FORWARD' ? schema.version < current.version : schema.version > current.version
 }
 

@@ -224,6 +224,22 @@ for (const [mode, first, expected] of [
   })
 }
 
+test('the schema of a commit says nothing of the next, so a task that starts there makes the same objects (S46, S49)', async () => {
+  const records = [2, 2, 1, 2, 2, 1].map((version, offset) => record({ offset, schema: versioned(version) }))
+  const written = async (from: number) => {
+    const { harness, store } = await open({ 'schema.compatibility': 'BACKWARD', 'flush.size': '2' })
+    harness.append(records.slice(from))
+    await harness.settle()
+    return new Map([...store.objects].map(([key, body]) => [key, body.toString()]))
+  }
+  const whole = await written(0)
+  assert.deepEqual(
+    [...whole.keys()].map((key) => Number(/\+(\d+)\./.exec(key)?.[1])),
+    [0, 2, 3],
+  )
+  for (const from of [2, 3]) for (const [key, body] of await written(from)) assert.equal(whole.get(key), body)
+})
+
 test('a mode that needs versions reports a schema without one, nothing of it is written (S46)', async () => {
   const { harness, store } = await open({
     'schema.compatibility': 'BACKWARD',
