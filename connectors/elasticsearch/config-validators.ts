@@ -1,7 +1,17 @@
 import { existsSync } from 'node:fs'
-import type { Validator } from '../../worker/api/config.ts'
+import { oneOfIgnoringCase, type Recommender, type Validator } from '../../worker/api/config.ts'
 import { compileNameFormat } from './index-name-format.ts'
 import { nodeUrl } from './node-urls.ts'
+
+/** Values that `config/validate` proposes; others may be right, too. */
+export function recommends(...values: readonly string[]): Recommender {
+  return { validValues: () => values, visible: () => true }
+}
+
+/** One of these words in any case, which `config/validate` proposes. */
+export function choice(...words: readonly string[]): { readonly valid: Validator; readonly recommender: Recommender } {
+  return { valid: oneOfIgnoringCase(...words), recommender: recommends(...words) }
+}
 
 /** Every element is an http or https URL, `host:port`, or a Cloud ID. */
 export const urlList: Validator = {

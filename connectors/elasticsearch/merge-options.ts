@@ -1,5 +1,5 @@
-import { nonEmptyString, oneOfIgnoringCase } from '../../worker/api/config.ts'
-import { topicFields } from './config-validators.ts'
+import { nonEmptyString } from '../../worker/api/config.ts'
+import { choice, topicFields } from './config-validators.ts'
 
 const group = 'Merge'
 
@@ -16,7 +16,7 @@ export const mergeOptions = {
     type: 'STRING',
     default: 'none',
     importance: 'MEDIUM',
-    valid: oneOfIgnoringCase('none', 'signed'),
+    ...choice('none', 'signed'),
     group,
     doc: 'signed: a text with a sign and digits ("+5") is an increment in every field. Phone numbers look like that, too.',
   },
@@ -66,7 +66,7 @@ export const mergeOptions = {
     type: 'STRING',
     default: 'set',
     importance: 'LOW',
-    valid: oneOfIgnoringCase('set', 'ignore', 'remove'),
+    ...choice('set', 'ignore', 'remove'),
     group,
     doc: 'What a null field of a value does to that field of the document.',
   },
@@ -97,7 +97,7 @@ export const mergeOptions = {
     type: 'STRING',
     default: 'cas',
     importance: 'LOW',
-    valid: oneOfIgnoringCase('cas', 'script'),
+    ...choice('cas', 'script'),
     group,
     doc: 'Documents are read, merged by the task and written on the condition that nobody wrote in between (cas), which needs no script engine. script is accepted for configurations that name it, and leaves the same documents the same way.',
   },
@@ -120,7 +120,7 @@ export const mergeOptions = {
     type: 'STRING',
     default: 'soft',
     importance: 'MEDIUM',
-    valid: oneOfIgnoringCase('soft', 'hard'),
+    ...choice('soft', 'hard'),
     group,
     doc: 'What a tombstone does with behavior.on.null.values=delete. soft: empties the document and marks it; exact. hard: removes it; a record that a lost task sends late may bring a part of it back.',
   },

@@ -175,6 +175,18 @@ describe('options of the Elasticsearch sink by themselves', () => {
     }
   })
 
+  it("propose the words that they know, and kinds of data streams beside those of one's own", async () => {
+    const { configs } = await answer({ 'connection.url': 'no url' })
+    const proposed = new Map(configs.map(({ value }) => [value.name, value.recommended_values]))
+    for (const [option, allowed] of Object.entries(words))
+      assert.deepEqual(
+        proposed.get(option)?.map((word) => word.toLowerCase()),
+        allowed,
+        option,
+      )
+    assert.deepEqual(proposed.get('data.stream.type'), ['logs', 'metrics', 'none'])
+  })
+
   const bounds: readonly (readonly [option: string, low: number, high: number | null])[] = [
     ['batch.size', 1, 1_000_000],
     ['bulk.size.bytes', -1, 2_147_483_647],
