@@ -168,7 +168,7 @@ export class ConnectorHost {
 
   #begin(work: Promise<void>): void {
     const settled = work.catch((error: unknown) => {
-      this.#options.logger.debug({ error }, 'the host of the connectors was replaced before it could be let go')
+      this.#options.logger.debug({ error }, 'the host of the connectors was called, replaced or closed, not let go')
     })
     this.#background.add(settled)
     void settled.finally(() => this.#background.delete(settled))
@@ -186,7 +186,8 @@ export class ConnectorHost {
     await clock.sleep(lingerMs, signal)
     const host = this.#host
     if (signal.aborted || host === null) return
-    const sleepers = await host.channel.call('connectors.idle', null)
+    // A host that is blocked does not answer: whoever closes this one must not wait for it.
+    const sleepers = await orAborted(host.channel.call('connectors.idle', null), signal)
     if (sleepers === null || signal.aborted || this.#host !== host) return
     this.#host = null
     this.#lastCall = null

@@ -1,4 +1,5 @@
-/** A connector whose task configs tell the thread in which they were made. */
+/** A connector whose task configs tell the thread in which they were made, and that may block when it is asked. */
+import { writeFileSync } from 'node:fs'
 import { threadId } from 'node:worker_threads'
 import { type ConfigOf, defineConfig } from '../../../worker/api/config.ts'
 import type { RawConfig, SinkConnector } from '../../../worker/api/connector.ts'
@@ -11,13 +12,28 @@ const config = defineConfig({
     importance: 'LOW',
     doc: 'Whether the connector claims to watch something.',
   },
+  'blocked.file': {
+    type: 'STRING',
+    default: '',
+    importance: 'LOW',
+    doc: 'Written when it is asked whether it watches; then it blocks its thread.',
+  },
 })
 
 class ThreadTellingConnector implements SinkConnector<ConfigOf<typeof config>> {
-  watches = true
+  #options: ConfigOf<typeof config> | null = null
+
+  get watches(): boolean {
+    const file = this.#options?.['blocked.file'] ?? ''
+    if (file !== '') {
+      writeFileSync(file, '')
+      for (;;) Math.sqrt(2)
+    }
+    return this.#options?.watches ?? true
+  }
 
   async start(options: ConfigOf<typeof config>): Promise<void> {
-    this.watches = options.watches
+    this.#options = options
   }
 
   async taskConfigs(): Promise<readonly RawConfig[]> {

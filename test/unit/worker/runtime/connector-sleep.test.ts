@@ -1,5 +1,7 @@
 /** A connector that watches nothing gives its thread back while it stays RUNNING, and comes back for what is asked. */
 import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { defineConfig } from '../../../../worker/api/config.ts'
 import type { ConnectorContext, RawConfig, SinkConnector } from '../../../../worker/api/connector.ts'
@@ -275,4 +277,14 @@ test('in threads: the next task configs come from another thread, those of a con
       ['RUNNING'],
     )
   }
+})
+
+test('a worker closes although a connector blocks its thread when it is asked whether it watches', async () => {
+  await using harness = await openWorker({ bootstrap: '127.0.0.1:9', pluginModules: [probes], connectorLingerMs: 0 })
+  const file = join(harness.folder, 'asked')
+  const config = { name: 'c', 'connector.class': 'test.ThreadTellingConnector', topics: 't', 'blocked.file': file }
+  await harness.worker.startConnector('c', config, 'STARTED')
+  await eventually(() => assert.ok(existsSync(file)))
+  await harness.worker.close()
+  assert.equal(harness.state('c')?.state, 'UNASSIGNED')
 })
