@@ -71,7 +71,7 @@ export class FileBuffer implements PartitionWriter {
   #queue: SinkRecord[] = []
   #head = 0
   readonly #files = new Map<string, OpenFile>()
-  /** Schema that the current file of a directory was begun with; outlives commits, as projection goes on. */
+  /** Schema that the current file of a directory was begun with, be it by a record that was then refused. */
   readonly #schemas = new Map<string, Schema | null>()
   readonly #takenNames = new Set<string>()
   #commit: Commit | null = null
@@ -232,7 +232,7 @@ export class FileBuffer implements PartitionWriter {
   #append(record: SinkRecord, now: number): Step {
     const { partitioner, rotation, compatibility, layout, budget, nullValues } = this.#services
     const isTombstone = record.rawValue === null && nullValues === 'write'
-    const timestamp = partitioner.timestampOf?.(record, now) ?? null
+    const timestamp = this.#timestampOf(record, now, isTombstone)
     this.#baseTimestamp ??= timestamp
     const directory = isTombstone ? layout.tombstoneDirectory : partitioner.encode(record, now)
     // A tombstone that is written as a row has no schema of a value to compare with those of its neighbours.
@@ -243,8 +243,13 @@ export class FileBuffer implements PartitionWriter {
     if (this.#isOtherCommit(record.offset)) return 'commit-first'
     if (this.#repeatedCut === null && this.#isTimeUp(directory, timestamp, now, isTombstone)) return 'commit-first'
     if (!isRowOfKey && needsNewObject(compatibility, record.valueSchema, current)) {
-      this.#schemas.set(directory, record.valueSchema)
-      if (this.#count > 0) return 'commit-first'
+      if (this.#count > 0) {
+        this.#schemas.set(directory, record.valueSchema)
+        return 'commit-first'
+      }
+      // Only a refused record can have come before this one. Without projection its schema stays until the next record,
+      // as in the Java connector: the objects have the same names. To project to it would refuse this record, too.
+      if (compatibility !== 'NONE') this.#schemas.set(directory, record.valueSchema)
     }
     const isNew = !this.#files.has(directory)
     if (isNew && rotation.maxOpenFiles > 0 && this.#files.size >= rotation.maxOpenFiles) return 'commit-first'
@@ -254,6 +259,13 @@ export class FileBuffer implements PartitionWriter {
     if (this.#isComplete(record.offset)) return 'next-then-commit'
     const isOver = budget.exceeded && budget.usedBytes !== this.#toleratedBytes
     return isOver || file.isFull ? 'next-then-drain' : 'next'
+  }
+
+  /** A tombstone has its own time only: there is no field to look into, and its directory does not depend on it. */
+  #timestampOf(record: SinkRecord, now: number, isTombstone: boolean): number | null {
+    const { timestampOf } = this.#services.partitioner
+    if (timestampOf === null) return null
+    return isTombstone ? record.timestamp : timestampOf(record, now)
   }
 
   /** Whether a record belongs to another known commit than the open files, or to none. */

@@ -1,4 +1,5 @@
 import { DataError } from '../../../worker/api/errors.ts'
+import { javaClass } from '../../../worker/api/values.ts'
 import { type ByteTarget, type FormatInput, LineEncoder, type RecordEncoder, type RecordFormat } from './format.ts'
 
 /** Raw bytes, each record followed by the separator; works with a ByteArrayConverter only. */
@@ -17,12 +18,14 @@ export class ByteArrayFormat implements RecordFormat {
     return new LineEncoder(out, (input, target) => this.#write(input, target))
   }
 
-  #write({ value }: FormatInput, out: ByteTarget): void {
+  #write({ schema, value }: FormatInput, out: ByteTarget): void {
     if (!(value instanceof Uint8Array)) {
-      throw new DataError(
-        'CONNECT_S3_VALUE_NOT_BYTES',
-        'ByteArrayFormat writes bytes only: set the converter to org.apache.kafka.connect.converters.ByteArrayConverter',
-      )
+      // In the words of Java's converter, which the reference writes with: what reads a DLQ may know them.
+      const message =
+        schema === null
+          ? `ByteArrayConverter is not compatible with objects of type ${javaClass(value)}`
+          : `Invalid schema type for ByteArrayConverter: ${schema.type}`
+      throw new DataError('CONNECT_S3_VALUE_NOT_BYTES', message)
     }
     out.bytes(value)
     out.text(this.#separator)
