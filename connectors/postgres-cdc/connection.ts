@@ -21,6 +21,8 @@ export interface ConnectionOptions {
   readonly connectTimeoutMs: number
   /** Limit of one query; 0 or absent is none. */
   readonly queryTimeoutMs?: number
+  /** Settings of the user's, `-c name=value …`; absent or null is none. */
+  readonly startupOptions?: string | null
   /** Run on each ordinary connection; `;` separates statements, `;;` is a literal one. */
   readonly initialStatements: string | null
 }
@@ -40,7 +42,7 @@ const sessionSettings = [
   'lc_monetary=C',
 ]
 
-const startupOptions = sessionSettings.map((setting) => `-c ${setting}`).join(' ')
+const ownStartupOptions = sessionSettings.map((setting) => `-c ${setting}`).join(' ')
 
 /** `pg` knows the option, its types do not. */
 interface ReplicationConfig extends pg.ClientConfig {
@@ -97,7 +99,8 @@ async function connect(
     database: options.database,
     ...(options.password === null ? {} : { password: options.password.reveal() }),
     application_name: applicationName,
-    options: startupOptions,
+    // The last one of a name counts.
+    options: `${options.startupOptions ?? ''} ${ownStartupOptions}`.trim(),
     // Under TLS the reads are the TLS layer's.
     ...(ssl === false ? { stream: pooledSocket } : {}),
     keepAlive: options.tcpKeepAlive,

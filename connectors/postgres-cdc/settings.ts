@@ -54,6 +54,7 @@ export function connectionOptions(config: PostgresConfig, connectTimeoutMs = 60_
     sslRootCert: config['database.sslrootcert'],
     tcpKeepAlive: config['database.tcpKeepAlive'],
     connectTimeoutMs,
+    startupOptions: config['driver.options'],
     initialStatements: config['database.initial.statements'],
   }
 }

@@ -135,6 +135,22 @@ suite('connections of the Postgres source', { skip: postgres.skip }, () => {
     await captures(fixture, by('postgres', { 'database.hostname': server.socketFolder, 'database.sslmode': 'disable' }))
   })
 
+  test('settings of the driver hold in every session, but for those that the text of values depends on', async () => {
+    const options = (name: string) =>
+      by('plain_only', { [name]: '-c work_mem=5MB -c datestyle=German', 'database.sslmode': 'disable' })
+    const statements = `DO $$ BEGIN ASSERT current_setting('work_mem') = '5MB' AND current_setting('datestyle') LIKE 'ISO%'; END $$`
+    for (const name of ['driver.options', 'database.options']) {
+      await captures(fixture, { ...options(name), 'database.initial.statements': statements.replaceAll(';', ';;') })
+    }
+    // Without them the assertion does not hold: it has been seen to run.
+    const without = {
+      ...options('driver.options'),
+      'driver.options': '',
+      'database.initial.statements': statements.replaceAll(';', ';;'),
+    }
+    await assert.rejects(fixture.task(null, without), /database\.initial\.statements/)
+  })
+
   test('a pooler is refused by name', async () => {
     await using proxy = await TcpProxy.open({ host: '127.0.0.1', port: server.port }, () => new OtherProcessId())
     const options = by('plain_only', {

@@ -11,6 +11,14 @@ const checked = (description: string, problem: (text: string) => string | null):
   check: (_, value) => (value === null ? null : problem(String(value))),
 })
 
+/** Null for what the server takes apart into settings. */
+function startupOptionsProblem(text: string): string | null {
+  const setting = String.raw`(?:-c\s*|--)[A-Za-z_][\w.]*=(?:\\.|[^\s\\])*`
+  return new RegExp(`^\\s*(?:${setting}(?:\\s+|$))*$`).test(text)
+    ? null
+    : `'${text}' is not of the form -c name=value -c name=value`
+}
+
 const group = 'Connection'
 
 /** How to reach the database. Required options are checked by the definition's rules, with Debezium's message. */
@@ -105,6 +113,15 @@ export const connectionOptions = {
     importance: 'LOW',
     group,
     doc: 'SQL run on each ordinary connection; `;` separates statements, `;;` is a literal semicolon.',
+  },
+  'driver.options': {
+    type: 'STRING',
+    default: null,
+    importance: 'LOW',
+    group,
+    alternatives: ['database.options'],
+    valid: checked('-c name=value …', startupOptionsProblem),
+    doc: "Settings of every session as the driver's property `options` has them: `-c name=value -c name=value`, a backslash before blanks within a value. Those that the text of values depends on stay what the connector needs. Other properties of the JDBC driver (`driver.*`) have no effect: time limits, TLS and keep-alive are options of their own.",
   },
   'database.query.timeout.ms': {
     type: 'INT',

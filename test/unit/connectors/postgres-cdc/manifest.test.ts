@@ -55,6 +55,7 @@ suite('postgres-cdc manifest', () => {
     'database.hostname': 'a,b',
     // Where Debezium's own bounds are: most of its times are 32 bits wide.
     'database.include.list': '[a-z',
+    'driver.options': 'work_mem=5MB',
     'executor.shutdown.timeout.ms': '0',
     'internal.offset.activity.monitor.interval.ms': '-1',
     'lsn.flush.timeout.ms': '2147483648',
