@@ -310,6 +310,7 @@ class Model {
     const { partitioner } = this.#options
     if (partitioner.kind !== 'time') return null
     const { extractor } = partitioner
+    if (record.value === null && this.#options.nulls === 'write') return record.timestamp
     if (extractor === 'wallclock') return now
     if (extractor === 'record') {
       if (record.timestamp === null) throw new BadRecord('no timestamp')

@@ -240,6 +240,27 @@ test('the schema of a commit says nothing of the next, so a task that starts the
   for (const from of [2, 3]) for (const [key, body] of await written(from)) assert.equal(whole.get(key), body)
 })
 
+test('a tombstone is written whatever the time is taken from, and has its own in rotation (S47, S61)', async () => {
+  const minutes = [0, 0, 11, 12]
+  for (const extractor of ['RecordField', 'Wallclock', 'Record']) {
+    const { harness, store } = await open({
+      ...partitioner('Hourly'),
+      ...byTime,
+      'timestamp.extractor': extractor,
+      'timestamp.field': 'at',
+      'behavior.on.null.values': 'write',
+      'store.kafka.keys': 'true',
+      'keys.format.class': 'io.confluent.connect.s3.format.json.JsonFormat',
+      'rotate.interval.ms': '600000',
+      'errors.tolerance': 'all',
+    })
+    harness.append(minutes.map((minute, offset) => record({ offset, minute, tombstone: true })))
+    await harness.settle()
+    assert.deepEqual([...store.objects.keys()], ['topics/orders/tombstone/orders+0+0000000000.keys.json'], extractor)
+    assert.deepEqual(harness.reported, [])
+  }
+})
+
 test('a mode that needs versions reports a schema without one, nothing of it is written (S46)', async () => {
   const { harness, store } = await open({
     'schema.compatibility': 'BACKWARD',
