@@ -379,7 +379,14 @@ export class IncrementalSnapshot implements AsyncDisposable {
       return null
     }
     const counted = reports ? (await database.rows<{ rows: string }>(countSql(table.source)))[0] : undefined
-    return { ...table, lower: resumed?.last ?? null, upper, totalRows: Number(counted?.rows ?? 0), chunks: 0, rows: 0 }
+    return {
+      ...table,
+      lower: resumed?.last ?? null,
+      upper,
+      totalRows: counted === undefined ? null : Number(counted.rows),
+      chunks: 0,
+      rows: 0,
+    }
   }
 
   #progress(current: CurrentTable, end: KeyText, rows: number): void {
@@ -392,8 +399,8 @@ export class IncrementalSnapshot implements AsyncDisposable {
       last_processed_key: end.join(','),
       ...this.#remaining(),
       chunk_index: String(now.chunks),
-      total_chunks: String(Math.ceil(current.totalRows / this.#options.chunkRows)),
-      total_rows: String(current.totalRows),
+      total_chunks: String(Math.ceil((current.totalRows ?? 0) / this.#options.chunkRows)),
+      total_rows: String(current.totalRows ?? 0),
     })
   }
 
@@ -404,7 +411,7 @@ export class IncrementalSnapshot implements AsyncDisposable {
     this.#notify('TABLE_SCAN_COMPLETED', {
       scanned_collection: collection.id,
       total_rows_scanned: String(current?.rows ?? 0),
-      ...(current === null ? {} : { total_rows: String(current.totalRows) }),
+      ...(current === null ? {} : { total_rows: String(current.totalRows ?? 0) }),
       status,
       ...this.#remaining(),
     })

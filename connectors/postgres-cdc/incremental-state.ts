@@ -34,7 +34,8 @@ export interface CurrentTable extends OpenTable {
   readonly lower: KeyText | null
   /** Greatest key when the table was begun. */
   readonly upper: KeyText
-  readonly totalRows: number
+  /** Null where nobody asks for it: counting reads the table once more. */
+  readonly totalRows: number | null
   readonly chunks: number
   readonly rows: number
 }
@@ -113,11 +114,12 @@ export function offsetMembers(
   return {
     [`${prefix}primary_key`]: java(current?.lower ?? null),
     [`${prefix}maximum_key`]: java(current?.upper ?? null),
+    ...(current === null || current.totalRows === null ? {} : { [`${prefix}total_rows`]: String(current.totalRows) }),
     [`${prefix}collections`]: JSON.stringify(
       collections.map(({ id, condition, surrogateKey, correlationId }) => ({
         [`${item}id`]: id,
-        [`${item}additional_condition`]: condition === '' ? '' : `(${condition})`,
-        [`${item}surrogate_key`]: surrogateKey,
+        [`${item}additional_condition`]: condition === '' ? null : `(${condition})`,
+        [`${item}surrogate_key`]: surrogateKey === '' ? null : surrogateKey,
         [`${item}correlation_id`]: correlationId,
       })),
     ),
