@@ -78,11 +78,12 @@ const median = (values: readonly number[]) => {
   return sorted.length % 2 === 1 ? (sorted[middle] ?? 0) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2
 }
 
-/** Rate, CPU and memory per variant: median and spread over its runs, and the ratio to the reference variant. */
+/** Rate, CPU and memory per variant: median and spread over its runs, and the ratio to the reference variant, or to the first. */
 export function printMeasurements(title: string, measurements: readonly Measurement[], reference: string): void {
   const perCore = (m: Measurement) => m.records / m.cpuSeconds
   const variants = [...new Set(measurements.map((m) => m.variant))]
-  const referenceRuns = measurements.filter((m) => m.variant === reference)
+  const base = variants.includes(reference) ? reference : variants[0]
+  const referenceRuns = measurements.filter((m) => m.variant === base)
   const referencePerCore = median(referenceRuns.map(perCore))
   const referenceRate = median(referenceRuns.map((m) => m.records / m.seconds))
   console.log(`\n${title}`)

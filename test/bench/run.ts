@@ -21,7 +21,7 @@ import { benchHotPath } from './hot-path.ts'
 import { benchLatency, printLatency } from './latency.ts'
 import { type Measurement, printMeasurements } from './measure.ts'
 import { type PeerName, profileInto } from './peers.ts'
-import { benchS3, s3Variants } from './s3.ts'
+import { benchS3, s3Setups, shardsFor } from './s3.ts'
 import { benchSink, fillTopic } from './sink.ts'
 import { benchStart, describeStart } from './start.ts'
 import { benchTransforms } from './transforms.ts'
@@ -34,7 +34,8 @@ const { values, positionals } = parseArgs({
     snapshot: { type: 'string' },
     runs: { type: 'string', default: '2' },
     peers: { type: 'string', default: 'sluice,java' },
-    setups: { type: 'string', default: 'plain' },
+    setups: { type: 'string' },
+    open: { type: 'string', default: '200' },
     once: { type: 'boolean', default: false },
     bytes: { type: 'string', default: '500' },
     port: { type: 'string', default: '8283' },
@@ -87,7 +88,7 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
     const services = await openServices()
     const rowsPerTransaction = Number(values['rows-per-transaction'])
     const snapshotRecords = Number(values.snapshot ?? records)
-    for (const name of values.setups.split(',')) {
+    for (const name of (values.setups ?? 'plain').split(',')) {
       await inTurn(async (variant, peer) => {
         await using setup = await openSetup(name)
         const label = name === 'plain' ? '' : `, ${name}`
@@ -120,9 +121,15 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
   /** Kafka to S3, JSON lines. */
   s3: async () => {
     const services = await openServices()
-    const topic = await fillTopic(services, records, Number(values.bytes))
+    const open = Number(values.open)
+    const topic = await fillTopic(services, records, Number(values.bytes), shardsFor(open))
+    const chosen = (values.setups ?? Object.keys(s3Setups).join(',')).split(',').flatMap((name) => {
+      const setup = s3Setups[name]
+      if (setup === undefined) throw new Error(`--setups ${name}: there are ${Object.keys(s3Setups).join(', ')}`)
+      return setup(open)
+    })
     for (let run = 0; run < runs; run++)
-      for (const [variant, sink] of s3Variants)
+      for (const [variant, sink] of chosen)
         record('s3', await benchS3({ services, variant, topic, records, port, sink }))
   },
   /** Kafka to Elasticsearch, with the share of the server's CPU. */
@@ -179,7 +186,8 @@ const bench = benches[name]
 if (bench === undefined) {
   console.error(
     `usage: npm run bench <${Object.keys(benches).join('|')}> [-- --records N --runs N --peers sluice,java]\n` +
-      `  cdc: --setups ${Object.keys(cdcSetups).join(',')} --rows-per-transaction N --snapshot ROWS --once`,
+      `  cdc: --setups ${Object.keys(cdcSetups).join(',')} --rows-per-transaction N --snapshot ROWS --once\n` +
+      `  s3: --setups ${Object.keys(s3Setups).join(',')} --open OBJECTS --bytes N`,
   )
   process.exitCode = 2
 } else {

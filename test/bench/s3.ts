@@ -15,19 +15,35 @@ import { startPeer } from './peers.ts'
 /** Options of the sink that the measurement is about; the rest is as in the sink bench. */
 type SinkOptions = Readonly<Record<string, string>>
 
+type S3Variant = readonly [variant: string, sink: SinkOptions]
+
+/** Partitions of the topic that `fillTopic` makes, each with as many open objects as there are shards. */
+const partitions = 4
+
+/** Shards that make as many open objects as wanted. @throws RangeError when that is no multiple of the partitions */
+export function shardsFor(openObjects: number): number {
+  const shards = openObjects / partitions
+  if (Number.isInteger(shards) && shards > 0) return shards
+  throw new RangeError(`--open ${openObjects}: the topic has ${partitions} partitions, so it takes a multiple of that`)
+}
+
 /** What is measured: plain objects twice, so that a difference of nothing shows, compressed ones, and many at a time. */
-export const s3Variants: readonly (readonly [variant: string, sink: SinkOptions])[] = [
-  ['sluice A', {}],
-  ["sluice A'", {}],
-  ['gzip', { 's3.compression.type': 'gzip' }],
-  [
-    '200 open objects',
-    {
-      'partitioner.class': 'io.confluent.connect.storage.partitioner.FieldPartitioner',
-      'partition.field.name': 'shard',
-    },
+export const s3Setups: Readonly<Record<string, (open: number) => readonly S3Variant[]>> = {
+  plain: () => [
+    ['sluice A', {}],
+    ["sluice A'", {}],
   ],
-]
+  gzip: () => [['gzip', { 's3.compression.type': 'gzip' }]],
+  open: (open) => [
+    [
+      `${open} open objects`,
+      {
+        'partitioner.class': 'io.confluent.connect.storage.partitioner.FieldPartitioner',
+        'partition.field.name': 'shard',
+      },
+    ],
+  ],
+}
 
 /**
  * Kafka → S3 as JSON lines (P7): one task, four partitions, 50,000 records per object. Counted by committed consumer

@@ -4,8 +4,8 @@ import type { Services } from '../../compose/pipelines/support/pipeline.ts'
 import { type Measurement, measure } from './measure.ts'
 import { type PeerName, startPeer } from './peers.ts'
 
-/** Fills a topic of four partitions with JSON records of about `bytes` bytes. */
-export async function fillTopic(services: Services, records: number, bytes: number): Promise<string> {
+/** Fills a topic of four partitions with JSON records of about `bytes` bytes; `shard` has as many values as told. */
+export async function fillTopic(services: Services, records: number, bytes: number, shards = 50): Promise<string> {
   const topic = `bench-sink-${randomBytes(3).toString('hex')}`
   await recreateTopics(services.kafkaBrokers, { [topic]: 4 })
   const producer = kafkaFor(services.kafkaBrokers, 'bench-fill').producer({ idempotent: true, maxInFlightRequests: 1 })
@@ -16,7 +16,7 @@ export async function fillTopic(services: Services, records: number, bytes: numb
   for (let start = 0; start < records; start += batch) {
     const messages = []
     for (let i = start; i < Math.min(records, start + batch); i++) {
-      const shard = i % 50
+      const shard = i % shards
       const value = JSON.stringify({
         id: i,
         name: `record ${i}`,
