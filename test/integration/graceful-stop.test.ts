@@ -43,7 +43,7 @@ class TopicReader implements AsyncDisposable {
 
 test(`a worker that is asked to stop under load loses nothing and repeats nothing, seed ${random.seed}`, {
   skip,
-  timeout: 180_000,
+  timeout: 300_000,
 }, async (t) => {
   await using cluster = await ClusterUnderTest.open(kafka.settings.brokers, { 'offset.flush.interval.ms': '60000' })
   const [input, topic] = [join(cluster.folder, 'in'), `t-${cluster.token}`]
@@ -83,7 +83,8 @@ test(`a worker that is asked to stop under load loses nothing and repeats nothin
   await eventually(async () => {
     await reader.read()
     assert.ok(reader.values.length >= written)
-  }, 30_000)
+    // How many lines there are, and how long they take, is up to the machine.
+  }, 120_000)
   assert.equal(await last.signal('SIGTERM'), 0)
   await reader.read()
   assert.deepEqual(
