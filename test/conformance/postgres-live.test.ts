@@ -7,8 +7,12 @@ import { requireService, skipUnless } from '../support/services.ts'
 
 const kafka = requireService('kafka')
 const postgres = requireService('postgres')
-/** Both with enums and arrays, the first with schemas off. */
-const seeds = [10, 22]
+const seeds = [100, 101]
+/**
+ * Half of the 62 that these seeds write: fewer means that a round ended before its changes. Not the number itself: which
+ * row an UPDATE meets, and so whether it meets a key that is taken, depends on where the server has put the rows.
+ */
+const leastRecords = 30
 
 test('the Postgres source writes what the Debezium beside it writes', {
   skip: skipUnless(kafka, postgres, requireJavaConnect()),
@@ -20,7 +24,8 @@ test('the Postgres source writes what the Debezium beside it writes', {
     pgUrl: postgres.settings.url,
     seeds,
     jobs: 1,
-    without: [],
+    // Their snapshots are awaited for as long as they may take, which is no matter for a sample.
+    without: ['signal'],
     validations: 40,
     report: (outcome) => {
       differences.push(...outcome.differences.map((text) => `seed ${outcome.seed}\n${text}`))
@@ -30,5 +35,5 @@ test('the Postgres source writes what the Debezium beside it writes', {
   t.diagnostic(postgresLiveSummary(result))
   assert.equal(differences.join('\n'), '')
   assert.deepEqual(result.validations.tooLenient, [])
-  assert.ok(result.records > 40, postgresLiveSummary(result))
+  assert.ok(result.records >= leastRecords, postgresLiveSummary(result))
 })

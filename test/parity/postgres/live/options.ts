@@ -77,7 +77,7 @@ const choices: readonly Choice[] = [
   { chance: 0.3, choose: oneOf('publication.autocreate.mode', 'all_tables', 'filtered') },
   { chance: 0.2, choose: oneOf('publish.via.partition.root', 'true') },
   { chance: 0.2, choose: oneOf('include.schema.comments', 'true') },
-  { chance: 0.4, choose: oneOf('snapshot.mode', 'initial', 'always', 'no_data', 'when_needed') },
+  { chance: 0.4, choose: oneOf('snapshot.mode', 'initial', 'always', 'no_data', 'when_needed', 'initial_only') },
   {
     chance: 0.2,
     choose: oneOf('snapshot.isolation.mode', 'repeatable_read', 'read_committed', 'read_uncommitted', 'serializable'),

@@ -1,12 +1,23 @@
 /** One random database with two connectors over it: Debezium's on Kafka Connect, and ours. */
 import pg from 'pg'
-import { seededRandom } from '../../../support/random.ts'
+import { type Json, parseExact } from '../../../conformance/postgres/normalise.ts'
+import { type Random, seededRandom } from '../../../support/random.ts'
 import { eventually, type WorkerUnderTest } from '../../../support/worker-process.ts'
 import { TopicCollector } from '../collector.ts'
+import { compareOffsets, storedOffset } from './offsets.ts'
 import { type Options, randomOptions } from './options.ts'
 import { byClock, compareSides, type KafkaRecord } from './records.ts'
-import { randomScript, type ScriptStep } from './script.ts'
-import { randomDatabase } from './tables.ts'
+import { randomScript, type ScriptStep, someChanges } from './script.ts'
+import {
+  noticeTopic,
+  SignalLine,
+  type SignalStep,
+  signalRows,
+  signalSteps,
+  signalTableSql,
+  signalTopic,
+} from './signals.ts'
+import { type RandomDatabase, randomDatabase } from './tables.ts'
 
 export interface Stage {
   readonly java: WorkerUnderTest
@@ -30,9 +41,17 @@ const connectorClass = 'io.debezium.connector.postgresql.PostgresConnector'
 /** Slots are made once all transactions of the server that run by then have ended, those of others too. */
 const startMs = 150_000
 /** Longest wait for both to have read what was written. */
-const syncMs = 20_000
+const syncMs = 60_000
+/** Longest wait for a snapshot that a signal asked for; of most that fail, nothing tells. */
+const signalMs = 15_000
+/** Longest wait until both have stored equal offsets, which they do every 500 ms. */
+const offsetMs = 30_000
+/** A connector that does not stream has sent its snapshot when nothing came for so long. */
+const silenceMs = 3000
 /** Both have sent the last message: what else they sent is under way for as long as something comes, and this much. */
 const settleMs = 1200
+/** Longest wait, instead, while one has sent less than the other. */
+const lateMs = 30_000
 const pause = (ms = 25) => new Promise((resolve) => setTimeout(resolve, ms))
 
 /** What one connector is called. */
@@ -53,6 +72,19 @@ class Side {
       if (status === 409) throw new Error(`${method} ${path}: 409`)
       return answer
     }, startMs)
+  }
+
+  /** What the connector's offset says; exact integers. */
+  async offset(): Promise<Readonly<Record<string, Json>> | null> {
+    const response = await fetch(new URL(`/connectors/${this.prefix}/offsets`, this.worker.url))
+    return storedOffset(parseExact(await response.text())?.value ?? null)
+  }
+
+  /** @throws Error while its task does not run yet */
+  async mustRun(): Promise<void> {
+    const { body } = await this.worker.rest('GET', `/connectors/${this.prefix}/status`)
+    const { tasks = [] } = body as { readonly tasks?: readonly { readonly state: string }[] }
+    if (!tasks.some(({ state }) => state === 'RUNNING' || state === 'FAILED')) throw new Error('No task runs yet')
   }
 
   /** The trace of a task that failed, or null. */
@@ -92,11 +124,21 @@ export class Round {
   readonly #collector: TopicCollector
   readonly #sql: string[] = []
   readonly #database: pg.Client
+  /** What rounds have had since their seeds were given out comes from numbers of its own. */
+  readonly #more: Random
+  readonly #lines: SignalLine[] = []
+  readonly #offsetDifferences: string[] = []
   #messages = 0
+  #signals = 0
+  /** Snapshots that signals have asked for. */
+  #asked = 0
+  /** Snapshots that each side had told the end of before the first signal. */
+  #initial: readonly number[] | null = null
 
   constructor(stage: Stage, seed: number) {
     this.#stage = stage
     this.#seed = seed
+    this.#more = seededRandom(seed ^ 0x51_67_4e)
     this.#theirs = new Side(stage.java, this.#token, 'a')
     this.#ours = new Side(stage.sluice, this.#token, 'b')
     this.#database = new pg.Client({ connectionString: this.#url(this.#name) })
@@ -141,7 +183,13 @@ export class Round {
     for (const statement of database.setup) await this.#send(statement, true)
     const chosen = Object.entries(randomOptions(random, database))
     const options = Object.fromEntries(chosen.filter(([name]) => !without.some((start) => name.startsWith(start))))
-    await Promise.all(this.#sides.map((side) => this.#start(side, options)))
+    if (!without.includes('signal') && this.#more.next() < 0.5) await this.#openLines()
+    await Promise.all(this.#sides.map((side, i) => this.#start(side, { ...options, ...this.#lines[i]?.options })))
+    if (options['snapshot.mode'] === 'initial_only') {
+      await this.#untilSilent()
+      if (!(await this.#hasFailed())) await this.#compareOffsets(options)
+      return await this.#compare(options, null)
+    }
     const late = await this.#untilStreaming()
     if (late.includes(this.#ours)) {
       const differences = [`  ours does not stream: ${lastError(this.#ours.worker)}`]
@@ -149,19 +197,123 @@ export class Round {
     }
     // A restart of Debezium's with a filtered publication fails on that publication, again and again.
     const stuck = late.length === 0 ? null : `does not stream: ${lastError(this.#theirs.worker)}`
-    if (stuck === null) await this.#runAll(randomScript(random, database))
-    const synced = performance.now()
-    while (performance.now() - Math.max(synced, this.#collector.lastMs) < settleMs) await pause()
-    await this.#collector.check()
+    if (stuck === null) await this.#runAll(randomScript(random, database), database, options)
+    await this.#settle()
     return await this.#compare(options, stuck)
   }
 
-  async #runAll(steps: Iterable<ScriptStep>): Promise<void> {
+  async #runAll(steps: Iterable<ScriptStep>, database: RandomDatabase, options: Options): Promise<void> {
+    const more = this.#more
+    // What a restart reads again is not the same: a snapshot; and Debezium's does not get past a publication of its own.
+    const restarts = options['snapshot.mode'] !== 'always' && options['publication.autocreate.mode'] !== 'filtered'
     for (const step of steps) {
-      if ((await this.#failures()).some((trace) => trace !== null)) break
+      if (await this.#hasFailed()) break
       await this.#run(step)
+      if (more.next() < 0.15 && this.#lines.length > 0) {
+        for (const asked of signalSteps(more, database)) await this.#signal(asked, options)
+      }
+      if (more.next() < 0.04 && restarts) await this.#restart(someChanges(more, database))
     }
     await this.#sync()
+    if (!(await this.#hasFailed())) await this.#compareOffsets(options)
+  }
+
+  /** Until nothing comes any more; while one has sent less than the other, the machine may just be slow. */
+  async #settle(): Promise<void> {
+    const begun = performance.now()
+    const isEven = async () => {
+      const [theirs, ours] = this.#sides.map(({ prefix }) => this.#sent(prefix))
+      return theirs === ours || (await this.#hasFailed())
+    }
+    const isQuiet = () => performance.now() - Math.max(begun, this.#collector.lastMs) >= settleMs
+    while (!(isQuiet() && ((await isEven()) || performance.now() - begun > lateMs))) await pause()
+    await this.#collector.check()
+  }
+
+  #sent(prefix: string): number {
+    return this.#collector.records.filter(({ topic }) => topic.includes(prefix) && !byClock.test(topic)).length
+  }
+
+  async #hasFailed(): Promise<boolean> {
+    return (await this.#failures()).some((trace) => trace !== null)
+  }
+
+  async #openLines(): Promise<void> {
+    const way = this.#more.next() < 0.7 ? 'table' : 'file'
+    await this.#send(signalTableSql, true)
+    for (const { prefix } of this.#sides) this.#lines.push(await SignalLine.open(way, prefix))
+  }
+
+  /** Both take the same signals while nothing else happens, so that what they send can be compared. */
+  async #signal({ signals, until }: SignalStep, options: Options): Promise<void> {
+    await this.#sync()
+    this.#initial ??= this.#sides.map((side) => this.#noticesOf(side, 'COMPLETED'))
+    this.#asked += signals.filter(({ type }) => type === 'execute-snapshot').length
+    this.#signals += 1
+    const paused = this.#sides.map((side) => this.#noticesOf(side, 'PAUSED'))
+    const token = `s${this.#signals}`
+    if (this.#lines[0]?.way === 'table') await this.#send(signalRows(signals, token), true)
+    else for (const line of this.#lines) await line.write(signals, token)
+    const isDone = () =>
+      this.#sides.every((side, i) => {
+        const isPaused = until === 'PAUSED' && this.#noticesOf(side, 'PAUSED') > (paused[i] ?? 0)
+        return isPaused || this.#noticesOf(side, 'COMPLETED') - (this.#initial?.[i] ?? 0) >= this.#asked
+      })
+    const deadline = performance.now() + signalMs
+    while (!isDone() && performance.now() < deadline && !(await this.#hasFailed())) await this.#sync()
+    await this.#sync()
+    if (until === 'PAUSED' && !(await this.#hasFailed())) await this.#compareOffsets(options)
+  }
+
+  #noticesOf({ prefix }: Side, type: string): number {
+    const { records } = this.#collector
+    const isIt = (value: Uint8Array | null) => Buffer.from(value ?? []).includes(`"type":"${type}"`)
+    return records.filter(
+      (record) => record.topic === `${prefix}.${noticeTopic}` && 'value' in record && isIt(record.value),
+    ).length
+  }
+
+  /** What both have stored, as soon as it is equal, or when it should have been. */
+  async #compareOffsets(options: Options): Promise<void> {
+    const stands = options['heartbeat.interval.ms'] === undefined && this.#lines[0]?.way !== 'file'
+    const samePlace = stands && options['snapshot.mode'] !== 'initial_only'
+    const deadline = performance.now() + offsetMs
+    for (;;) {
+      const [theirs = null, ours = null] = await Promise.all(this.#sides.map((side) => side.offset()))
+      const found = compareOffsets(theirs, ours, samePlace)
+      if (found.length > 0 && performance.now() < deadline) {
+        await pause(100)
+        continue
+      }
+      if (found.length > 0) this.#offsetDifferences.push(`  stored offsets\n    ${found.join('\n    ')}`)
+      return
+    }
+  }
+
+  /** Both are stopped, miss some changes, and go on. */
+  async #restart(changes: readonly string[]): Promise<void> {
+    await this.#sync()
+    await Promise.all(this.#sides.map((side) => side.rest('PUT', `/connectors/${side.prefix}/stop`)))
+    await eventually(async () => {
+      const { rowCount } = await this.#database.query(
+        `SELECT FROM pg_replication_slots WHERE slot_name LIKE 'lv${this.#token}_' AND active`,
+      )
+      if (rowCount !== 0) throw new Error('A slot is still in use')
+    }, syncMs)
+    this.#sql.push('-- both stopped')
+    for (const statement of changes) await this.#send(statement, false)
+    await Promise.all(this.#sides.map((side) => side.rest('PUT', `/connectors/${side.prefix}/resume`)))
+    await this.#untilStreaming()
+    this.#sql.push('-- both go on')
+    await this.#sync()
+  }
+
+  /** Waits until both run and nothing comes any more. */
+  async #untilSilent(): Promise<void> {
+    await Promise.all(this.#sides.map((side) => eventually(() => side.mustRun(), startMs)))
+    const begun = performance.now()
+    while (performance.now() - Math.max(begun, this.#collector.lastMs) < silenceMs) await pause()
+    await this.#collector.check()
   }
 
   /** @param stuck why Debezium's task does not come to stream though it lives */
@@ -171,11 +323,11 @@ export class Round {
     const records = this.#collector.records.filter((record): record is KafkaRecord => 'value' in record)
     const [theirs, ours] = this.#sides.map(({ prefix }) => ({
       prefix,
-      records: records.filter(({ topic }) => topic.includes(prefix)),
+      records: records.filter(({ topic }) => topic.includes(prefix) && !signalTopic.test(topic)),
     })) as [{ prefix: string; records: KafkaRecord[] }, { prefix: string; records: KafkaRecord[] }]
     // Restarts repeat what they had sent: nothing to compare with.
     const compared = stuck === null ? compareSides(theirs, ours, theirFailure != null) : { records: 0, differences: [] }
-    const differences: string[] = []
+    const differences: string[] = [...this.#offsetDifferences]
     for (const text of compared.differences) differences.push(await this.#withTypes(text))
     if (ourFailure != null && theirFailure === null) differences.push(`  our task failed: ${ourFailure.slice(0, 1500)}`)
     return {
@@ -317,5 +469,6 @@ export class Round {
     )
     await this.#admin(`DROP DATABASE IF EXISTS ${this.#name} WITH (FORCE)`)
     await this.#collector[Symbol.asyncDispose]()
+    for (const line of this.#lines) await line[Symbol.asyncDispose]()
   }
 }

@@ -42,7 +42,8 @@ function changeSql(random: Random, database: RandomDatabase): string {
   if (chance < 0.45) return insertSql(random, table)
   if (chance < 0.8) return updateSql(random, table)
   if (chance < 0.92) return `DELETE FROM ${nameOf(table)} WHERE ${someRow(random, table)}`
-  if (chance < 0.95) return `TRUNCATE ${nameOf(table)}`
+  if (chance < 0.94) return `TRUNCATE ${nameOf(table)}`
+  if (chance < 0.95) return `TRUNCATE ${database.tables.slice(0, 3).map(nameOf).join(', ')} CASCADE`
   const prefix = random.pick(['audit', 'Other prefix', ''])
   const transactional = random.next() < 0.5
   return `SELECT pg_logical_emit_message(${transactional}, ${quoted(prefix)}, ${quoted(random.pick(['', 'content', 'ünï']))})`
@@ -148,6 +149,11 @@ const definitions: readonly Definition[] = [
     return [`DROP TABLE ${nameOf(table)}`]
   },
 ]
+
+/** Changes of rows, without any of tables. */
+export function someChanges(random: Random, database: RandomDatabase): readonly string[] {
+  return Array.from({ length: random.integer(1, 4) }, () => changeSql(random, database))
+}
 
 /** The changes of one round; what they define is kept in `database`. */
 export function* randomScript(random: Random, database: RandomDatabase): Generator<ScriptStep> {

@@ -159,7 +159,7 @@ export function randomTable(
   for (let i = 0, count = random.integer(1, 9); i < count; i++) {
     const type = anyType(random, database)
     const name = freshName(random, `c${i}`, oddColumnNames, taken)
-    const column = { name, type, isNotNull: type.isPlain && random.next() < 0.3, isGenerated: false }
+    const column = { name, type, isNotNull: random.next() < (type.isPlain ? 0.3 : 0.15), isGenerated: false }
     columns.push(column)
     lines.push(columnSql(random, column, false))
   }
