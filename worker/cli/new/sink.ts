@@ -26,6 +26,8 @@ import type { ${type}Config } from './index.ts'
 
 /** Decides how many tasks there are; the framework shares the partitions out among them. */
 export class ${type}Connector implements SinkConnector<${type}Config> {
+  /** Nothing goes on between calls, so that the worker may give the connector's thread back. */
+  readonly watches = false
   #raw: RawConfig = {}
 
   async start(_config: ${type}Config, context: ConnectorContext): Promise<void> {

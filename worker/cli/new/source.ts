@@ -28,6 +28,8 @@ import type { ${type}Config } from './index.ts'
 
 /** Decides what tasks there are; the tasks do the work. */
 export class ${type}Connector implements SourceConnector<${type}Config> {
+  /** Nothing goes on between calls, so that the worker may give the connector's thread back. */
+  readonly watches = false
   #raw: RawConfig = {}
 
   async start(_config: ${type}Config, context: SourceConnectorContext): Promise<void> {
