@@ -11,6 +11,7 @@ import {
   type ValueWriter,
 } from './data.ts'
 import { DataError } from './errors.ts'
+import { inHashOrder } from './java-hash.ts'
 import { bigDecimalText, doubleJson, floatJson, quoteJson, stringifyJson } from './json.ts'
 import { writeBase64, writeJsonString, writeJsonUtf8 } from './json-text.ts'
 import { isStruct, javaClass, twosComplement } from './values.ts'
@@ -20,7 +21,7 @@ export interface JsonWriteOptions {
   readonly decimals: 'base64' | 'numeric' | 'double' | 'string'
   /**
    * How a MAP looks. `connect`: an object when its keys are STRING, otherwise `[[key,value],…]`; `compact`: the same
-   * but `[{"key":…,"value":…},…]` instead of pairs; `entries`: always the latter.
+   * but `[{"key":…,"value":…},…]` instead of pairs, in the order of a `HashMap`; `entries`: always the latter.
    */
   readonly maps: 'connect' | 'compact' | 'entries'
   /** A Date as days since 1970, as Connect writes it (the default), or as a text like `2026-01-31`. */
@@ -223,7 +224,9 @@ export class JsonWriter {
     }
     const [open, between, close] = maps === 'connect' ? ['[', ',', ']'] : ['{"key":', ',"value":', '}']
     return (value, out) => {
-      writeMembers(asMap(value), '[', ']', out, (key, item) => {
+      const map = asMap(value)
+      const ordered = maps === 'connect' ? map : new Map(inHashOrder([...map]))
+      writeMembers(ordered, '[', ']', out, (key, item) => {
         out.ascii(open as string)
         writeKey(key, out)
         out.ascii(between as string)

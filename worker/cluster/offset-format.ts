@@ -3,6 +3,7 @@
  * tombstone, JSON without white space. A Java worker finds an offset by the exact key bytes it would write itself.
  */
 import { DataError } from '../api/errors.ts'
+import { hashOrder } from '../api/java-hash.ts'
 import type { SourceOffset, SourceOffsetValue, SourcePartition } from '../api/record.ts'
 import { javaJson } from './java-json.ts'
 
@@ -12,29 +13,6 @@ export interface OffsetKey {
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
-
-/** Java's `String.hashCode`, as a signed 32-bit integer. */
-function javaStringHash(text: string): number {
-  let hash = 0
-  for (let i = 0; i < text.length; i++) hash = (Math.imul(31, hash) + text.charCodeAt(i)) | 0
-  return hash
-}
-
-/**
- * Keys in the order in which a Java `HashMap`, filled in the given order, iterates: by bucket, and by insertion
- * within a bucket. The table has 16 buckets and doubles when more than three quarters are taken.
- */
-export function javaMapOrder(keys: readonly string[]): readonly string[] {
-  if (keys.length < 2) return keys
-  let buckets = 16
-  while (keys.length > buckets * 0.75) buckets *= 2
-  const bucketOf = (key: string): number => {
-    const hash = javaStringHash(key)
-    return (hash ^ (hash >>> 16)) & (buckets - 1)
-  }
-  // Array sort is stable, so keys of one bucket keep the order of insertion.
-  return [...keys].sort((a, b) => bucketOf(a) - bucketOf(b))
-}
 
 /** @throws DataError for a key or value that Connect does not allow in offsets */
 function checkPrimitives(map: SourcePartition | SourceOffset): void {
@@ -64,7 +42,7 @@ function jsonObject(map: SourcePartition | SourceOffset, keys: readonly string[]
 /** @throws DataError */
 export function encodeOffsetKey(connector: string, partition: SourcePartition): Uint8Array {
   checkPrimitives(partition)
-  const fields = jsonObject(partition, javaMapOrder(Object.keys(partition)))
+  const fields = jsonObject(partition, hashOrder(Object.keys(partition)))
   return Buffer.from(`[${javaJson(connector)},${fields}]`)
 }
 
@@ -72,7 +50,7 @@ export function encodeOffsetKey(connector: string, partition: SourcePartition): 
 export function encodeOffsetValue(offset: SourceOffset | null): Uint8Array | null {
   if (offset === null) return null
   checkPrimitives(offset)
-  return Buffer.from(jsonObject(offset, javaMapOrder(Object.keys(offset))))
+  return Buffer.from(jsonObject(offset, hashOrder(Object.keys(offset))))
 }
 
 /** Integers beyond 2^53 come back as bigint, others as number (I6). */

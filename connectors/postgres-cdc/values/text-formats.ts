@@ -1,5 +1,6 @@
 /** Parsers of PostgreSQL's text output for composite literals: arrays, hstore, numbers, bit strings, bytea. */
 import { Decimal } from '../../../worker/api/data.ts'
+import { inHashOrder } from '../../../worker/api/java-hash.ts'
 
 /** An element of an array literal: text, NULL, or a nested array in its own text form. */
 export interface ArrayItem {
@@ -67,22 +68,6 @@ export function parseHstore(text: string): ReadonlyMap<string, string | null> {
     pairs.push([unescape(match[1] as string), match[2] === undefined ? null : unescape(match[2])])
   }
   return new Map(inHashOrder(pairs))
-}
-
-/** Buckets of `java.util.HashMap`: 16 of them, doubled when they are three quarters full. */
-function inHashOrder<T>(pairs: readonly (readonly [string, T])[]): readonly (readonly [string, T])[] {
-  if (pairs.length < 2) return pairs
-  let buckets = 16
-  while (pairs.length > buckets * 0.75) buckets *= 2
-  const bucketOf = (key: string): number => {
-    let hash = 0
-    for (let i = 0; i < key.length; i++) hash = (Math.imul(hash, 31) + key.charCodeAt(i)) | 0
-    return (hash ^ (hash >>> 16)) & (buckets - 1)
-  }
-  return pairs
-    .map((pair) => ({ pair, bucket: bucketOf(pair[0]) }))
-    .sort((a, b) => a.bucket - b.bucket)
-    .map(({ pair }) => pair)
 }
 
 /** A JSON object of texts; the order of the pairs is kept, and control characters are escaped as Jackson does. */

@@ -1,10 +1,11 @@
 import { Decimal, Float64, LogicalName, type Schema, type Struct, type Value } from '../../../worker/api/data.ts'
 import { DataError } from '../../../worker/api/errors.ts'
 import { headerText } from '../../../worker/api/header-text.ts'
+import { inHashOrder } from '../../../worker/api/java-hash.ts'
 import { bigDecimalText, doubleJson, floatJson } from '../../../worker/api/json.ts'
 import type { SinkRecord } from '../../../worker/api/record.ts'
 import { twosComplement } from '../../../worker/api/values.ts'
-import { inHashMapOrder, MemberOrder } from './hash-map-order.ts'
+import { MemberOrder } from './member-order.ts'
 import { mismatch } from './mismatch.ts'
 
 /** Headers as a JSON array, values as Connect's header converter prints them. */
@@ -126,7 +127,7 @@ export class JsonEncoder {
     const { keySchema, valueSchema } = schema
     if (keySchema === null || valueSchema === null) throw mismatch(schema, 'no schema of keys and values')
     const asObject = keySchema.type === 'STRING'
-    const items = inHashMapOrder([...map]).map(([key, value]) => {
+    const items = inHashOrder([...map]).map(([key, value]) => {
       const member = this.#typed(valueSchema, value)
       return asObject ? `${quote(String(key))}:${member}` : `[${this.#typed(keySchema, key)},${member}]`
     })
@@ -175,7 +176,7 @@ export class JsonEncoder {
       return `${text}]`
     }
     if (value instanceof Map) {
-      const entries = inHashMapOrder([...(value as ReadonlyMap<Value, Value>)])
+      const entries = inHashOrder([...(value as ReadonlyMap<Value, Value>)])
       return `{${entries.map(([k, v]) => `${quote(memberName(k))}:${this.#plain(v, valueSchema)}`).join(',')}}`
     }
     return this.#plainMembers(value as Struct)

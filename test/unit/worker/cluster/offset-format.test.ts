@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { hashOrder } from '../../../../worker/api/java-hash.ts'
 import {
   decodeOffsetKey,
   decodeOffsetValue,
   encodeOffsetKey,
   encodeOffsetValue,
-  javaMapOrder,
   partitionIdentity,
 } from '../../../../worker/cluster/offset-format.ts'
 
@@ -22,13 +22,13 @@ test('keys and values are compact JSON, as JsonConverter without schemas writes 
 
 test('fields come in the order of a Java HashMap', () => {
   // 'Aa' and 'BB' have one hash (2112): they share a bucket and keep the order of insertion.
-  assert.deepEqual(javaMapOrder(['BB', 'Aa']), ['BB', 'Aa'])
-  assert.deepEqual(javaMapOrder(['Aa', 'BB']), ['Aa', 'BB'])
+  assert.deepEqual(hashOrder(['BB', 'Aa']), ['BB', 'Aa'])
+  assert.deepEqual(hashOrder(['Aa', 'BB']), ['Aa', 'BB'])
   // Single letters hash to their code: bucket = code & 15, so 'p' (112) precedes 'a' (97).
-  assert.deepEqual(javaMapOrder(['a', 'p', 'b']), ['p', 'a', 'b'])
+  assert.deepEqual(hashOrder(['a', 'p', 'b']), ['p', 'a', 'b'])
   // Beyond 12 keys the table has 32 buckets: 'p' (112 & 31 = 16) now follows 'a' (1).
   const many = ['p', ...'abcdefghijkl'.split('')]
-  assert.equal(javaMapOrder(many).indexOf('p'), 12)
+  assert.equal(hashOrder(many).indexOf('p'), 12)
 })
 
 test('integers beyond 2^53 survive a round trip (I6, statement 95 for foreign keys)', () => {
