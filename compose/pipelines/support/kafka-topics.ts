@@ -33,10 +33,18 @@ export async function recreateTopics(
     }
     const configEntries = [...keepsAll, ...Object.entries(config).map(([name, value]) => ({ name, value }))]
     await admin.createTopics({
-      waitForLeaders: true,
+      // The client's own waiting gives up when a busy broker does not know the topic yet.
+      waitForLeaders: false,
       topics: Object.entries(topics).map(([topic, numPartitions]) => {
         return { topic, numPartitions, replicationFactor: 1, configEntries }
       }),
+    })
+    await waitFor('the leaders of new topics', 30_000, async () => {
+      const { topics: known } = await admin.fetchTopicMetadata({ topics: Object.keys(topics) })
+      const isLed = known.every(
+        ({ name, partitions }) => partitions.length === topics[name] && partitions.every(({ leader }) => leader >= 0),
+      )
+      return isLed && known.length === Object.keys(topics).length ? true : null
     })
   } finally {
     await admin.disconnect()
