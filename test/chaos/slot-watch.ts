@@ -1,6 +1,7 @@
 /** Holds what the slot was told to forget against what Kafka has at the same time (R4, I1). */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { kafkaFor } from '../../compose/pipelines/support/kafka-topics.ts'
+import { waitFor } from '../../compose/pipelines/support/wait.ts'
 import type { TopicPartition } from '../../worker/api/topic-partition.ts'
 import { createKafkaClientFactory } from '../../worker/kafka/client.ts'
 import type { Admin } from '../../worker/kafka/types.ts'
@@ -28,6 +29,7 @@ interface StoredPosition {
 }
 
 const intervalMs = 20
+const topicMs = 60_000
 
 const partitionOf = ({ topic, partition }: Pick<Place, 'topic' | 'partition'>) => `${topic}/${partition}`
 const isBefore = (place: Place, ends: ReadonlyMap<string, bigint>) =>
@@ -69,7 +71,12 @@ export class SlotWatch implements AsyncDisposable {
     const admin = createKafkaClientFactory().admin({ 'bootstrap.servers': brokers })
     const partitions: TopicPartition[] = []
     for (const topic of [...topics, offsetTopic]) {
-      const count = (await admin.describeTopic(topic))?.partitions ?? 0
+      // The broker that is asked may hear of a new topic later than the one that made it.
+      const count = await waitFor(
+        `the topic ${topic}`,
+        topicMs,
+        async () => (await admin.describeTopic(topic))?.partitions ?? null,
+      )
       for (let partition = 0; partition < count; partition++) partitions.push({ topic, partition })
     }
     const consumer = kafka.consumer({ groupId: `${source.name}-offsets`, maxWaitTimeInMs: 100 })
