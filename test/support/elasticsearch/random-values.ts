@@ -269,24 +269,28 @@ export class RandomValues {
     })
   }
 
-  /** With text keys it may be an object; with others it is a list of entries, or of pairs (E27). */
+  /**
+   * With text keys it may be an object; with others it is a list of entries, or of pairs (E27). Keys are listed in the
+   * order of a Java `HashMap`, which that of entries is; the record has them the other way round, as all else.
+   */
   #map(depth: number): RandomType {
     const [keySchema, keys] = this.#random.pick<readonly [SchemaType, readonly Value[]]>([
       ['STRING', ['k1', 'k2', 'k3']],
       ['INT32', [1, -7]],
-      ['BOOLEAN', [true, false]],
+      ['BOOLEAN', [false, true]],
       ['INT64', [2n ** 60n]],
     ])
     const item = this.#type(depth)
     return constant({ type: 'MAP', keySchema: makeSchema({ type: keySchema }), valueSchema: item.schema }, () => {
-      const entries = keys.slice(this.#random.integer(0, 1)).map((key) => [key, item.make()] as const)
+      const hashed = keys.slice(this.#random.integer(0, 1)).map((key) => [key, item.make()] as const)
+      const entries = hashed.toReversed()
       return {
         value: new Map(entries.map(([key, { value }]) => [key, value])),
         json: (rendering) => {
           if (keySchema === 'STRING' && rendering !== 'entries') {
             return Object.fromEntries(entries.map(([key, it]) => [String(key), it.json(rendering)]))
           }
-          return entries.map(([key, it]) => {
+          return (rendering === 'plain' ? entries : hashed).map(([key, it]) => {
             const name = typeof key === 'string' || typeof key === 'boolean' ? key : number(key as bigint)
             return rendering === 'plain' ? [name, it.json(rendering)] : { key: name, value: it.json(rendering) }
           })
