@@ -7,6 +7,7 @@ import { Delivery, type WriterOptions } from './delivery.ts'
 import type { Action } from './documents.ts'
 import { type BulkItem, classifyItem } from './errors.ts'
 import type { OffsetSlot } from './offset-tracker.ts'
+import { refuseEach } from './refusals.ts'
 
 /** A record on its way: done when its slot is. */
 interface PendingAction {
@@ -213,7 +214,7 @@ export class BulkWriter {
   async #attempt(batch: Batch, attempt: number): Promise<readonly number[]> {
     const { actions, body } = batch
     const outcome = await this.#delivery.requests.bulk(body.view(0, body.length), actions.length, attempt)
-    if (outcome.kind === 'answered') return await this.#settle(batch, outcome)
+    if (outcome.kind === 'answered') return await this.#settle(batch, outcome, attempt)
     // In halves, in order; a single action that is too large is a malformed document.
     const [single, second] = actions
     if (single !== undefined && second === undefined) {
@@ -230,6 +231,7 @@ export class BulkWriter {
   async #settle(
     { actions }: Batch,
     { errors, items }: { readonly errors: boolean; readonly items: readonly BulkItem[] },
+    attempt: number,
   ): Promise<readonly number[]> {
     if (!errors) {
       for (const pending of actions) this.#finish(pending)
@@ -238,21 +240,25 @@ export class BulkWriter {
     const retry: number[] = []
     const missing = new Set<string>()
     // All items first, so that those which succeeded are done even if another fails the task.
-    const refused: (readonly [PendingAction, BulkItem])[] = []
+    const refused: (() => Promise<void>)[] = []
+    const isLast = this.#delivery.isLast(attempt)
     for (const [i, pending] of actions.entries()) {
       const item = items[i] as BulkItem
       const verdict = classifyItem(item)
       if (verdict === 'done') this.#finish(pending)
       else if (verdict === 'retry' || (verdict === 'conflict' && !isSuperseded(pending.action))) retry.push(i)
+      else if (verdict === 'blocked' && !isLast) retry.push(i)
       else if (verdict === 'missing-index') {
         missing.add(pending.action.resource)
         retry.push(i)
-      } else refused.push([pending, item])
+      } else {
+        refused.push(async () => {
+          await this.#delivery.refusals.refuse(pending, verdict, item.error)
+          this.#finish(pending)
+        })
+      }
     }
-    for (const [pending, item] of refused) {
-      await this.#delivery.refusals.refuse(pending, classifyItem(item), item.error)
-      this.#finish(pending)
-    }
+    await refuseEach(refused)
     await this.#delivery.recreate(missing)
     return retry
   }

@@ -80,9 +80,14 @@ export class Delivery {
     this.metrics.done.add(1)
   }
 
+  /** Whether nothing is sent again after this attempt. */
+  isLast(attempt: number): boolean {
+    return attempt > this.#itemRetries
+  }
+
   /** Notes records that the server was too busy for. @throws ConnectError after the last repeat */
   tooBusy(attempt: number, records: number): void {
-    if (attempt > this.#itemRetries) {
+    if (this.isLast(attempt)) {
       throw exhausted('index records', new Error('the cluster is too busy'), attempt)
     }
     this.#options.logger.warn({ attempt, records }, 'Elasticsearch was too busy for some records')

@@ -80,7 +80,16 @@ export interface BulkItem {
   readonly error?: ItemError
 }
 
-export type ItemVerdict = 'done' | 'conflict' | 'retry' | 'missing-index' | 'malformed' | 'closed-index' | 'refused'
+/** `blocked`: somebody has closed the index to writes, and may open it again. */
+export type ItemVerdict =
+  | 'done'
+  | 'conflict'
+  | 'retry'
+  | 'blocked'
+  | 'missing-index'
+  | 'malformed'
+  | 'closed-index'
+  | 'refused'
 
 const malformedTypes: ReadonlySet<string> = new Set([
   'mapper_parsing_exception',
@@ -102,8 +111,8 @@ export function classifyItem(item: BulkItem): ItemVerdict {
   if (types.includes('index_not_found_exception')) return 'missing-index'
   if (types.includes('index_closed_exception')) return 'closed-index'
   if (status === 429 || status >= 500 || types.includes('es_rejected_execution_exception')) return 'retry'
-  // Flood stage (disk nearly full) lifts by itself; a block that somebody set does not, but waiting loses nothing.
-  if (types.includes('cluster_block_exception')) return 'retry'
+  // That of a disk nearly full has status 429, and lifts by itself.
+  if (types.includes('cluster_block_exception')) return 'blocked'
   return types.some((type) => malformedTypes.has(type)) ? 'malformed' : 'refused'
 }
 

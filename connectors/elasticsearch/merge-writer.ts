@@ -12,6 +12,7 @@ import { classifyItem, classifyItemRead, type ItemError } from './errors.ts'
 import { type MergeOperation, mergeInto } from './merge-document.ts'
 import type { MergeRules } from './merge-rules.ts'
 import type { OffsetSlot } from './offset-tracker.ts'
+import { refuseEach } from './refusals.ts'
 
 /** A record on its way into a document that others share. */
 export interface PendingMerge {
@@ -305,7 +306,7 @@ export class MergeWriter {
         for (const pending of work.records) this.#delivery.finish(pending.slot)
         leaveRest(write, again)
       } else if (verdict === 'conflict') again.conflicts.push(whole(write))
-      else if (verdict === 'retry') again.busy.push(whole(write))
+      else if (verdict === 'retry' || verdict === 'blocked') again.busy.push(whole(write))
       else if (verdict === 'missing-index') {
         missing.add(work.target.resource)
         again.busy.push(whole(write))
@@ -320,7 +321,7 @@ export class MergeWriter {
         })
       }
     }
-    for (const refuse of refused) await refuse()
+    await refuseEach(refused)
     await this.#delivery.recreate(missing)
   }
 

@@ -67,6 +67,13 @@ export class Refusals {
   }
 }
 
+/** Carries out all refusals of one answer, so that each record is reported. @throws the first failure of any */
+export async function refuseEach(refusals: readonly (() => Promise<void>)[]): Promise<void> {
+  const failures: unknown[] = []
+  for (const refuse of refusals) await refuse().catch((error: unknown) => failures.push(error))
+  if (failures.length > 0) throw failures[0]
+}
+
 type RefusalCode = 'CONNECT_ES_REJECTED' | 'CONNECT_ES_CONFLICT'
 
 function coordinates({ slot }: Refused, error: ItemError | undefined) {

@@ -32,8 +32,14 @@ async function checkServer(connection: ServerConnection, config: ElasticsearchSi
     const isCollection = config['auth.type'].toLowerCase() === 'sigv4'
     if (status === 403 || status === 405 || (status === 404 && isCollection)) return []
     const detail = status === null ? toError(error).name : `HTTP ${status}`
-    const message = `Could not connect to Elasticsearch (${detail}). Check the URL, the server, the credentials, TLS and the proxy, as far as there are any.`
-    return connectionOptions(config).map((option) => ({ option, message }))
+    const message = `Could not connect to Elasticsearch (${detail}).`
+    // The reference has a second error on the URL, of the client that it cannot make then.
+    const remedy =
+      'Check the URL, the server, the credentials, TLS and the proxy, as far as there are any: the cluster may be unreachable for now.'
+    return [
+      ...connectionOptions(config).map((option) => ({ option, message })),
+      { option: 'connection.url', message: remedy },
+    ]
   }
   const version = versionOf(info)
   const [major = 0, minor = 0] = (version ?? '').split('.').map(Number)

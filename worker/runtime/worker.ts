@@ -58,7 +58,7 @@ export interface WorkerOptions {
   readonly clock: Clock
   /** How soon a blocked host of connectors is noticed; default 5 s between pings, 10 s for an answer. */
   readonly connectorPings?: Pings
-  /** How long the thread of connectors that watch nothing stays after the last call, in ms; default 1 s. */
+  /** How long the thread of connectors that watch nothing stays after the last call, in ms; default 5 s. */
   readonly connectorLingerMs?: number
   /** How soon a task that blocks its thread is noticed. */
   readonly taskPings?: Pings
@@ -74,7 +74,7 @@ const defaultTaskPings: Pings = { intervalMs: 30_000, timeoutMs: 300_000 }
  * A new connector is validated, started and asked for its tasks within one stay of the thread; while it is there, it
  * costs 15 MB. A start of the thread takes about 0.1 s.
  */
-const defaultConnectorLingerMs = 1000
+const defaultConnectorLingerMs = 5000
 
 const metricsTimeoutMs = 2000
 
