@@ -248,10 +248,16 @@ function checkCodecs(config: S3SinkConfig, used: readonly FormatOption[]): Confi
   const problems: ConfigProblem[] = []
   const uses = (name: FormatName) => used.some((option) => formatOf(config[option]) === name)
   if (uses('parquet') && config['parquet.codec'].toLowerCase() === 'lzo') {
-    problems.push({ option: 'parquet.codec', message: 'lzo cannot be written by this version: choose another codec' })
+    problems.push({
+      option: 'parquet.codec',
+      message: 'lzo cannot be written by this version: choose snappy, zstd, gzip, brotli, lz4, lz4_raw or none',
+    })
   }
   if (uses('avro') && config['avro.codec'].toLowerCase() === 'bzip2') {
-    problems.push({ option: 'avro.codec', message: 'bzip2 cannot be written by this version: choose another codec' })
+    problems.push({
+      option: 'avro.codec',
+      message: 'bzip2 cannot be written by this version: choose null, deflate, snappy or zstandard',
+    })
   }
   return problems
 }

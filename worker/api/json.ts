@@ -39,7 +39,8 @@ function isBareNumber(text: string): boolean {
 }
 
 /**
- * Reads one JSON text. Integers within ±2^53 become `number`, others `bigint`; integral doubles become `Float64`.
+ * Reads one JSON text. Integers within ±2^53 become `number`, others `bigint`; integral doubles become `Float64`, zero
+ * without its sign.
  * Leading zeros in numbers are accepted, as Connect's JsonConverter does; of a repeated key the last value counts; a
  * key `__proto__` is an ordinary key.
  * @throws SyntaxError, with the position
@@ -295,7 +296,8 @@ class JsonReader {
       return Number.isSafeInteger(value) ? value : BigInt(digits)
     }
     if (this.#exactDecimals) return parseDecimal(digits)
-    const value = Number(digits)
+    // Java reads it as a BigDecimal first, which knows no negative zero; what is only too small for a double keeps its sign.
+    const value = negativeZero.test(digits) ? 0 : Number(digits)
     return Number.isInteger(value) ? new Float64(value) : value
   }
 
@@ -310,6 +312,8 @@ class JsonReader {
 function isDigit(code: number): boolean {
   return code >= 0x30 && code <= 0x39
 }
+
+const negativeZero = /^-[0.]+(?:[eE]|$)/
 
 const decimalText = /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d+))?$/
 

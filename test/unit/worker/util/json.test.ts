@@ -86,6 +86,9 @@ describe('exact JSON', () => {
     ['007', 7],
     ['-00012345678901234567890', -12345678901234567890n],
     ['00.5', 0.5],
+    ['-0.0', new Float64(0)],
+    ['-00.00e7', new Float64(0)],
+    ['-1e-400', new Float64(-0)],
   ]
   for (const [text, value] of numbers) {
     it(`reads ${text}, also inside arrays and objects`, () => {
