@@ -217,7 +217,8 @@ const readInt64: Read = (json) => {
 }
 
 function asDouble(type: SchemaType, json: Value): number {
-  if (typeof json === 'number') return json
+  // The text -0 is an integer to Java, which has no sign there.
+  if (typeof json === 'number') return json + 0
   if (json instanceof Float64) return json.value
   if (json instanceof Decimal) return Number(`${json.unscaled}e${-json.scale}`)
   if (typeof json === 'bigint') return Number(json)

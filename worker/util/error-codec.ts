@@ -168,9 +168,15 @@ export function traceOf(error: unknown): string {
       parts.push(`Error: ${String(current)}`)
       break
     }
+    const { cause } = current
+    // A wrapper that says the same as its cause only changes what is done about it.
+    if (cause instanceof Error && cause !== current && cause.message === current.message) {
+      current = cause
+      continue
+    }
     const head = `${errorClassName(current)}: ${current.message}`
     parts.push([head, ...stackLines(current)].join('\n'))
-    current = current.cause
+    current = cause
   }
   return parts.join('\nCaused by: ')
 }

@@ -327,7 +327,7 @@ function isVerbatim(ours: Result<SchemaAndValue>, bytes: Uint8Array | null): boo
 }
 
 /**
- * Java reads the texts that it writes for NaN and the infinities as 0, and -0.0 as 0.0, and wraps integers of more than
+ * Java reads the texts that it writes for NaN and the infinities as 0, and wraps integers of more than
  * 64 bits; in the strings of a header it leaves the escapes, and drops blanks between delimiters, so that two keys may
  * become one. Nothing else differs.
  */
@@ -375,7 +375,7 @@ function integerOf(hex: string): WireValue {
 }
 
 const unreadNumber =
-  /\["(f64)","(?:7ff8000000000000|7ff0000000000000|fff0000000000000|8000000000000000)"\]|\["(f32)","(?:7fc00000|7f800000|ff800000|80000000)"\]/g
+  /\["(f64)","(?:7ff8000000000000|7ff0000000000000|fff0000000000000)"\]|\["(f32)","(?:7fc00000|7f800000|ff800000)"\]/g
 
 /** Java writes member names with half a character, and cannot read them again; nor exponents of ten digits. */
 function isBeyondJava(bytes: Uint8Array | null): boolean {

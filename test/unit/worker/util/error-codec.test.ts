@@ -71,6 +71,13 @@ test('other errors, other values and cycles are carried as far as they go', () =
   assert.ok(traceOf(loop).split('Caused by:').length < 40)
 })
 
+test('a trace leaves out a wrapper that says the same as its cause', () => {
+  const cause = new DataError('CONNECT_B', 'no key')
+  const trace = traceOf(new ConnectError('fatal', 'CONNECT_A', 'no key', { cause }))
+  assert.match(trace, /^org\.apache\.kafka\.connect\.errors\.DataException: no key\n/)
+  assert.doesNotMatch(trace, /Caused by/)
+})
+
 test('a trace begins with class and message, one part per cause', () => {
   const trace = traceOf(new ConnectError('fatal', 'CONNECT_A', 'outer', { cause: new Error('inner') }))
   assert.match(
