@@ -92,6 +92,8 @@ function literalText(expression: string, parser: Parser | undefined): string | n
   if (parser === undefined) return null
   if (functionCall.test(expression) || currentTime.test(expression)) return parser.ofFunction
   const quoted = /'([^']*(?:''[^']*)*)'/.exec(expression)?.[1]
+  // A lone quote, as in the name of a column that the expression reads, is no literal and ends the search.
+  if (quoted === undefined && expression.includes("'")) return null
   return parser.parse(quoted === undefined ? expression : quoted.replaceAll("''", "'"))
 }
 

@@ -237,6 +237,8 @@ suite('column defaults', () => {
     assert.equal(defaultOf('int4', '(2 + 2)'), null)
     assert.equal(defaultOf('int4', "'-3'::integer"), -3)
     assert.equal(defaultOf('bool', 'true'), true)
+    assert.equal(defaultOf('bool', '(other IS NULL)'), false)
+    assert.equal(defaultOf('bool', '("it\'s" IS NULL)'), null)
     assert.equal(defaultOf('bytea', "'\\x01'::bytea"), null)
   })
 
