@@ -2,12 +2,12 @@ import { RequestError } from '../../../worker/api/errors.ts'
 import { type Offsets, type TopicPartition, TopicPartitionMap } from '../../../worker/api/topic-partition.ts'
 import { BrokerCode, brokerError } from '../../../worker/kafka/errors.ts'
 import type { Admin, NewTopic, OffsetSpec, TopicDescription } from '../../../worker/kafka/types.ts'
-import type { FakeKafka } from './fake-kafka.ts'
+import type { FakeBroker } from './fake-broker.ts'
 
 export class FakeAdmin implements Admin {
-  readonly #kafka: FakeKafka
+  readonly #kafka: FakeBroker
 
-  constructor(kafka: FakeKafka) {
+  constructor(kafka: FakeBroker) {
     this.#kafka = kafka
   }
 
@@ -94,7 +94,7 @@ export class FakeAdmin implements Admin {
     await this.close()
   }
 
-  #idleGroup(groupId: string): ReturnType<FakeKafka['group']> {
+  #idleGroup(groupId: string): ReturnType<FakeBroker['group']> {
     const group = this.#kafka.group(groupId)
     if (group.memberCount === 0) return group
     throw new RequestError(409, 'CONNECT_KAFKA_GROUP_ACTIVE', `The group ${groupId} has members`, {

@@ -14,8 +14,8 @@ import type {
   Subscription,
 } from '../../../worker/kafka/types.ts'
 import { Notifier } from '../../../worker/kafka/waiting.ts'
+import type { FakeBroker } from './fake-broker.ts'
 import { FakeGroupMember } from './fake-group-member.ts'
-import type { FakeKafka } from './fake-kafka.ts'
 
 interface Assigned {
   position: bigint | null
@@ -24,7 +24,7 @@ interface Assigned {
 
 /** Rebalances with the real `ConsumerGroup` over the fake coordinator, so both follow the same order of callbacks. */
 export class FakeConsumer implements Consumer {
-  readonly #kafka: FakeKafka
+  readonly #kafka: FakeBroker
   readonly #config: ConsumerConfig
   readonly #clock: Clock
   readonly #partitions = new TopicPartitionMap<Assigned>()
@@ -42,7 +42,7 @@ export class FakeConsumer implements Consumer {
   #lent: Uint8Array[] = []
   readonly #clientId: string
 
-  constructor(kafka: FakeKafka, properties: ClientProperties, clock: Clock) {
+  constructor(kafka: FakeBroker, properties: ClientProperties, clock: Clock) {
     this.#clientId = properties['client.id'] ?? 'sluice'
     this.#kafka = kafka
     this.#config = readConsumerConfig(new PropertyReader(properties))

@@ -10,10 +10,10 @@ import type {
   JoinedGroup,
 } from '../../../worker/kafka/types.ts'
 import { withAbort } from '../../../worker/kafka/waiting.ts'
-import type { FakeKafka } from './fake-kafka.ts'
+import type { FakeBroker } from './fake-broker.ts'
 
 export class FakeGroupMember implements GroupMember {
-  readonly #kafka: FakeKafka
+  readonly #kafka: FakeBroker
   readonly #options: GroupMemberOptions
   readonly #clock: Clock
   readonly #isAlive: () => boolean
@@ -26,7 +26,7 @@ export class FakeGroupMember implements GroupMember {
   #closed = false
 
   constructor(
-    kafka: FakeKafka,
+    kafka: FakeBroker,
     parts: {
       readonly options: GroupMemberOptions
       readonly clientId: string
@@ -114,7 +114,7 @@ export class FakeGroupMember implements GroupMember {
     await this.close()
   }
 
-  get #group(): ReturnType<FakeKafka['group']> {
+  get #group(): ReturnType<FakeBroker['group']> {
     return this.#kafka.group(this.#options.groupId)
   }
 

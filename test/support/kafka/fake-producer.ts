@@ -7,7 +7,7 @@ import { PropertyReader } from '../../../worker/kafka/property-reader.ts'
 import { RecordBatchBuilder } from '../../../worker/kafka/record-batch-builder.ts'
 import type { ClientProperties, Delivery, Producer, ProducerRecord } from '../../../worker/kafka/types.ts'
 import { withAbort } from '../../../worker/kafka/waiting.ts'
-import type { FakeKafka, FakeTransactionalId } from './fake-kafka.ts'
+import type { FakeBroker, FakeTransactionalId } from './fake-broker.ts'
 import type { FakeRecord, FakeTransaction } from './fake-topics.ts'
 
 interface Queued {
@@ -22,7 +22,7 @@ type State = 'uninitialised' | 'ready' | 'open' | 'abortable' | 'fatal'
 
 /** Writes in order of appending, one record after the other; the configuration is read as by the real producer. */
 export class FakeProducer implements Producer {
-  readonly #kafka: FakeKafka
+  readonly #kafka: FakeBroker
   readonly #config: ProducerConfig
   readonly #clock: Clock
   readonly #known = new Map<string, number>()
@@ -35,7 +35,7 @@ export class FakeProducer implements Producer {
   #epoch = -1
   #closed = false
 
-  constructor(kafka: FakeKafka, properties: ClientProperties, clock: Clock) {
+  constructor(kafka: FakeBroker, properties: ClientProperties, clock: Clock) {
     this.#kafka = kafka
     this.#config = readProducerConfig(new PropertyReader({ 'bootstrap.servers': 'fake:9092', ...properties }))
     this.#clock = clock
