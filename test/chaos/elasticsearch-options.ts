@@ -223,13 +223,14 @@ class Subject {
     return (this.#left.get(name) ?? []).filter(({ offset }) => offset >= from).slice(0, most)
   }
 
-  /** As the framework asks; nothing that fails the task may be passed (I2, E54, E55). */
+  /** As the framework asks; nothing that fails the task may be passed (I2, E54, E55). A task that has failed refuses. */
   async #commit(task: ElasticsearchSinkTask, positions: ReadonlyMap<string, bigint>): Promise<void> {
     const current = new TopicPartitionMap<bigint>()
     for (const { topic, partition } of this.#partitions) {
       current.set(topic, partition, positions.get(`${topic}-${partition}`) ?? 0n)
     }
-    for (const [{ topic, partition }, offset] of (await task.preCommit(current)).entries()) {
+    const answer = await task.preCommit(current).catch(() => new TopicPartitionMap<bigint>())
+    for (const [{ topic, partition }, offset] of answer.entries()) {
       const passed = this.#left
         .get(`${topic}-${partition}`)
         ?.find((record) => record.offset < offset && fateOf(this.#case, record).kind === 'fatal')

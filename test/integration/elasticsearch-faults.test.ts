@@ -151,7 +151,7 @@ describe('Elasticsearch sink over a bad network', () => {
         return true
       }
     })
-    assert.equal(await committed(1n), 0n)
+    await assert.rejects(committed(1n), /HTTP 503 planned/)
     await task.stop()
   })
 
@@ -316,7 +316,7 @@ describe('Elasticsearch sink over a bad network', () => {
     const config = elasticsearchConfig({ 'connection.url': 'http://127.0.0.1:1', 'connection.timeout.ms': '200' })
     assert.deepEqual(
       (await validateConnection(config)).map((p) => p.option),
-      ['connection.url'],
+      ['connection.url', 'connection.url'],
     )
   })
 })

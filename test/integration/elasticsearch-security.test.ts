@@ -92,7 +92,7 @@ describe('Elasticsearch with security', { skip: server.skip }, () => {
     const config = optionsOf('sink', { 'connection.password': 'wrong' })
     assert.deepEqual(
       (await validateConnection(config)).map(({ option }) => option),
-      ['connection.url', 'connection.username', 'connection.password'],
+      ['connection.url', 'connection.username', 'connection.password', 'connection.url'],
     )
   })
 })

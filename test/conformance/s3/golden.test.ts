@@ -25,14 +25,6 @@ const deliberate: Readonly<Record<string, { readonly why: string; readonly check
       assert.deepEqual(Object.keys(objects), ['topics/p-orders/partition=0/p-orders+0+0.json'])
     },
   },
-  '013-json-gzip': {
-    why: 'the sign of -0.0 is kept (I6)',
-    check: (outcome) => {
-      const expected = expectedOutcome('013-json-gzip')
-      const [text = ''] = Object.values(outcome.objects)
-      assert.deepEqual([text.replace('-0.0\n', '0.0\n')], Object.values(expected.objects))
-    },
-  },
   '016-field-partitioner-errors': {
     why: 'JSON objects and times can name directories; only the float is reported',
     check: ({ failed, reported, offsets }) => {
@@ -61,13 +53,6 @@ const deliberate: Readonly<Record<string, { readonly why: string; readonly check
     check: ({ failed, offsets }) => {
       assert.equal(failed, false)
       assert.deepEqual(offsets, { 'p-orders-0': 3 })
-    },
-  },
-  '040-value-error': {
-    why: 'a record that cannot be written does not count towards flush.size',
-    check: ({ offsets, reported }) => {
-      assert.deepEqual(offsets, { 'p-orders-0': 5 })
-      assert.deepEqual([...reported].sort(), ['p-orders-0-1', 'p-orders-0-2'])
     },
   },
   '043-json-numbers': {
