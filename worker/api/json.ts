@@ -19,6 +19,8 @@ export interface JsonReadOptions {
    * `Decimal` with the scale as written. Default `double`.
    */
   readonly fractions?: 'double' | 'decimal'
+  /** Whether `-0.0` keeps its sign as a double. Default true. */
+  readonly negativeZero?: boolean
 }
 
 /**
@@ -39,8 +41,7 @@ function isBareNumber(text: string): boolean {
 }
 
 /**
- * Reads one JSON text. Integers within ±2^53 become `number`, others `bigint`; integral doubles become `Float64`, zero
- * without its sign.
+ * Reads one JSON text. Integers within ±2^53 become `number`, others `bigint`; integral doubles become `Float64`.
  * Leading zeros in numbers are accepted, as Connect's JsonConverter does; of a repeated key the last value counts; a
  * key `__proto__` is an ordinary key.
  * @throws SyntaxError, with the position
@@ -54,7 +55,7 @@ export function parseJson(text: string, options: JsonReadOptions = {}): Value {
       // Not JSON, or JSON with leading zeros: the exact reader accepts the latter and words the error of the former.
     }
   }
-  return new JsonReader(text, exactDecimals).read()
+  return new JsonReader(text, exactDecimals, options.negativeZero ?? true).read()
 }
 
 /**
@@ -130,12 +131,14 @@ class JsonReader {
   readonly #text: string
   #lastKey = keys.first
   readonly #exactDecimals: boolean
+  readonly #negativeZero: boolean
   #at = 0
   #depth = 0
 
-  constructor(text: string, exactDecimals: boolean) {
+  constructor(text: string, exactDecimals: boolean, negativeZero: boolean) {
     this.#text = text
     this.#exactDecimals = exactDecimals
+    this.#negativeZero = negativeZero
   }
 
   read(): Value {
@@ -296,8 +299,8 @@ class JsonReader {
       return Number.isSafeInteger(value) ? value : BigInt(digits)
     }
     if (this.#exactDecimals) return parseDecimal(digits)
-    // Java reads it as a BigDecimal first, which knows no negative zero; what is only too small for a double keeps its sign.
-    const value = negativeZero.test(digits) ? 0 : Number(digits)
+    // What is only too small for a double keeps its sign in any case.
+    const value = !this.#negativeZero && negativeZero.test(digits) ? 0 : Number(digits)
     return Number.isInteger(value) ? new Float64(value) : value
   }
 

@@ -3,7 +3,7 @@ import { type ConfigOf, defineConfig, oneOfIgnoringCase } from '../api/config.ts
 import type { ByteWriter, Converter, ConverterRole, SchemaAndValue } from '../api/converter.ts'
 import type { Schema, StructView, Value } from '../api/data.ts'
 import { ConfigError, DataError } from '../api/errors.ts'
-import { parseJson, parseJsonBytes } from '../api/json.ts'
+import { type JsonReadOptions, parseJson, parseJsonBytes } from '../api/json.ts'
 import { type JsonWriteOptions, JsonWriter } from '../api/json-writer.ts'
 import { PlainJson } from '../api/plain-json.ts'
 import type { Headers } from '../api/record.ts'
@@ -204,9 +204,13 @@ function isEnvelope(json: Value): json is Envelope & { readonly [member: string]
   )
 }
 
+// Connect reads fractions as BigDecimal first, which knows no negative zero.
+const rounded: JsonReadOptions = { negativeZero: false }
+const exact: JsonReadOptions = { fractions: 'decimal' }
+
 function readJson(bytes: Uint8Array, exactDecimals = false): Value {
   try {
-    return parseJsonBytes(bytes, exactDecimals ? { fractions: 'decimal' } : undefined)
+    return parseJsonBytes(bytes, exactDecimals ? exact : rounded)
   } catch (error) {
     throw new DataError(
       'CONNECT_DATA_SERIALIZATION',

@@ -86,8 +86,7 @@ describe('exact JSON', () => {
     ['007', 7],
     ['-00012345678901234567890', -12345678901234567890n],
     ['00.5', 0.5],
-    ['-0.0', new Float64(0)],
-    ['-00.00e7', new Float64(0)],
+    ['-0.0', new Float64(-0)],
     ['-1e-400', new Float64(-0)],
   ]
   for (const [text, value] of numbers) {
@@ -97,6 +96,11 @@ describe('exact JSON', () => {
       assert.deepEqual(parseJson(`{"a":"x","b":${text}}`), { a: 'x', b: value })
     })
   }
+
+  it('reads a zero without its sign on request, but not what is only too small', () => {
+    const zeros = parseJson('[-0.0,-00.00e7,-1e-400,{"a":-0.0}]', { negativeZero: false })
+    assert.deepEqual(zeros, [new Float64(0), new Float64(0), new Float64(-0), { a: new Float64(0) }])
+  })
 
   it('keeps the scale of decimals on request', () => {
     assert.deepEqual(parseJson('{"a":10.20,"b":1e3,"c":7}', { fractions: 'decimal' }), {
