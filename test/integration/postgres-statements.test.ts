@@ -171,7 +171,8 @@ suite('snapshot of the Postgres source', { skip: postgres.skip }, () => {
   test('what commits between the slot and the reading is streamed, not read (statement P27)', async () => {
     await using fixture = await open(`${oneTable}; INSERT INTO t VALUES (1)`)
     const starting = fixture.task(null, { 'snapshot.delay.ms': '400' })
-    await until(async () => (await fixture.slotColumn('active')) !== null, 'the slot')
+    // A slot is listed before it is consistent: until then what commits belongs to its snapshot.
+    await until(async () => (await fixture.slotColumn('confirmed_flush_lsn')) !== null, 'the slot')
     await fixture.sql("INSERT INTO t VALUES (2); UPDATE t SET v = 'new' WHERE id = 1")
     const task = await starting
     const seen = (await task.take(3)).map((record) => [opOf(record), rowOf(record)?.['id'], rowOf(record)?.['v']])
