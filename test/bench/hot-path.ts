@@ -19,6 +19,7 @@ import { NO_PRODUCER, RecordBatchBuilder } from '../../worker/kafka/record-batch
 import type { Delivery, Producer, ProducerRecord } from '../../worker/kafka/types.ts'
 import { SourcePipeline, type SourcePipelineOptions } from '../../worker/runtime/source-pipeline.ts'
 import { SubmittedRecords } from '../../worker/runtime/submitted-records.ts'
+import { defaultValueOptions } from '../support/postgres-values.ts'
 import { begin, commit, insert, relation, xlogData } from '../unit/connectors/postgres-cdc/pgoutput-messages.ts'
 
 const columns = [
@@ -79,16 +80,7 @@ function decoder(): StreamDecoder {
     ignoreBuiltin: true,
     keyColumns: null,
   })
-  const values = {
-    timePrecision: 'adaptive',
-    decimals: 'precise',
-    hstore: 'json',
-    intervals: 'numeric',
-    binary: 'bytes',
-    moneyFractionDigits: 2,
-    includeUnknown: false,
-    placeholder: new Uint8Array(Buffer.from('__debezium_unavailable_value')),
-  } as const
+  const values = defaultValueOptions('__debezium_unavailable_value')
   const names = { prefix: 'p', delimiter: '.', heartbeatPrefix: 'hb', heartbeatName: null, transaction: 'tx' }
   const catalog = new Catalog(database)
   const topics = topicNames(names)

@@ -20,6 +20,7 @@ import { SinkRecord } from '../../worker/api/record.ts'
 import { systemClock } from '../../worker/util/clock.ts'
 import { sinkTaskConformance } from '../conformance/sink-task.ts'
 import { RecordingLogger } from '../support/contexts.ts'
+import { quickRunner } from '../support/redshift-sink.ts'
 import { requireService, skipUnless } from '../support/services.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'
 
@@ -186,15 +187,7 @@ async function openWarehouse() {
   const target = { workgroup: `wg-${token()}`, cluster: '', database: 'dev', dbUser: '', secretArn: '' }
   const session = { sessionKeepAliveSeconds: 0 }
   const api = await openDataApi({ region: 'us-east-1', credentials, endpoint, ...target, ...session })
-  const options = {
-    pollInitialMs: 10,
-    pollMaxMs: 50,
-    waitSeconds: 0,
-    statementTimeoutMs: 20_000,
-    maxRetries: 3,
-    retryBackoffMs: 20,
-  }
-  const runner = new CopyRunner(api, options, { clock: systemClock, logger: new RecordingLogger() })
+  const runner = new CopyRunner(api, quickRunner, { clock: systemClock, logger: new RecordingLogger() })
   const never = new AbortController().signal
   let next = 0
   const run = (sql: string) => runner.run([sql], sql, ++next, never)

@@ -17,7 +17,7 @@ import {
   messageId,
 } from '../../connectors/common/metadata-message.ts'
 import { type ObjectStore, openObjectStore } from '../../connectors/common/s3-client.ts'
-import { CopyRunner } from '../../connectors/redshift/copy-runner.ts'
+import { CopyRunner, type RunnerOptions } from '../../connectors/redshift/copy-runner.ts'
 import { type DataApi, openDataApi, type ResultRow } from '../../connectors/redshift/data-api.ts'
 import { plugin } from '../../connectors/redshift/index.ts'
 import { RedshiftSinkTask } from '../../connectors/redshift/task.ts'
@@ -62,6 +62,15 @@ export interface Reported {
 
 const filePartition = { topic: 'files', partition: 0 }
 const instrument = { add() {}, set() {}, observe() {} }
+/** Of a `CopyRunner` whose server answers at once. */
+export const quickRunner: RunnerOptions = {
+  pollInitialMs: 10,
+  pollMaxMs: 50,
+  waitSeconds: 0,
+  statementTimeoutMs: 20_000,
+  maxRetries: 3,
+  retryBackoffMs: 20,
+}
 export const noMetrics: Metrics = { counter: () => instrument, gauge: () => instrument, histogram: () => instrument }
 export const noLogger: Logger = { trace() {}, debug() {}, info() {}, warn() {}, error() {} }
 const never = new AbortController().signal
@@ -107,15 +116,7 @@ export class WarehouseTest implements AsyncDisposable {
     this.workgroup = `wg-${drivers.names}`
     this.bucket = `sluice-test-${drivers.names}`
     this.schema = `test_${drivers.names}`
-    const options = {
-      pollInitialMs: 10,
-      pollMaxMs: 50,
-      waitSeconds: 0,
-      statementTimeoutMs: 20_000,
-      maxRetries: 3,
-      retryBackoffMs: 20,
-    }
-    this.runner = new CopyRunner(drivers.api, options, { clock: systemClock, logger: noLogger })
+    this.runner = new CopyRunner(drivers.api, quickRunner, { clock: systemClock, logger: noLogger })
   }
 
   /** @throws Error naming the variable to set when a server is not there */

@@ -11,17 +11,9 @@ import {
 import type { ReadFrom, ValueCodec, ValueOptions } from '../../../../connectors/postgres-cdc/values/codec.ts'
 import { schemaDefault } from '../../../../connectors/postgres-cdc/values/defaults.ts'
 import type { Value } from '../../../../worker/api/data.ts'
+import { defaultValueOptions } from '../../../support/postgres-values.ts'
 
-const defaults: ValueOptions = {
-  timePrecision: 'adaptive',
-  decimals: 'precise',
-  hstore: 'json',
-  intervals: 'numeric',
-  binary: 'bytes',
-  moneyFractionDigits: 2,
-  includeUnknown: false,
-  placeholder: Buffer.from('gone'),
-}
+const defaults: ValueOptions = defaultValueOptions('gone')
 
 const scalar = (name: string, kind = 'b', labels: readonly string[] = []): PgType => ({
   oid: 1,

@@ -17,6 +17,7 @@ import type { SourceRecord } from '../../../../worker/api/record.ts'
 import { parseConfig } from '../../../../worker/config/config-def.ts'
 import { JsonConverter, jsonConverterConfig } from '../../../../worker/converters/json.ts'
 import { GrowingByteWriter } from '../../../../worker/util/byte-writer.ts'
+import { defaultValueOptions } from '../../../support/postgres-values.ts'
 import { begin, type CellText, commit, insert, relation, remove, update, xlogData } from './pgoutput-messages.ts'
 
 const types = [
@@ -69,16 +70,7 @@ const noFilters = { columnExclude: null, messagePrefixInclude: null, messagePref
 
 function decoder(skipUnchanged: boolean): StreamDecoder {
   const filters = new Filters({ ...none, ...noFilters, ignoreBuiltin: true, keyColumns: null })
-  const values: ValueOptions = {
-    timePrecision: 'adaptive',
-    decimals: 'precise',
-    hstore: 'json',
-    intervals: 'numeric',
-    binary: 'bytes',
-    moneyFractionDigits: 2,
-    includeUnknown: false,
-    placeholder: new Uint8Array(Buffer.from('unavailable')),
-  }
+  const values: ValueOptions = defaultValueOptions('unavailable')
   const names = { prefix: 'p', delimiter: '.', heartbeatPrefix: 'hb', heartbeatName: null, transaction: 'tx' }
   const topics = topicNames(names)
   const catalog = new Catalog(database)

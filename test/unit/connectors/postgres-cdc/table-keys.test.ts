@@ -8,6 +8,7 @@ import { topicNames } from '../../../../connectors/postgres-cdc/names.ts'
 import { type TableSchema, TableSchemas } from '../../../../connectors/postgres-cdc/table-schema.ts'
 import type { PgType } from '../../../../connectors/postgres-cdc/types.ts'
 import type { ReadFrom } from '../../../../connectors/postgres-cdc/values/codec.ts'
+import { defaultValueOptions } from '../../../support/postgres-values.ts'
 
 const type = (oid: number, name: string): PgType => ({
   oid,
@@ -53,16 +54,7 @@ function tableOf({ option, from = 'stream', primary = ['id'], columnExclude }: C
   const lookup = (oid: number) => types.get(oid)
   const schemas = new TableSchemas(
     {
-      values: {
-        timePrecision: 'adaptive',
-        decimals: 'precise',
-        hstore: 'json',
-        intervals: 'numeric',
-        binary: 'bytes',
-        moneyFractionDigits: 2,
-        includeUnknown: false,
-        placeholder: Buffer.from('gone'),
-      },
+      values: defaultValueOptions('gone'),
       filters,
       topics: topicNames({
         prefix: 'p',

@@ -5,17 +5,9 @@ import { zonedTimestampCodec } from '../../../../connectors/postgres-cdc/values/
 import { GrowingByteWriter } from '../../../../worker/api/byte-writer.ts'
 import { makeSchema, type Struct, StructView, type ValueWriter } from '../../../../worker/api/data.ts'
 import { JsonWriter } from '../../../../worker/api/json-writer.ts'
+import { defaultValueOptions } from '../../../support/postgres-values.ts'
 
-const options = {
-  timePrecision: 'adaptive',
-  decimals: 'precise',
-  hstore: 'json',
-  intervals: 'numeric',
-  binary: 'bytes',
-  moneyFractionDigits: 2,
-  includeUnknown: false,
-  placeholder: new Uint8Array(0),
-} as const
+const options = defaultValueOptions('')
 
 const two = (n: number) => String(n).padStart(2, '0')
 
