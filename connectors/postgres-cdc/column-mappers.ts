@@ -5,7 +5,7 @@ import { copySchema, type Schema, type Value } from '../../worker/api/data.ts'
 import type { ConfigProblem } from '../../worker/api/errors.ts'
 import { PatternList } from './pattern-list.ts'
 import type { FieldPlan } from './row-plan.ts'
-import { numericModifier, type PgType, type ResolvedType } from './types.ts'
+import { bitsSchema, numericModifier, type PgType, type ResolvedType } from './types.ts'
 import { type ReadFrom, valueCodec } from './values/codec.ts'
 
 /** The column that a mapper may apply to. */
@@ -59,8 +59,10 @@ function truncate(length: number): Mapper {
   return (field, column) => {
     // A column that cannot be longer is left alone.
     if (sizeOf(column).length <= length) return field
+    // Debezium cuts texts and byte buffers; the bits of a column are an array to it, which it leaves alone.
+    const isBits = field.schema.name === bitsSchema
     const cut = (value: Value): Value =>
-      typeof value === 'string' || value instanceof Uint8Array ? value.slice(0, length) : value
+      typeof value === 'string' || (value instanceof Uint8Array && !isBits) ? value.slice(0, length) : value
     return { ...mapValues(field, cut), schema: withParameters(field.schema, { truncateLength: String(length) }) }
   }
 }

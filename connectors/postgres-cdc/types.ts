@@ -325,8 +325,11 @@ function singleBitCodec(): ValueCodec {
   })
 }
 
+/** Name of the schema of columns of several bits. */
+export const bitsSchema = 'io.debezium.data.Bits'
+
 function bitSpec(length: number): SchemaSpec {
-  return { type: 'BYTES', name: 'io.debezium.data.Bits', version: 1, parameters: { length: String(length) } }
+  return { type: 'BYTES', name: bitsSchema, version: 1, parameters: { length: String(length) } }
 }
 
 /** `name` columns carry a value in snapshots only: Debezium's stream decoder counts the type among the unknown. */

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { suite, test } from 'node:test'
 import { ColumnMappers, type MappedColumn, mapperProblems } from '../../../../connectors/postgres-cdc/column-mappers.ts'
 import type { PgType } from '../../../../connectors/postgres-cdc/types.ts'
-import { stringCodec } from '../../../../connectors/postgres-cdc/values/codec.ts'
+import { stringCodec, valueCodec } from '../../../../connectors/postgres-cdc/values/codec.ts'
 import { makeSchema, type Value } from '../../../../worker/api/data.ts'
 
 const text: PgType = {
@@ -133,6 +133,34 @@ suite('column mappers', () => {
     const md5 = parametersOf({ ...later, ...sha }, text).value
     assert.equal(md5, parametersOf(sha, text).value)
     assert.notEqual(md5, parametersOf(later, text).value)
+  })
+
+  test('bytes are cut, the bits of a column never: they only carry the length', () => {
+    const cut = new ColumnMappers({ 'column.truncate.to.3.chars': 'public.t.c' })
+    const column = (name: string): MappedColumn => ({
+      id: 'public.t.c',
+      table: 'public.t',
+      name: 'c',
+      type: { ...text, name },
+      resolved: { base: { ...text, name }, typmod: -1, isDomain: false },
+      from: 'snapshot',
+      element: undefined,
+      expression: null,
+    })
+    const lengthOf = (schemaName: string | null, typeName: string) => {
+      const schema = makeSchema({ type: 'BYTES', ...(schemaName === null ? {} : { name: schemaName }) })
+      const codec = valueCodec({ spec: { type: 'BYTES' }, fallback: new Uint8Array(0) }, (bytes, start, end) =>
+        bytes.subarray(start, end),
+      )
+      const { codec: result, schema: changed } = cut.apply(
+        { column: 0, name: 'c', schema, codec, onNull: null },
+        column(typeName),
+      )
+      assert.equal(changed.parameters?.get('truncateLength'), '3')
+      return (result.read(Buffer.from('abcde'), 0, 5) as Uint8Array).length
+    }
+    assert.equal(lengthOf(null, 'bytea'), 3)
+    assert.equal(lengthOf('io.debezium.data.Bits', 'varbit'), 5)
   })
 
   test('what cannot be longer is not truncated', () => {
