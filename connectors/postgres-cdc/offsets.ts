@@ -142,6 +142,12 @@ export function snapshotOffset({ lsn: at, txId, tsUs, last }: SnapshotOffsetPart
   }
 }
 
+/** The same place once the snapshot is over: nothing in it tells of one any more. */
+export function withoutSnapshot(offset: SourceOffset): SourceOffset {
+  const { snapshot: _kind, last_snapshot_record: _last, snapshot_completed: _completed, ...place } = offset
+  return place
+}
+
 /** What says, beside a stream's own position, that an initial snapshot has not come to its end. */
 export function unfinishedMembers(progress: string): SourceOffset {
   return { snapshot: 'INITIAL', last_snapshot_record: false, snapshot_completed: false, [progressMember]: progress }

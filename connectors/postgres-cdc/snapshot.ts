@@ -10,7 +10,7 @@ import type { SnapshotMarker } from './event-schemas.ts'
 import type { Filters } from './filters.ts'
 import type { Lsn } from './lsn.ts'
 import type { Notifications } from './notifications.ts'
-import { snapshotOffset } from './offsets.ts'
+import { snapshotOffset, withoutSnapshot } from './offsets.ts'
 import { skipTuple, TupleIndex } from './pgoutput.ts'
 import { SnapshotMeter } from './snapshot-meter.ts'
 import {
@@ -228,6 +228,8 @@ export class Snapshot implements AsyncDisposable {
       if (signal.aborted) return
       if (this.#ended !== null) this.#emit(this.#ended, 'last', true)
       this.#ended = null
+      // All rows are out: what comes behind them is no part of the snapshot, even where no row was emitted.
+      this.#offset = withoutSnapshot(this.#offsetNow(true))
       reports.completed()
       if (this.#batch.length > 0) yield this.#takeBatch()
       this.#meter?.end()
