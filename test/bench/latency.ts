@@ -5,7 +5,7 @@ import type { Services } from '../../compose/pipelines/support/pipeline.ts'
 import { waitFor } from '../../compose/pipelines/support/wait.ts'
 import { connectorConfig } from './cdc.ts'
 import { type PeerName, startPeer } from './peers.ts'
-import { usageOf } from './process-usage.ts'
+import { machineIdle, usageOf } from './process-usage.ts'
 
 /** Commits in one go; many small ticks would measure the timer of the writer. */
 const tickMs = 10
@@ -43,10 +43,12 @@ export interface LatencyResult {
   readonly seconds: number
   readonly cpuSeconds: number
   readonly peakRssBytes: number
+  /** Share of the machine's CPU time that nobody used, 0 to 1: near 0, latencies are those of the scheduler. */
+  readonly machineIdle: number
 }
 
 /**
- * Commit → record, at a steady rate of transactions of one row, with the connector's and the producer's defaults. The
+ * Commit → record, at a steady rate of small transactions, with the connector's and the producer's defaults. The
  * clock starts with the commit time in the event (`source.ts_us`, taken by the server before it flushes the commit)
  * and stops when a consumer has the record; the first quarter of the time is dropped. Stages are told apart by the
  * event's own time (`ts_us`, when its bytes had been read from the socket) and the broker's (whole milliseconds).
@@ -56,11 +58,12 @@ export async function benchLatency(options: {
   readonly peer: PeerName
   readonly variant: string
   readonly port: number
-  /** Commits per second. */
+  /** Rows per second. */
   readonly rate: number
+  readonly rowsPerTransaction: number
   readonly seconds: number
 }): Promise<LatencyResult> {
-  const { services, variant, rate, seconds } = options
+  const { services, variant, rate, rowsPerTransaction, seconds } = options
   const name = `bench_${randomBytes(3).toString('hex')}`
   const topic = `${name}.public.bench`
   const admin = new Client({ connectionString: services.pgUrl })
@@ -104,10 +107,12 @@ export async function benchLatency(options: {
     return slots.rowCount === 1 ? true : null
   })
   const before = usageOf(peer.pid)
+  const idle = machineIdle()
   const began = performance.timeOrigin + performance.now()
-  const sent = await write(writers, rate, seconds)
+  const sent = await write(writers, rate, rowsPerTransaction, seconds)
   await waitFor('the last record', 60_000, async () => (seen.length >= sent ? true : null), 20)
   const after = usageOf(peer.pid)
+  const idleShare = idle()
   await peer.connect.remove(name)
   const counted = seen.filter(({ atMs }) => atMs > began + seconds * 250)
   counted.sort((a, b) => a.latencyMs - b.latencyMs)
@@ -126,6 +131,7 @@ export async function benchLatency(options: {
     seconds,
     cpuSeconds: after.cpuSeconds - before.cpuSeconds,
     peakRssBytes: after.peakRssBytes,
+    machineIdle: idleShare,
   }
 }
 
@@ -158,7 +164,7 @@ export function printLatency(result: LatencyResult): void {
     `  ${result.variant} at ${result.rate}/s: commit to log p50 ${ms(result.logP50Ms)}, p99 ${ms(result.logP99Ms)}; ` +
       `to the consumer p50 ${ms(result.p50Ms)}, p99 ${ms(result.p99Ms)}, ` +
       `max ${ms(result.maxMs)} over ${result.records} records; ${cores} % of a core, ` +
-      `peak ${(result.peakRssBytes / 1048576).toFixed(0)} MB`,
+      `peak ${(result.peakRssBytes / 1048576).toFixed(0)} MB; machine ${(result.machineIdle * 100).toFixed(0)} % idle`,
   )
   for (const { stage, p50Ms, p99Ms, shareOfSlowest } of result.stages) {
     const share = `${(shareOfSlowest * 100).toFixed(0)} % of the slowest percent`
@@ -166,27 +172,38 @@ export function printLatency(result: LatencyResult): void {
   }
 }
 
-/** Single-row transactions at the given rate, spread over the connections; a late tick is made good. */
-async function write(writers: readonly Client[], rate: number, seconds: number): Promise<number> {
-  const total = rate * seconds
+/**
+ * Transactions at the given rate, spread over the connections; a late tick is made good. The statement is prepared once
+ * per connection, so that the server's time goes into commits and their decoding.
+ */
+async function write(
+  writers: readonly Client[],
+  rate: number,
+  rowsPerTransaction: number,
+  seconds: number,
+): Promise<number> {
+  const transactions = Math.ceil((rate * seconds) / rowsPerTransaction)
+  const insert = {
+    name: 'insert',
+    text: 'INSERT INTO bench (pad) SELECT $1 FROM generate_series(1, $2)',
+    values: ['a text of about one hundred bytes, as rows of a busy table have', rowsPerTransaction],
+  }
   const began = performance.now()
   const pending = writers.map(() => Promise.resolve())
   let sent = 0
-  while (sent < total) {
-    const due = Math.min(total, Math.ceil(((performance.now() - began) / 1000) * rate))
+  while (sent < transactions) {
+    const due = Math.min(transactions, Math.ceil(((performance.now() - began) / 1000) * (rate / rowsPerTransaction)))
     for (; sent < due; sent++) {
       const i = sent % writers.length
       const client = writers[i] as Client
       pending[i] = (pending[i] ?? Promise.resolve()).then(async () => {
-        await client.query(
-          "INSERT INTO bench (pad) VALUES ('a text of about one hundred bytes, as rows of a busy table have')",
-        )
+        await client.query(insert)
       })
     }
     await new Promise((done) => setTimeout(done, tickMs))
   }
   await Promise.all(pending)
-  return total
+  return transactions * rowsPerTransaction
 }
 
 async function drop(admin: Client, name: string): Promise<void> {

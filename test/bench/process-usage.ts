@@ -24,3 +24,21 @@ export function usageOf(pid: number): ProcessUsage {
     peakRssBytes: kilobytes('VmHWM') * 1024,
   }
 }
+
+/**
+ * Starts watching the machine as a whole; the answer is the share of its CPU time, 0 to 1, that nobody has used since.
+ * Time that the host of a virtual machine took away counts as used.
+ */
+export function machineIdle(): () => number {
+  const read = () => {
+    // user, nice, system, idle, iowait, irq, softirq, steal; what follows is part of user and nice.
+    const fields =
+      readFileSync('/proc/stat', 'utf8').split('\n', 1)[0]?.trim().split(/\s+/).slice(1, 9).map(Number) ?? []
+    return { idle: (fields[3] ?? 0) + (fields[4] ?? 0), all: fields.reduce((sum, value) => sum + value, 0) }
+  }
+  const from = read()
+  return () => {
+    const to = read()
+    return (to.idle - from.idle) / (to.all - from.all)
+  }
+}

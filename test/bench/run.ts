@@ -40,7 +40,7 @@ const { values, positionals } = parseArgs({
     bytes: { type: 'string', default: '500' },
     port: { type: 'string', default: '8283' },
     profile: { type: 'string' },
-    'rows-per-transaction': { type: 'string', default: '10000' },
+    'rows-per-transaction': { type: 'string' },
     rates: { type: 'string', default: '1000,10000' },
     seconds: { type: 'string', default: '30' },
     'rotate-ms': { type: 'string', default: '2000' },
@@ -86,7 +86,7 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
   /** Postgres snapshot, then stream, to Kafka. */
   cdc: async () => {
     const services = await openServices()
-    const rowsPerTransaction = Number(values['rows-per-transaction'])
+    const rowsPerTransaction = Number(values['rows-per-transaction'] ?? 10_000)
     const snapshotRecords = Number(values.snapshot ?? records)
     for (const name of (values.setups ?? 'plain').split(',')) {
       await inTurn(async (variant, peer) => {
@@ -102,9 +102,10 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
   /** Commit in Postgres to record at a consumer, with the defaults. */
   latency: async () => {
     const services = await openServices()
+    const rowsPerTransaction = Number(values['rows-per-transaction'] ?? 1)
     for (const rate of rates)
       for (const [variant, peer] of variants)
-        printLatency(await benchLatency({ services, peer, variant, port, rate, seconds }))
+        printLatency(await benchLatency({ services, peer, variant, port, rate, rowsPerTransaction, seconds }))
   },
   /** From replication bytes to a sealed record batch, in one thread, without servers. */
   'hot-path': async () => {
