@@ -42,7 +42,7 @@ const corpora: Readonly<Record<string, Corpus>> = {
     program: 'test/parity/postgres/live/main.ts',
     needs: ['kafka', 'postgres'],
     about:
-      'random databases and options under Debezium and Sluice at the same time; with Java and Maven; [--rounds N] [--seed N] [--jobs N] [--without OPTION] [-v]',
+      'random databases and options under Debezium and Sluice at the same time; with Java and Maven; [--rounds N] [--seed N] [--jobs N] [--without OPTION] [--dump FOLDER] [-v]',
   },
   elasticsearch: {
     program: 'test/parity/elasticsearch.ts',

@@ -20,6 +20,8 @@ export interface PostgresLiveInput {
   readonly without: readonly string[]
   /** Configurations to validate before the first round. */
   readonly validations: number | 'all'
+  /** Existing folder for the records of both sides. */
+  readonly dump?: string
   /** Gets each round that came to its end. */
   report(outcome: RoundOutcome): void
 }
@@ -41,6 +43,7 @@ export async function postgresLive({
   jobs,
   without,
   validations,
+  dump,
   report,
 }: PostgresLiveInput): Promise<PostgresLive> {
   await using theirs = await ClusterUnderTest.open(brokers, workerOptions)
@@ -55,7 +58,7 @@ export async function postgresLive({
   const waiting = [...seeds]
   const job = async () => {
     for (let seed = waiting.shift(); seed !== undefined; seed = waiting.shift()) {
-      const outcome = await new Round({ java, sluice, brokers, pgUrl }, seed).play(without)
+      const outcome = await new Round({ java, sluice, brokers, pgUrl, dump: dump ?? null }, seed).play(without)
       counts.records += outcome.records
       if (outcome.differences.length === 0) counts.equal += 1
       if (outcome.theirFailure !== null) counts.theirFailures += 1

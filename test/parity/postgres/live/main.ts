@@ -1,4 +1,4 @@
-// npm run parity postgres-live [--rounds N] [--seed N] [--jobs N] [--without OPTION …] [--validations N|all] [-v]: Debezium and Sluice over the same random databases.
+// npm run parity postgres-live [--rounds N] [--seed N] [--jobs N] [--without OPTION …] [--validations N|all] [--dump FOLDER] [-v]: Debezium and Sluice over the same random databases.
 import { parseArgs } from 'node:util'
 import { requireService } from '../../../support/services.ts'
 import { postgresLive, postgresLiveSummary } from './live.ts'
@@ -10,6 +10,7 @@ const { values } = parseArgs({
     jobs: { type: 'string', default: '1' },
     validations: { type: 'string', default: '300' },
     without: { type: 'string', multiple: true, default: [] },
+    dump: { type: 'string' },
     verbose: { type: 'boolean', short: 'v', default: false },
   },
 })
@@ -22,6 +23,7 @@ const result = await postgresLive({
   jobs: Number(values.jobs),
   without: values.without,
   validations: values.validations === 'all' ? 'all' : Number(values.validations),
+  ...(values.dump === undefined ? {} : { dump: values.dump }),
   report: (outcome) => {
     const { differences, theirFailure, records } = outcome
     console.log(

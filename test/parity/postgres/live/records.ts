@@ -252,6 +252,18 @@ export interface Side {
   readonly records: readonly KafkaRecord[]
 }
 
+/** The records of a side as they are compared, one per line, to look at. */
+export function recordTexts({ records, prefix }: Side): readonly string[] {
+  return records.map((record) => {
+    const { topic, tree } = comparable(record, prefix)
+    const parts = ['key', 'value'].map((name) => {
+      const part = member(tree, name) ?? scalar('')
+      return render(member(part, 'payload') ?? part)
+    })
+    return [topic, ...parts].join('\t')
+  })
+}
+
 export interface SidesCompared {
   /** Of Debezium's, without heartbeats. */
   readonly records: number

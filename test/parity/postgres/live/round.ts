@@ -1,4 +1,6 @@
 /** One random database with two connectors over it: Debezium's on Kafka Connect, and ours. */
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import pg from 'pg'
 import { type Json, parseExact } from '../../../conformance/postgres/normalise.ts'
 import { type Random, seededRandom } from '../../../support/random.ts'
@@ -6,7 +8,7 @@ import { eventually, type WorkerUnderTest } from '../../../support/worker-proces
 import { TopicCollector } from '../collector.ts'
 import { compareOffsets, storedOffset } from './offsets.ts'
 import { type Options, randomOptions } from './options.ts'
-import { byClock, compareSides, type KafkaRecord } from './records.ts'
+import { byClock, compareSides, type KafkaRecord, recordTexts } from './records.ts'
 import { randomScript, type ScriptStep, someChanges } from './script.ts'
 import {
   noticeTopic,
@@ -24,6 +26,8 @@ export interface Stage {
   readonly sluice: WorkerUnderTest
   readonly brokers: readonly string[]
   readonly pgUrl: string
+  /** Existing folder for what each side sent, a text per record; null writes none. */
+  readonly dump: string | null
 }
 
 export interface RoundOutcome {
@@ -325,6 +329,15 @@ export class Round {
       prefix,
       records: records.filter(({ topic }) => topic.includes(prefix) && !signalTopic.test(topic)),
     })) as [{ prefix: string; records: KafkaRecord[] }, { prefix: string; records: KafkaRecord[] }]
+    const { dump } = this.#stage
+    if (dump !== null) {
+      for (const [who, side] of [
+        ['theirs', theirs],
+        ['ours', ours],
+      ] as const) {
+        await writeFile(join(dump, `${this.#seed}-${who}.txt`), recordTexts(side).join('\n'))
+      }
+    }
     // Restarts repeat what they had sent: nothing to compare with.
     const compared = stuck === null ? compareSides(theirs, ours, theirFailure != null) : { records: 0, differences: [] }
     const differences: string[] = [...this.#offsetDifferences]
