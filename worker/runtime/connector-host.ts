@@ -31,7 +31,14 @@ export interface ConnectorHostOptions {
   /** Time between pings, and time that an answer may take. */
   readonly pings: { readonly intervalMs: number; readonly timeoutMs: number }
   /** Time without a call, in ms, after which a host that is of no further use is let go. */
-  readonly lingerMs: number
+  readonly linger: Linger
+}
+
+export interface Linger {
+  /** After task configs, the last thing that is asked of a connector until its config changes. */
+  readonly afterTaskConfigsMs: number
+  /** After any other call, which others may follow. */
+  readonly otherwiseMs: number
 }
 
 /** Where the object of a connector lives; what is reported of the connector does not depend on it. */
@@ -66,9 +73,9 @@ export class ConnectorHost {
   #watch: Promise<void> | null = null
   /** Calls without an answer, pings aside. */
   #calls = 0
-  /** Ends the wait for `lingerMs` when a call comes. */
+  /** Ends the wait of a host that lingers when a call comes. */
   #rest = new AbortController()
-  /** Waits for `lingerMs`, and hosts that are being let go. */
+  /** Hosts that linger, and those that are being let go. */
   readonly #background = new Set<Promise<void>>()
   #lastCall: { readonly connector: string; readonly method: string } | null = null
   #nextEpoch = 1
@@ -118,7 +125,11 @@ export class ConnectorHost {
       return await (this.#host ?? this.#open()).channel.call(method, params)
     } finally {
       this.#calls--
-      if (this.#calls === 0 && !this.#closing.signal.aborted) this.#begin(this.#letGoWhenIdle())
+      if (this.#calls === 0 && !this.#closing.signal.aborted) {
+        const { linger } = this.#options
+        const lingerMs = method === 'connector.taskConfigs' ? linger.afterTaskConfigsMs : linger.otherwiseMs
+        this.#begin(this.#letGoWhenIdle(lingerMs))
+      }
     }
   }
 
@@ -178,8 +189,8 @@ export class ConnectorHost {
    * Marks what lives in the host as asleep before the host ends, in one step: a call that comes meanwhile gets the next
    * host.
    */
-  async #letGoWhenIdle(): Promise<void> {
-    const { clock, lingerMs } = this.#options
+  async #letGoWhenIdle(lingerMs: number): Promise<void> {
+    const { clock } = this.#options
     this.#rest.abort()
     this.#rest = new AbortController()
     const { signal } = this.#rest

@@ -9,6 +9,7 @@ import { createKafkaClientFactory } from '../../../worker/kafka/client.ts'
 import type { KafkaClientFactory } from '../../../worker/kafka/types.ts'
 import { PluginCatalog, type PluginModule } from '../../../worker/plugins/catalog.ts'
 import { loadModule } from '../../../worker/plugins/load.ts'
+import type { Linger } from '../../../worker/runtime/connector-host.ts'
 import type { Pings } from '../../../worker/runtime/task-handle.ts'
 import { type HostFactory, inProcessHosts, threadHosts } from '../../../worker/runtime/task-host.ts'
 import { ConnectWorker } from '../../../worker/runtime/worker.ts'
@@ -43,7 +44,7 @@ export interface HarnessOptions {
   readonly connectorPings?: Pings
   readonly taskPings?: Pings
   /** Default: long, so that a slow machine lets no connector fall asleep in a test of something else. */
-  readonly connectorLingerMs?: number
+  readonly connectorLinger?: Linger
 }
 
 /** Log lines of a test's worker: only what may explain a failure. */
@@ -83,7 +84,7 @@ export async function openWorker(options: HarnessOptions): Promise<WorkerHarness
     hosts,
     loggers,
     clock: systemClock,
-    connectorLingerMs: options.connectorLingerMs ?? 600_000,
+    connectorLinger: options.connectorLinger ?? { afterTaskConfigsMs: 600_000, otherwiseMs: 600_000 },
     ...(options.connectorPings === undefined ? {} : { connectorPings: options.connectorPings }),
     ...(options.taskPings === undefined ? {} : { taskPings: options.taskPings }),
   })

@@ -8,7 +8,7 @@ import type { ConnectorContext, RawConfig, SinkConnector } from '../../../../wor
 import { defineSinkConnector } from '../../../../worker/api/plugin.ts'
 import { createKafkaClientFactory } from '../../../../worker/kafka/client.ts'
 import { PluginRegistry } from '../../../../worker/plugins/registry.ts'
-import { ConnectorHost } from '../../../../worker/runtime/connector-host.ts'
+import { ConnectorHost, type Linger } from '../../../../worker/runtime/connector-host.ts'
 import type { HostInit } from '../../../../worker/runtime/host-protocol.ts'
 import { type HostFactory, inProcessHosts } from '../../../../worker/runtime/task-host.ts'
 import type { ReportedState } from '../../../../worker/runtime/worker-types.ts'
@@ -39,8 +39,10 @@ const init: HostInit = {
 
 const noCalls = async (): Promise<never> => assert.fail('connectors ask nothing of the main thread here')
 
+const atOnce: Linger = { afterTaskConfigsMs: 0, otherwiseMs: 0 }
+
 interface Given {
-  readonly lingerMs?: number
+  readonly linger?: Linger
   readonly watches?: boolean
   /** Error that `start` throws for the nth time that it is called, from 1. */
   readonly failsAt?: number
@@ -48,7 +50,7 @@ interface Given {
 }
 
 /** A host of connectors over real message ports, with what it opened, what it called, and what it reported, in order. */
-function open({ lingerMs = 0, watches = false, failsAt, stopHangs = false }: Given) {
+function open({ linger = atOnce, watches = false, failsAt, stopHangs = false }: Given) {
   const calls: string[] = []
   const reports: (readonly [connector: string, state: ReportedState])[] = []
   const reconfigurations: string[] = []
@@ -119,7 +121,7 @@ function open({ lingerMs = 0, watches = false, failsAt, stopHangs = false }: Giv
     clock: systemClock,
     logger: loggers.logger('test'),
     gracefulTimeoutMs: 50,
-    lingerMs,
+    linger,
     pings: { intervalMs: 600_000, timeoutMs: 600_000 },
     listener: {
       onState: (connector, state) => reports.push([connector, state]),
@@ -239,7 +241,7 @@ test('a host that was only asked to validate is let go, too; one that is asked a
   await using it = open({})
   await it.host.call('plugin.config', { name: 'test.Watcher', version: null })
   await it.letGo()
-  await using kept = open({ lingerMs: 600_000 })
+  await using kept = open({ linger: { afterTaskConfigsMs: 600_000, otherwiseMs: 600_000 } })
   await kept.start()
   await kept.host.taskConfigs('c', 1)
   await kept.host.taskConfigs('c', 1)
@@ -247,11 +249,24 @@ test('a host that was only asked to validate is let go, too; one that is asked a
   assert.deepEqual(kept.hosts, { opened: 1, ended: 0 })
 })
 
+test('a host is let go sooner after task configs than after a call that others may follow', async () => {
+  await using it = open({ linger: { afterTaskConfigsMs: 0, otherwiseMs: 600_000 } })
+  await it.start()
+  assert.deepEqual(it.hosts, { opened: 1, ended: 0 })
+  await it.host.taskConfigs('c', 1)
+  await it.letGo()
+  assert.deepEqual(it.calls, ['start', 'taskConfigs', 'stop'])
+})
+
 const probes = new URL('../../../support/runtime/sleeping-plugins.ts', import.meta.url).href
 
 test('in threads: the next task configs come from another thread, those of a connector that watches from the same', async () => {
   for (const watches of [false, true]) {
-    await using harness = await openWorker({ bootstrap: '127.0.0.1:9', pluginModules: [probes], connectorLingerMs: 0 })
+    await using harness = await openWorker({
+      bootstrap: '127.0.0.1:9',
+      pluginModules: [probes],
+      connectorLinger: atOnce,
+    })
     const { worker } = harness
     const config = {
       name: 'c',
@@ -280,7 +295,7 @@ test('in threads: the next task configs come from another thread, those of a con
 })
 
 test('a worker closes although a connector blocks its thread when it is asked whether it watches', async () => {
-  await using harness = await openWorker({ bootstrap: '127.0.0.1:9', pluginModules: [probes], connectorLingerMs: 0 })
+  await using harness = await openWorker({ bootstrap: '127.0.0.1:9', pluginModules: [probes], connectorLinger: atOnce })
   const file = join(harness.folder, 'asked')
   const config = { name: 'c', 'connector.class': 'test.ThreadTellingConnector', topics: 't', 'blocked.file': file }
   await harness.worker.startConnector('c', config, 'STARTED')
