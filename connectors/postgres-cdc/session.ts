@@ -97,6 +97,8 @@ export class Session implements AsyncDisposable {
   #snapshot: AsyncGenerator<readonly SourceRecord[], void, void> | null = null
   #pending: Promise<IteratorResult<readonly SourceRecord[], void>> | null = null
   #snapshotEnd: Lsn | null = null
+  /** Of a snapshot that no stream follows. */
+  #lastOffset: () => SourceOffset = () => ({})
   #stream: StreamPhase | null = null
 
   private constructor(options: SessionOptions, database: Database) {
@@ -405,6 +407,7 @@ export class Session implements AsyncDisposable {
     const snapshot = await this.#makeSnapshot(plan, { stored: null, offsetOf: null })
     this.#snapshotEnd = plan.lsn
     this.#snapshot = snapshot.batches(life)
+    this.#lastOffset = () => snapshot.offset
     logger.info({ lsn: plan.lsn, exported: plan.exported !== null }, 'Snapshot started')
   }
 
@@ -470,11 +473,18 @@ export class Session implements AsyncDisposable {
     if (life.aborted) return []
     this.#snapshot = null
     await this.#endSnapshot()
-    if (!settings.snapshot.policy.streams || this.#snapshotEnd === null) return null
+    if (!settings.snapshot.policy.streams) return await this.#lastHeartbeat()
+    if (this.#snapshotEnd === null) return null
     await clock.sleep(settings.snapshot.streamingDelayMs, signal)
     await this.#openStream(null, this.#snapshotEnd)
     this.#heartbeat.force()
     return null
+  }
+
+  /** The one that ends a snapshot alone: its offset is the only one of tables without rows. Null with heartbeats off. */
+  async #lastHeartbeat(): Promise<readonly SourceRecord[] | null> {
+    if (this.#heartbeat.dueInMs === Number.POSITIVE_INFINITY) return null
+    return [await this.#heartbeat.record(this.#lastOffset())]
   }
 
   async #openStream(stored: StoredOffset | null, start: Lsn, rest: SnapshotRest | null = null): Promise<void> {

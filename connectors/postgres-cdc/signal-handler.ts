@@ -233,13 +233,15 @@ export class SignalHandler implements StreamSignals, AsyncDisposable {
     const { settings, constants, catalog, schemas, position, logger } = this.#options
     const { filters } = settings
     const tables = (await catalog.tables()).map(({ schema, table }) => `${schema}.${table}`)
-    const matching = (text: string, ignoreCase: boolean) => {
-      const pattern = new JavaRegex(text, { ignoreCase })
-      return tables.filter((id) => pattern.matches(id))
-    }
-    const only = new Set(request.collections.flatMap((text) => matching(text, false)))
-    const overrides = request.conditions.flatMap(({ collection, filter }) =>
-      matching(collection, true).map((id) => [id, filter] as const),
+    const only = new Set(
+      request.collections.flatMap((text) => {
+        const pattern = new JavaRegex(text)
+        return tables.filter((id) => pattern.matches(id))
+      }),
+    )
+    // Debezium takes the tables of these conditions by their ids, where those of an incremental snapshot are patterns.
+    const overrides = request.conditions.map(
+      ({ collection, filter }) => [collection.replaceAll('"', ''), filter] as const,
     )
     await using database = await Database.open(settings.connection, 'Debezium Blocking Snapshot')
     logger.info({ signal: request.id, tables: [...only] }, 'Blocking snapshot started')

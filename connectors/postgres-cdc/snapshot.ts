@@ -153,6 +153,11 @@ export class Snapshot implements AsyncDisposable {
     })
   }
 
+  /** Of a record that would come now; once all batches are out, of the place behind the snapshot. */
+  get offset(): SourceOffset {
+    return this.#offset ?? this.#offsetNow(false)
+  }
+
   /** Opens the transaction. The exported snapshot is free to go afterwards. */
   async open(): Promise<void> {
     const { database, exportedSnapshot, isolation } = this.#options
@@ -212,7 +217,7 @@ export class Snapshot implements AsyncDisposable {
       // A row without an offset would outlive its deletion: a start without offsets reads what is there then.
       await this.#options.persist?.(this.#returned)
       reports.started({
-        offset: () => this.#offset ?? this.#offsetNow(false),
+        offset: () => this.offset,
         resolved,
         tables,
       })

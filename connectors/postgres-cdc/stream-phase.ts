@@ -262,6 +262,8 @@ export class StreamPhase implements AsyncDisposable {
     const batch = await this.#blocking.next()
     if (batch.done !== true) return batch.value
     this.#blocking = null
+    // As behind any snapshot.
+    this.#options.heartbeat.force()
     return []
   }
 

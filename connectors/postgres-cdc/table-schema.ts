@@ -9,7 +9,7 @@ import type { Filters } from './filters.ts'
 import { adjustFieldName, adjustSchemaName, type NameAdjustment, type TopicNames } from './names.ts'
 import type { FieldPlan, RowPlan } from './row-plan.ts'
 import { columnCodec, type PgType, resolveType, type TypeLookup } from './types.ts'
-import { type ReadFrom, stringCodec, type ValueOptions } from './values/codec.ts'
+import { type ReadFrom, stringCodec, type ValueOptions, valueCodec } from './values/codec.ts'
 import { schemaDefault } from './values/defaults.ts'
 
 export interface EnumColumn {
@@ -168,12 +168,13 @@ export class TableSchemas {
     const optional = !(known?.notNull ?? false)
     const expression = known?.expression ?? null
     const defaultValue = expression === null ? null : schemaDefault(expression, resolved, codec)
+    const onNull = optional ? null : (defaultValue ?? codec.fallback)
     return {
       ...place,
       // Some shapes are optional whatever their column is.
       schema: makeSchema({ ...codec.spec, optional: optional || codec.spec.optional === true, defaultValue }),
-      codec,
-      onNull: optional ? null : (defaultValue ?? codec.fallback),
+      codec: codec.isUnread === true ? valueCodec(codec, () => onNull) : codec,
+      onNull,
     }
   }
 

@@ -337,7 +337,7 @@ function nameCodec(options: ValueOptions, from: ReadFrom): ValueCodec {
   const codec = stringCodec({}, options.placeholder)
   return from === 'snapshot' || options.includeUnknown
     ? codec
-    : { ...codec, read: () => null, write: (_b, _s, _e, out) => out.null() }
+    : { ...codec, read: () => null, write: (_b, _s, _e, out) => out.null(), isUnread: true }
 }
 
 function byteaCodec(options: ValueOptions): ValueCodec {

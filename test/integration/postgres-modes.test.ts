@@ -80,6 +80,15 @@ suite('snapshot modes', { skip: postgres.skip }, () => {
     assert.deepEqual(seen(await next.take(1)), ['c3'])
   })
 
+  test('a heartbeat ends a snapshot that no stream follows: of empty tables its offset is the only one', async () => {
+    await using fixture = await PostgresFixture.open(postgres.settings.url, 'CREATE TABLE t (id int PRIMARY KEY)')
+    const options = { 'snapshot.mode': 'initial_only', 'heartbeat.interval.ms': '3600000' }
+    const task = await fixture.task(null, options)
+    const [beat] = await task.take(1)
+    assert.match(beat?.topic ?? '', /^__debezium-heartbeat/)
+    assert.deepEqual(Object.keys(beat?.sourceOffset ?? {}).sort(), ['lsn', 'ts_usec', 'txId'])
+  })
+
   test('tables in the order of their estimated rows, when asked', async () => {
     const fill = (name: string, rows: number) =>
       `CREATE TABLE ${name} (id int PRIMARY KEY); INSERT INTO ${name} SELECT generate_series(1, ${rows});`
@@ -165,6 +174,32 @@ suite('notifications of snapshots', { skip: postgres.skip }, () => {
       'TABLE_SCAN_COMPLETED data_collections=public.b scanned_collection=public.b status=SUCCEEDED total_rows_scanned=5',
       'COMPLETED',
     ])
+  })
+
+  test('conditions of a blocking snapshot name tables, not patterns; a heartbeat is behind it', async () => {
+    await using fixture = await PostgresFixture.open(postgres.settings.url, tables)
+    const task = await fixture.task(null, { ...options, 'heartbeat.interval.ms': '3600000' })
+    const isBeat = (topic: string | undefined) => topic?.startsWith('__debezium-heartbeat') === true
+    const untilBeat = (records: readonly SourceRecord[]) => isBeat(records.at(-1)?.topic)
+    await task.takeUntil(untilBeat)
+    const rowsFor = async (collection: string) => {
+      const condition = { 'data-collection': collection, filter: 'SELECT * FROM b LIMIT 2' }
+      const data = { 'data-collections': ['public.b'], type: 'BLOCKING', 'additional-conditions': [condition] }
+      await fixture.sql(
+        `INSERT INTO signals VALUES (gen_random_uuid()::text, 'execute-snapshot', '${JSON.stringify(data)}')`,
+      )
+      const records = await task.takeUntil(untilBeat)
+      return records.filter(({ topic }) => topic.endsWith('.b')).length
+    }
+    assert.deepEqual(
+      [
+        await rowsFor('public.b'),
+        await rowsFor('"public"."b"'),
+        await rowsFor('public\\\\.b'),
+        await rowsFor('PUBLIC.B'),
+      ],
+      [2, 2, 5, 5],
+    )
   })
 
   test('with several readers each range of a table, too', async () => {

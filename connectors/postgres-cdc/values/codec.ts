@@ -42,6 +42,8 @@ export interface ValueCodec {
   readonly fallback: Value
   /** Stands for an unchanged TOAST value; undefined where no placeholder fits the schema. */
   readonly unavailable: Value | undefined
+  /** Values are passed over, as if each were null: a type that Debezium does not decode where this was read. */
+  readonly isUnread?: boolean
 }
 
 export function conversionError(type: string): DataError {

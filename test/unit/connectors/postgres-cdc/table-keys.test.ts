@@ -21,13 +21,23 @@ const type = (oid: number, name: string): PgType => ({
   typmod: -1,
   labels: [],
 })
-const types = new Map([type(23, 'int4'), type(25, 'text'), type(4000, 'lquery')].map((t) => [t.oid, t]))
+const types = new Map(
+  [type(23, 'int4'), type(25, 'text'), type(19, 'name'), type(4000, 'lquery')].map((t) => [t.oid, t]),
+)
 const columns = [
   { name: 'id', typeOid: 23 },
   { name: 'path', typeOid: 4000 },
   { name: 'c1', typeOid: 25 },
   { name: 'c2', typeOid: 25 },
-].map((column) => ({ ...column, typmod: -1, notNull: column.name === 'id', expression: null, generated: false }))
+  { name: 'owner', typeOid: 19 },
+  { name: 'keeper', typeOid: 19 },
+].map((column) => ({
+  ...column,
+  typmod: -1,
+  notNull: column.name === 'id' || column.name === 'owner',
+  expression: null,
+  generated: false,
+}))
 
 interface Choice {
   /** `message.key.columns` */
@@ -75,6 +85,12 @@ function tableOf({ option, from = 'stream', primary = ['id'], columnExclude }: C
   return schemas.build({ schema: 'public', table: 't', tuple, details: { columns, key }, from })
 }
 
+/** What a column of this name gives for the text `a`. */
+function valueOf(name: string, from: ReadFrom): unknown {
+  const field = tableOf({ option: null, from }).value.fields.find((candidate) => candidate.name === name)
+  return field?.codec.read(Buffer.from('a'), 0, 1)
+}
+
 /** Names of the fields; null without a key. */
 const keyOf = (choice: Choice): readonly string[] | null => tableOf(choice).key?.fields.map(({ name }) => name) ?? null
 
@@ -112,4 +128,9 @@ suite('keys of tables', () => {
       assert.deepEqual(keyOf({ option: 'public.t:c1', columnExclude: 'public.t.c1', from }), ['c1'])
     }
   })
+})
+
+test('the stream passes over a name: null, and of a column that is NOT NULL the fallback, as for any null', () => {
+  assert.deepEqual([valueOf('keeper', 'stream'), valueOf('owner', 'stream')], [null, ''])
+  assert.deepEqual([valueOf('keeper', 'snapshot'), valueOf('owner', 'snapshot')], ['a', 'a'])
 })
