@@ -64,7 +64,8 @@ export class Commit {
     for (const { role, upload } of file.objects) {
       const object = await upload.complete()
       objects.push({ role, object })
-      await this.#tag(object.at, file)
+      // Those of keys and headers have no tags, as with the Java connector.
+      if (role === 'value') await this.#tag(object.at, file)
     }
     this.#done.set(file, objects)
   }

@@ -365,7 +365,8 @@ function checkAws(config: S3SinkConfig): ConfigProblem[] {
   }
   problems.push(...checkAwsCredentials(config))
   for (const pair of config['s3.object.tagging.key.value.pairs']) {
-    if (!/^[^:]+:[^:]*$/.test(pair)) {
+    // The Java connector takes `a:b:c`, too; here the value keeps its colons.
+    if (!/^[^:]+:/.test(pair)) {
       problems.push({ option: 's3.object.tagging.key.value.pairs', message: `'${pair}' is not of the form name:value` })
     }
   }

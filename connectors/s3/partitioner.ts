@@ -144,7 +144,8 @@ function beyondCalendar(timestamp: number): DataError {
 function timePartitioner(config: S3SinkConfig, format: string, durationMs: number): Partitioner {
   const delimiter = config['directory.delim']
   const zone = new TimeZone(config.timezone)
-  const pattern = compilePattern(format.endsWith(delimiter) ? format.slice(0, -delimiter.length) : format, zone, config)
+  const hasEnd = delimiter.trim() !== '' && format.endsWith(delimiter)
+  const pattern = compilePattern(hasEnd ? format.slice(0, -delimiter.length) : format, zone, config)
   const timestampOf = timestampExtractor(
     extractorOf(config['timestamp.extractor']) ?? 'Wallclock',
     config['timestamp.field'],

@@ -3,22 +3,21 @@
  * Whoever writes Avro takes it from here, so that files and messages agree.
  */
 
+import { defaultJson, epochOf, isAvroDefault } from './avro-defaults.ts'
 import { AvroOutput } from './avro-output.ts'
+import { isAvroUnion } from './avro-unions.ts'
 import type { ByteWriter } from './converter.ts'
 import { copySchema, Decimal, type Field, LogicalName, type Schema, schemaEquals, type Value } from './data.ts'
 import type { DataError } from './errors.ts'
+import { inHashOrder } from './java-hash.ts'
 import { stringifyJson } from './json.ts'
-import { enumerationOf, isGeneralizedUnion } from './sum-types.ts'
+import { enumerationOf } from './sum-types.ts'
 import { twosComplement } from './values.ts'
 
 /** Namespace of names that a Connect schema does not give. */
 export const avroNamespace = 'io.confluent.connect.avro'
-/** Parameters of Connect schemas that came from Avro enumerations and unions. */
+/** Parameter of Connect schemas that came from Avro enumerations. */
 export const avroEnumParameter = `${avroNamespace}.Enum`
-export const avroUnionName = `${avroNamespace}.Union`
-/** Whether a struct, of which one field is set, is written as an Avro union. */
-export const isAvroUnion = (schema: Schema): boolean =>
-  schema.type === 'STRUCT' && (schema.name === avroUnionName || isGeneralizedUnion(schema))
 const fixedSizeParameter = 'connect.fixed.size'
 const precisionParameter = 'connect.decimal.precision'
 const defaultPrecision = 64
@@ -72,6 +71,8 @@ class Compiler {
   /** Named types so far: a second use refers to the name. */
   readonly #named = new Map<string, { readonly schema: Schema; readonly node: Node }>()
   #unnamed = 0
+  /** Namespace of the record whose fields are compiled: names in it go without theirs. */
+  #namespace: string | null = null
 
   constructor(options: AvroOptions) {
     this.#options = options
@@ -186,7 +187,9 @@ class Compiler {
   }
 
   #primitive(schema: Schema, type: string, write: Write, connectType: Json = {}): Node {
-    const properties = { ...logicalType(schema), ...this.#metaData(schema, connectType) }
+    // In the order of `AvroData`: readers compare the text, too.
+    const { logicalType, ...digits } = logicalTypeOf(schema)
+    const properties = { ...digits, ...this.#metaData(schema, connectType), ...(logicalType && { logicalType }) }
     const json = Object.keys(properties).length === 0 ? type : { type, ...properties }
     return { json, write }
   }
@@ -207,8 +210,8 @@ class Compiler {
     const doc = docOf(schema, discardTypeDocs === true ? 'connect.enum.doc' : `${avroNamespace}.enum.doc.${own}`)
     const fallback = schema.parameters?.get(`${avroNamespace}.enum.default.${own}`)
     const chosen = fallback === undefined || discardTypeDocs === true ? {} : { default: fallback }
-    return this.#name(name, schema, () => ({
-      json: { type: 'enum', name, ...doc, symbols, ...chosen, ...this.#metaData(schema) },
+    return this.#name(name, schema, (named) => ({
+      json: { type: 'enum', ...named, ...doc, symbols, ...chosen, ...this.#metaData(schema) },
       write: this.#typed(schema, 'string', (value, out) => {
         const at = symbols.indexOf(value)
         if (at < 0) throw mismatch(schema, 'text that is no symbol of the enumeration')
@@ -222,8 +225,8 @@ class Compiler {
     const fixed = schema.name === null ? undefined : schema.parameters?.get(fixedSizeParameter)
     if (fixed !== undefined) {
       const size = Number(fixed)
-      return this.#name(schema.name ?? '', schema, (name) => ({
-        json: { type: 'fixed', name, size, ...this.#metaData(schema) },
+      return this.#name(schema.name ?? '', schema, (named) => ({
+        json: { type: 'fixed', ...named, size, ...this.#metaData(schema) },
         write: (value, out) => {
           if (!(value instanceof Uint8Array) || value.length !== size) throw mismatch(schema, `not ${size} bytes`)
           out.raw(value)
@@ -272,7 +275,7 @@ class Compiler {
         if (!(value instanceof Map)) throw mismatch(schema, typeof value)
         const map = value as ReadonlyMap<Value, Value>
         if (map.size > 0) out.integer(map.size)
-        for (const [key, item] of map) {
+        for (const [key, item] of inHashOrder([...map])) {
           if (typeof key !== 'string') throw mismatch(keySchema, typeof key)
           out.string(key)
           values.write(item, out)
@@ -285,21 +288,23 @@ class Compiler {
   #entries(schema: Schema): Node {
     const { mismatch } = this.#options
     const fullName = schema.name ?? `${avroNamespace}.MapEntry`
-    const entry = this.#name(fullName, schema, (name, namespace) => {
-      const key = this.type(this.#part(schema, schema.keySchema))
-      const item = this.type(this.#part(schema, schema.valueSchema))
+    const entry = this.#name(fullName, schema, (named) => {
+      const keySchema = this.#part(schema, schema.keySchema)
+      const valueSchema = this.#part(schema, schema.valueSchema)
+      const key = this.type(keySchema)
+      const item = this.type(valueSchema)
       const marked = schema.name === null ? {} : { 'connect.internal.type': 'MapEntry' }
       const fields = [
-        { name: 'key', type: key.json },
-        { name: 'value', type: item.json },
+        this.#field(schema, { name: 'key', schema: keySchema }, key.json),
+        this.#field(schema, { name: 'value', schema: valueSchema }, item.json),
       ]
       return {
-        json: { type: 'record', name, ...spaceOf(namespace), fields, ...marked },
+        json: { type: 'record', ...named, fields, ...marked },
         write: (value, out) => {
           if (!(value instanceof Map)) throw mismatch(schema, typeof value)
           const map = value as ReadonlyMap<Value, Value>
           if (map.size > 0) out.integer(map.size)
-          for (const [k, v] of map) {
+          for (const [k, v] of inHashOrder([...map])) {
             key.write(k, out)
             item.write(v, out)
           }
@@ -313,12 +318,11 @@ class Compiler {
   #record(schema: Schema): Node {
     const { mismatch } = this.#options
     const fullName = schema.name ?? this.#defaultName()
-    return this.#name(fullName, schema, (name, namespace) => {
+    return this.#name(fullName, schema, (named) => {
       const fields = schema.fields.map((field) => ({ name: field.name, node: this.type(field.schema) }))
       const json = {
         type: 'record',
-        name,
-        ...spaceOf(namespace),
+        ...named,
         ...docOf(schema, this.#options.discardTypeDocs === true ? 'connect.record.doc' : `${avroNamespace}.record.doc`),
         fields: schema.fields.map((field, i) => this.#field(schema, field, fields[i]?.node.json ?? null)),
         ...this.#metaData(schema),
@@ -334,7 +338,7 @@ class Compiler {
     })
   }
 
-  #field(record: Schema, { name, schema }: Field, type: Value): Json {
+  #field(record: Schema, { name, schema }: Pick<Field, 'name' | 'schema'>, type: Value): Json {
     this.#checkName(record, name)
     const own = schema.doc === null ? {} : { doc: schema.doc }
     const doc = this.#options.discardTypeDocs === true ? own : docOf(record, `${avroNamespace}.field.doc.${name}`)
@@ -367,19 +371,25 @@ class Compiler {
     }
   }
 
-  /** The first use defines a name, others refer to it. */
-  #name(fullName: string, schema: Schema, define: (name: string, namespace: string | null) => Node): Node {
+  /** The first use defines a name, others refer to it. A namespace that is that of the record around it is left out. */
+  #name(fullName: string, schema: Schema, define: (named: Json) => Node): Node {
     const plain = copySchema(schema, { optional: false, defaultValue: null })
+    const at = fullName.lastIndexOf('.')
+    const name = fullName.slice(at + 1)
+    const namespace = at < 0 ? null : fullName.slice(0, at)
+    const outer = this.#namespace
     const known = this.#named.get(fullName)
     if (known !== undefined) {
       if (!schemaEquals(known.schema, plain)) {
         throw this.#options.mismatch(schema, `the name ${fullName}, which another schema has, too`)
       }
-      return { json: fullName, write: known.node.write }
+      return { json: namespace === outer ? name : fullName, write: known.node.write }
     }
-    for (const part of fullName.split('.')) this.#checkName(schema, part)
-    const at = fullName.lastIndexOf('.')
-    const node = define(fullName.slice(at + 1), at < 0 ? null : fullName.slice(0, at))
+    // The namespace is any text, as Avro's Java library up to 1.11 takes it.
+    this.#checkName(schema, name)
+    this.#namespace = namespace
+    const node = define({ name, ...(namespace === outer ? {} : { namespace: namespace ?? '' }) })
+    this.#namespace = outer
     this.#named.set(fullName, { schema: plain, node })
     return node
   }
@@ -419,14 +429,12 @@ class Compiler {
   }
 }
 
-const spaceOf = (namespace: string | null): Json => (namespace === null ? {} : { namespace })
-
 function docOf(schema: Schema, parameter: string): Json {
   const doc = schema.parameters?.get(parameter)
   return doc === undefined ? {} : { doc }
 }
 
-function logicalType(schema: Schema): Json {
+function logicalTypeOf(schema: Schema): { logicalType?: string; precision?: number; scale?: number } {
   switch (schema.name) {
     case LogicalName.decimal: {
       const scale = Number(schema.parameters?.get('scale') ?? 0)
@@ -442,59 +450,4 @@ function logicalType(schema: Schema): Json {
     default:
       return {}
   }
-}
-
-/** Days of a Date, milliseconds of a Time. */
-function epochOf(schema: Schema, date: Date): number {
-  return schema.name === LogicalName.date ? Math.floor(date.getTime() / 86_400_000) : date.getTime()
-}
-
-/** Whether Avro's JSON can express a default: numbers are finite, members of unions are of their first branch. */
-function isAvroDefault(schema: Schema, value: Value): boolean {
-  const { valueSchema, keySchema } = schema
-  switch (schema.type) {
-    case 'FLOAT32':
-    case 'FLOAT64':
-      return Number.isFinite(value)
-    case 'ARRAY':
-      return (value as readonly Value[]).every((item) => valueSchema !== null && isAvroMember(valueSchema, item))
-    case 'MAP': {
-      const items = [...(value as ReadonlyMap<Value, Value>).values()]
-      const isMap = keySchema?.type === 'STRING' && !keySchema.optional
-      return isMap && items.every((item) => valueSchema !== null && isAvroMember(valueSchema, item))
-    }
-    case 'STRUCT': {
-      const struct = value as { readonly [name: string]: Value }
-      return !isAvroUnion(schema) && schema.fields.every((f) => isAvroMember(f.schema, struct[f.name] ?? null))
-    }
-    default:
-      return true
-  }
-}
-
-function isAvroMember(schema: Schema, value: Value): boolean {
-  if (!schema.optional) return value !== null && isAvroDefault(schema, value)
-  const nullFirst = schema.defaultValue === null || schema.type === 'STRUCT'
-  return nullFirst ? value === null : value !== null && isAvroDefault(schema, value)
-}
-
-/** A default as Avro's JSON: bytes as text of one character per byte. */
-function defaultJson(schema: Schema, value: Value): Value {
-  if (value === null) return null
-  if (value instanceof Decimal) return Buffer.from(twosComplement(value.unscaled)).toString('latin1')
-  if (value instanceof Uint8Array) return Buffer.from(value).toString('latin1')
-  if (value instanceof Date) return schema.type === 'INT32' ? epochOf(schema, value) : value.getTime()
-  const { valueSchema, keySchema } = schema
-  if (Array.isArray(value) && valueSchema !== null) {
-    return (value as readonly Value[]).map((item) => defaultJson(valueSchema, item))
-  }
-  if (value instanceof Map && valueSchema !== null && keySchema !== null) {
-    const entries = [...(value as ReadonlyMap<Value, Value>)]
-    return keySchema.type === 'STRING'
-      ? Object.fromEntries(entries.map(([k, v]) => [String(k), defaultJson(valueSchema, v)]))
-      : entries.map(([k, v]) => [defaultJson(keySchema, k), defaultJson(valueSchema, v)])
-  }
-  if (schema.type !== 'STRUCT' || typeof value !== 'object') return value
-  const struct = value as { readonly [name: string]: Value }
-  return Object.fromEntries(schema.fields.map((f) => [f.name, defaultJson(f.schema, struct[f.name] ?? null)]))
 }

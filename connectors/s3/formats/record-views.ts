@@ -41,18 +41,23 @@ const headerSchema = makeSchema({
   type: 'STRUCT',
   fields: [
     { name: 'key', schema: Schemas.string },
-    // Optional, unlike in Java, where a header without a value stops the task.
-    { name: 'value', schema: Schemas.optionalString },
+    { name: 'value', schema: Schemas.string },
   ],
 })
 const headersSchema = makeSchema({ type: 'ARRAY', valueSchema: headerSchema })
 
-/** Headers as a list of structs, values as the text that Connect's header converter gives them. */
+/** Headers as a list of structs, values as the text that Connect's header converter gives them; none may be null. */
 export const headersView: RecordView = {
   read: (record) => {
     if (record.headers.length === 0) throw missing('CONNECT_S3_HEADERS_MISSING', 'Headers cannot be null', record)
     const value = record.headers.map(({ key, schema, value: header }) => {
-      return { key, value: header === null ? null : headerText(schema, header) }
+      // The text of `Struct.validate`, by which the Java connector refuses the record.
+      if (header === null)
+        throw new DataError(
+          'CONNECT_S3_HEADERS_MISSING',
+          'Invalid value: null used for required field: "value", schema type: STRING',
+        )
+      return { key, value: headerText(schema, header) }
     })
     return { schema: headersSchema, value }
   },

@@ -1,4 +1,4 @@
-import { atLeast, type ConfigKeys, nonEmptyString, oneOfIgnoringCase } from '../../../worker/api/config.ts'
+import { atLeast, type ConfigKeys, oneOfIgnoringCase } from '../../../worker/api/config.ts'
 
 const group = 'Storage'
 
@@ -30,7 +30,6 @@ export const storageOptions = {
     default: '/',
     importance: 'MEDIUM',
     group,
-    valid: nonEmptyString,
     doc: 'Delimiter of directories in keys.',
   },
   'file.delim': {
@@ -38,7 +37,6 @@ export const storageOptions = {
     default: '+',
     importance: 'MEDIUM',
     group,
-    valid: nonEmptyString,
     doc: 'Delimiter inside file names.',
   },
   'filename.offset.zero.pad.width': {

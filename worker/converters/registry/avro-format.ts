@@ -1,4 +1,5 @@
-import { type AvroOptions, compileAvro, isAvroUnion } from '../../api/avro-schema.ts'
+import { type AvroOptions, compileAvro } from '../../api/avro-schema.ts'
+import { isAvroUnion } from '../../api/avro-unions.ts'
 import { copySchema, type Schema, type Struct, StructView, schemaEquals, type Value } from '../../api/data.ts'
 import { DataError } from '../../api/errors.ts'
 import { holdsSchema } from '../../api/sum-types.ts'

@@ -1,4 +1,5 @@
-import { avroEnumParameter, avroUnionName } from '../../api/avro-schema.ts'
+import { avroEnumParameter } from '../../api/avro-schema.ts'
+import { avroUnionName } from '../../api/avro-unions.ts'
 import type { SchemaAndValue } from '../../api/converter.ts'
 import {
   Decimal,

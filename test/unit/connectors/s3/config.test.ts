@@ -96,7 +96,7 @@ for (const [statement, changes, options] of [
   ['S13', { 's3.wan.mode': 'true', 's3.path.style.access.enabled': 'false' }, []],
   ['S17', { 's3.object.tagging.key.value.pairs': 'a' }, ['s3.object.tagging.key.value.pairs']],
   ['S17', { 's3.object.tagging.key.value.pairs': 'a:b,c:d' }, []],
-  ['S17', { 's3.object.tagging.key.value.pairs': 'a:b:c' }, ['s3.object.tagging.key.value.pairs']],
+  ['S17', { 's3.object.tagging.key.value.pairs': 'a:b:c' }, []],
   ['S67', { 's3.ssea.name': 'aes256' }, ['s3.ssea.name']],
   ['S67', { 's3.ssea.name': 'aws:kms:dsse' }, []],
   ['S68', { 's3.acl.canned': 'everyone' }, ['s3.acl.canned']],

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { gunzipSync } from 'node:zlib'
 import fc from 'fast-check'
+import { Schemas } from '../../../../worker/api/data.ts'
 import { ConnectError, RetriableError } from '../../../../worker/api/errors.ts'
 import { SinkRecord } from '../../../../worker/api/record.ts'
 import { MemoryStore } from '../../../conformance/s3/memory-store.ts'
@@ -108,6 +109,14 @@ test('tagging: an error is ignored or stops the task, as configured; tags tell t
       ],
     ],
   )
+  // Objects of keys and headers have none.
+  const json = 'io.confluent.connect.s3.format.json.JsonFormat'
+  const keys = { 'store.kafka.keys': 'true', 'keys.format.class': json }
+  const withKeys = await open({ 'flush.size': '2', 's3.object.tagging': 'true', ...keys })
+  withKeys.harness.append(records(5, 7).map((r) => r.with({ keySchema: Schemas.string, key: 'k' })))
+  await withKeys.harness.settle()
+  assert.equal(withKeys.store.objects.size, 2)
+  assert.deepEqual([...withKeys.store.tags.keys()], ['topics/orders/partition=0/orders+0+0000000005.json'])
   const ignored = await open({ 'flush.size': '2', 's3.object.tagging': 'true' })
   const error = new ConnectError('fatal', 'CONNECT_S3_REJECTED', 'no tagging')
   ignored.store.plan({ operation: 'tag', error })

@@ -372,7 +372,7 @@ const sides = {
 }
 
 for (const name of ['Json', 'Avro', 'Parquet']) {
-  test(`keys and headers as ${name}: as many rows in the same order; a record without one is reported (S58, S59)`, async () => {
+  test(`keys and headers as ${name}: as many rows in the same order; a record without one, or with a null header, is reported (S58, S59)`, async () => {
     const formatName = `io.confluent.connect.s3.format.${name.toLowerCase()}.${name}Format`
     const { harness, store } = await open({
       ...sides,
@@ -385,12 +385,17 @@ for (const name of ['Json', 'Avro', 'Parquet']) {
       record({ offset: 1, key: null }).with({ headers }),
       record({ offset: 2 }),
       record({ offset: 3, key: 'k3' }).with({ headers }),
-      record({ offset: 4 }).with({ headers }),
+      record({ offset: 4 }).with({ headers: [...headers, { key: 'none', schema: null, value: null }] }),
+      record({ offset: 5 }).with({ headers }),
     ])
     await harness.settle()
     assert.deepEqual(
-      harness.reported.map(({ record: r }) => r.offset),
-      [1n, 2n],
+      harness.reported.map(({ record: r, error }) => [r.offset, error.message.slice(0, 40)]),
+      [
+        [1n, 'Key cannot be null for SinkRecord: SinkR'],
+        [2n, 'Headers cannot be null for SinkRecord: S'],
+        [4n, 'Invalid value: null used for required fi'],
+      ],
     )
     assert.equal(store.objects.size, 3)
     assert.equal(linesOf(store)[0], 3)

@@ -4,7 +4,9 @@ import { crc32, inflateRawSync, zstdDecompressSync } from 'node:zlib'
 import avsc from 'avsc'
 import fc from 'fast-check'
 import { uncompressSync } from 'snappy'
-import { avroEnumParameter, avroUnionName } from '../../../../../worker/api/avro-schema.ts'
+import { avroEnumParameter, compileAvro } from '../../../../../worker/api/avro-schema.ts'
+import { avroUnionName } from '../../../../../worker/api/avro-unions.ts'
+import { GrowingByteWriter } from '../../../../../worker/api/byte-writer.ts'
 import {
   Decimal,
   decimalSchema,
@@ -278,7 +280,7 @@ test('the schema has names, logical types, defaults and, if wanted, what Connect
           'null',
           {
             type: 'enum',
-            name: 'com.acme.Colour',
+            name: 'Colour',
             symbols: ['RED', 'BLUE'],
             'connect.parameters': {
               'io.confluent.connect.avro.Enum': 'com.acme.Colour',
@@ -318,6 +320,82 @@ test('the schema has names, logical types, defaults and, if wanted, what Connect
   assert.deepEqual(
     bare.fields.slice(1, 3).map(({ type }) => type),
     ['int', ['null', 'string']],
+  )
+})
+
+/** As Confluent's AvroFormat wrote it, of the same Connect schema. */
+const schemaOfReference =
+  '{"type":"record","name":"Event","namespace":"com.acme-x","fields":[{"name":"at","type":{"type":"long",' +
+  '"connect.version":1,"connect.name":"org.apache.kafka.connect.data.Timestamp","logicalType":"timestamp-millis"}},' +
+  '{"name":"price","type":{"type":"bytes","scale":2,"precision":64,"connect.version":1,' +
+  '"connect.parameters":{"scale":"2"},"connect.name":"org.apache.kafka.connect.data.Decimal","logicalType":"decimal"}},' +
+  '{"name":"counts","type":{"type":"array","items":{"type":"record","name":"MapEntry",' +
+  '"namespace":"io.confluent.connect.avro","fields":[{"name":"key","type":"long"},{"name":"value","type":{"type":"int",' +
+  '"connect.default":7},"default":7}]}}},{"name":"inner","type":{"type":"record","name":"Inner","fields":[{"name":"a",' +
+  '"type":"string"}],"connect.name":"com.acme-x.Inner"}},{"name":"again","type":"Inner"},{"name":"bare","type":{"type":' +
+  '"record","name":"ConnectDefault","namespace":"io.confluent.connect.avro","fields":[]}}],"connect.name":"com.acme-x.Event"}'
+
+test('the text of a schema is that of AvroData: order of properties, namespaces, defaults of map entries', async () => {
+  const inner = makeSchema({
+    type: 'STRUCT',
+    name: 'com.acme-x.Inner',
+    fields: [{ name: 'a', schema: Schemas.string }],
+  })
+  const counts = makeSchema({
+    type: 'MAP',
+    keySchema: Schemas.int64,
+    valueSchema: makeSchema({ type: 'INT32', defaultValue: 7 }),
+  })
+  const schema = makeSchema({
+    type: 'STRUCT',
+    // A namespace that no Avro name allows; the Java library looks at the last part only.
+    name: 'com.acme-x.Event',
+    fields: [
+      { name: 'at', schema: makeSchema({ type: 'INT64', name: LogicalName.timestamp, version: 1 }) },
+      { name: 'price', schema: decimalSchema(2) },
+      { name: 'counts', schema: counts },
+      { name: 'inner', schema: inner },
+      { name: 'again', schema: inner },
+      { name: 'bare', schema: makeSchema({ type: 'STRUCT', fields: [] }) },
+    ],
+  })
+  const { text, write } = compileAvro(schema, {
+    enhanced: true,
+    connectMetaData: true,
+    optionalMapKeys: false,
+    mismatch: (_, found) => new DataError('CONNECT_S3_VALUE_MISMATCH', found),
+  })
+  assert.equal(text, schemaOfReference)
+  const bytes = new GrowingByteWriter(64)
+  const value = {
+    at: 0n,
+    price: new Decimal(1n, 2),
+    counts: new Map([
+      [1_704_196_800_000n, 1],
+      [-1n, 2],
+      [17n, 3],
+    ]),
+    inner: { a: '' },
+    again: { a: '' },
+    bare: {},
+  }
+  write(value, bytes)
+  const entries = avsc.Type.forSchema({
+    type: 'array',
+    items: {
+      type: 'record',
+      name: 'Entry',
+      fields: [
+        { name: 'key', type: 'long' },
+        { name: 'value', type: 'int' },
+      ],
+    },
+  })
+  const { value: found } = entries.decode(Buffer.from(bytes.since(0)), 3)
+  // Of a Java HashMap: -1 hashes to 0.
+  assert.deepEqual(
+    found.map((entry: { key: number }) => entry.key),
+    [-1, 17, 1_704_196_800_000],
   )
 })
 

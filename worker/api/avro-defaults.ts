@@ -1,0 +1,60 @@
+/** Defaults of Connect schemas in the JSON of Avro schemas. */
+import { isAvroUnion } from './avro-unions.ts'
+import { Decimal, LogicalName, type Schema, type Value } from './data.ts'
+import { inHashOrder } from './java-hash.ts'
+import { twosComplement } from './values.ts'
+
+/** Days of a Date, milliseconds of a Time. */
+export function epochOf(schema: Schema, date: Date): number {
+  return schema.name === LogicalName.date ? Math.floor(date.getTime() / 86_400_000) : date.getTime()
+}
+
+/** Whether Avro's JSON can express a default: numbers are finite, members of unions are of their first branch. */
+export function isAvroDefault(schema: Schema, value: Value): boolean {
+  const { valueSchema, keySchema } = schema
+  switch (schema.type) {
+    case 'FLOAT32':
+    case 'FLOAT64':
+      return Number.isFinite(value)
+    case 'ARRAY':
+      return (value as readonly Value[]).every((item) => valueSchema !== null && isAvroMember(valueSchema, item))
+    case 'MAP': {
+      const items = [...(value as ReadonlyMap<Value, Value>).values()]
+      const isMap = keySchema?.type === 'STRING' && !keySchema.optional
+      return isMap && items.every((item) => valueSchema !== null && isAvroMember(valueSchema, item))
+    }
+    case 'STRUCT': {
+      const struct = value as { readonly [name: string]: Value }
+      return !isAvroUnion(schema) && schema.fields.every((f) => isAvroMember(f.schema, struct[f.name] ?? null))
+    }
+    default:
+      return true
+  }
+}
+
+function isAvroMember(schema: Schema, value: Value): boolean {
+  if (!schema.optional) return value !== null && isAvroDefault(schema, value)
+  const nullFirst = schema.defaultValue === null || schema.type === 'STRUCT'
+  return nullFirst ? value === null : value !== null && isAvroDefault(schema, value)
+}
+
+/** A default as Avro's JSON: bytes as text of one character per byte. */
+export function defaultJson(schema: Schema, value: Value): Value {
+  if (value === null) return null
+  if (value instanceof Decimal) return Buffer.from(twosComplement(value.unscaled)).toString('latin1')
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('latin1')
+  if (value instanceof Date) return schema.type === 'INT32' ? epochOf(schema, value) : value.getTime()
+  const { valueSchema, keySchema } = schema
+  if (Array.isArray(value) && valueSchema !== null) {
+    return (value as readonly Value[]).map((item) => defaultJson(valueSchema, item))
+  }
+  if (value instanceof Map && valueSchema !== null && keySchema !== null) {
+    const entries = [...(value as ReadonlyMap<Value, Value>)]
+    return keySchema.type === 'STRING'
+      ? Object.fromEntries(entries.map(([k, v]) => [String(k), defaultJson(valueSchema, v)]))
+      : inHashOrder(entries).map(([k, v]) => [defaultJson(keySchema, k), defaultJson(valueSchema, v)])
+  }
+  if (schema.type !== 'STRUCT' || typeof value !== 'object') return value
+  const struct = value as { readonly [name: string]: Value }
+  return Object.fromEntries(schema.fields.map((f) => [f.name, defaultJson(f.schema, struct[f.name] ?? null)]))
+}
