@@ -73,7 +73,10 @@ export async function openTable(
   const ordering = order.map((name) => byName.get(name)).filter((column) => column !== undefined)
   if (eventKey.length === 0 || ordering.length < order.length) return null
   // Key columns that events leave out are read behind the others, where no field looks.
-  const captured = details.columns.filter((c) => filters.capturesColumn(table.schema, table.table, c.name))
+  // Generated columns are not streamed: a chunk has the schema of the events around it (statement P130).
+  const captured = details.columns.filter(
+    (c) => !c.generated && filters.capturesColumn(table.schema, table.table, c.name),
+  )
   const needed = [...new Set([...order, ...eventKey])].map((name) => byName.get(name)).filter((c) => c !== undefined)
   const tuple = [...captured, ...needed.filter((column) => !captured.includes(column))]
   await catalog.loadTypes(tuple.map((column) => column.typeOid))
