@@ -333,6 +333,25 @@ suite('signals of the Postgres source', { skip: postgres.skip }, () => {
     }, 'the end of the markers')
   })
 
+  test('a chunk has no generated columns, as the stream has none (statement P130)', async () => {
+    await using fixture = await open(
+      `CREATE TABLE t (id int PRIMARY KEY, twice int GENERATED ALWAYS AS (id * 2) STORED, c text);
+       INSERT INTO t (id, c) VALUES (1, 'a'), (2, 'b');
+       CREATE TABLE signals (id varchar(42) PRIMARY KEY, type varchar(32), data varchar(2048))`,
+    )
+    const task = await fixture.task(null, { ...noData, 'signal.data.collection': 'public.signals' })
+    await fixture.sql(`INSERT INTO t (id, c) VALUES (3, 'c')`)
+    await fixture.sql(`INSERT INTO signals VALUES ('s', 'execute-snapshot', '{"data-collections": ["public.t"]}')`)
+    const records = await task.takeUntil((all) => all.filter((record) => opOf(record) === 'r').length >= 3)
+    const rows = records.filter(({ topic }) => topic.endsWith('.t')).map(rowOf)
+    assert.deepEqual(rows, [
+      { id: 3, c: 'c' },
+      { id: 1, c: 'a' },
+      { id: 2, c: 'b' },
+      { id: 3, c: 'c' },
+    ])
+  })
+
   const keyed: Readonly<Record<string, { readonly table: string; readonly rows: string; readonly count: number }>> = {
     composite: {
       table: '(a int, b text, c uuid, d date, PRIMARY KEY (d, b, a, c))',
