@@ -34,6 +34,14 @@ const infiniteDefaults: Readonly<Record<string, { readonly last: Value; readonly
     first: '-999999999-01-01T00:00:00Z',
   },
 }
+/** A default of 24:00:00 by the name of its schema: the driver has the last moment of the day for it, unlike for values. */
+const endOfDay: Readonly<Record<string, Value>> = {
+  'io.debezium.time.Time': 86_399_999,
+  'io.debezium.time.MicroTime': 86_399_999_999n,
+  'io.debezium.time.NanoTime': 86_399_999_999_999n,
+  'org.apache.kafka.connect.data.Time': new Date(86_399_999),
+  'io.debezium.time.IsoTime': '23:59:59.999999999Z',
+}
 const moments = new Set(['date', 'timestamp', 'timestamptz'])
 const infinite = /^-?infinity$/
 
@@ -79,6 +87,7 @@ export function schemaDefault(expression: string, { base, isDomain, typmod }: Re
     const ends = infiniteDefaults[codec.spec.name ?? '']
     return (fitted.startsWith('-') ? ends?.first : ends?.last) ?? null
   }
+  if (base.name === 'time' && fitted === '24:00:00') return endOfDay[codec.spec.name ?? ''] ?? null
   const bytes = Buffer.from(fitted, 'utf8')
   try {
     return codec.read(bytes, 0, bytes.length)

@@ -219,6 +219,18 @@ suite('column defaults', () => {
     assert.equal(defaultOf('timestamptz', "'-infinity'::timestamp with time zone"), null)
   })
 
+  test('a default of 24:00:00 is the last moment of the day, in the units of the mode', () => {
+    const time = "'24:00:00'::time without time zone"
+    const inMode = (timePrecision: ValueOptions['timePrecision'], typmod = -1): Value =>
+      defaultOf('time', time, { options: { timePrecision }, typmod })
+    assert.equal(inMode('adaptive', 3), 86_399_999)
+    assert.equal(inMode('adaptive'), 86_399_999_999n)
+    assert.equal(inMode('nanoseconds'), 86_399_999_999_999n)
+    assert.deepEqual(inMode('connect'), new Date(86_399_999))
+    assert.equal(inMode('isostring'), '23:59:59.999999999Z')
+    assert.equal(inMode('structured'), null)
+  })
+
   test('the first literal of an expression stands for the whole; a function call for a value of its type', () => {
     assert.equal(defaultOf('text', "('a'::text || 'b'::text)"), 'a')
     assert.equal(defaultOf('text', "CASE WHEN true THEN 'it''s'::text ELSE NULL::text END"), "it's")
