@@ -8,7 +8,7 @@ import { crc32 } from 'node:zlib'
  * request is repeated.
  */
 export class RequestBody {
-  readonly pieces: readonly Uint8Array[]
+  readonly #pieces: Iterable<Uint8Array>
   /** Bytes of all pieces. */
   readonly length: number
   /**
@@ -18,9 +18,10 @@ export class RequestBody {
   mayStillBeRead = false
   #sha256: string | null = null
 
-  constructor(pieces: readonly Uint8Array[]) {
-    this.pieces = pieces
-    this.length = pieces.reduce((sum, piece) => sum + piece.length, 0)
+  /** `pieces` may be made as they are asked for, equal ones each time. `length`: their bytes, where they are known. */
+  constructor(pieces: Iterable<Uint8Array>, length = lengthOf(pieces)) {
+    this.#pieces = pieces
+    this.length = length
   }
 
   /** Hexadecimal, for the signature. */
@@ -35,7 +36,7 @@ export class RequestBody {
   /** CRC-32, big-endian, base64: the form of `x-amz-checksum-crc32`. */
   crc32(): string {
     let sum = 0
-    for (const piece of this.pieces) sum = crc32(piece, sum)
+    for (const piece of this.#pieces) sum = crc32(piece, sum)
     const bytes = Buffer.alloc(4)
     bytes.writeUInt32BE(sum)
     return bytes.toString('base64')
@@ -43,24 +44,31 @@ export class RequestBody {
 
   /** For one attempt: a piece as it is, several as a stream. */
   open(): Uint8Array | Readable {
-    const [first] = this.pieces
-    if (first === undefined) return new Uint8Array()
-    if (this.pieces.length === 1) return first
-    const rest = this.pieces.values()
+    const rest = this.#pieces[Symbol.iterator]()
+    let next = rest.next()
+    if (next.done === true) return new Uint8Array()
+    if (next.value.length === this.length) return next.value
     return new Readable({
       read() {
-        this.push(rest.next().value ?? null)
+        this.push(next.done === true ? null : next.value)
+        next = rest.next()
       },
     })
   }
 
   toBuffer(): Buffer {
-    return Buffer.concat(this.pieces)
+    return Buffer.concat([...this.#pieces])
   }
 
   #hash(algorithm: 'sha256' | 'md5'): Hash {
     const hash = createHash(algorithm)
-    for (const piece of this.pieces) hash.update(piece)
+    for (const piece of this.#pieces) hash.update(piece)
     return hash
   }
+}
+
+function lengthOf(pieces: Iterable<Uint8Array>): number {
+  let length = 0
+  for (const piece of pieces) length += piece.length
+  return length
 }

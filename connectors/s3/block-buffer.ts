@@ -3,27 +3,50 @@ import type { MemoryBudget } from './memory-budget.ts'
 /** Largest block: what is wasted per open object, and what a socket is given at a time. */
 const maxBlockBytes = 65_536
 
+/** Full and last blocks in a smaller form; the first are dropped first. */
+export interface BlockPack {
+  /** Bytes of the blocks. */
+  readonly length: number
+  /** Memory that they take. */
+  readonly capacity: number
+  /** Bytes of the first block; 0 when there is none. */
+  readonly firstLength: number
+  /** @returns false for a block that does not become much smaller: it is not taken */
+  add(block: Buffer): boolean
+  /** The blocks in turn, each unpacked when it is asked for; valid until the next change. */
+  blocks(): Iterable<Buffer>
+  removeFirst(): void
+  /** Idempotent. */
+  release(): void
+}
+
 /**
  * Bytes in blocks of a task's budget. Blocks double the capacity up to `maxBlockBytes` each; nothing is moved when it
  * grows, so what is held is at most one block more than what was written, and a part is sent from where it was written.
+ * What is held may be packed meanwhile.
  */
 export class BlockBuffer {
   readonly #budget: MemoryBudget
   readonly #firstBytes: number
+  /** Of blocks that come before `#blocks`; null while there are none. */
+  #packed: BlockPack | null = null
+  /** Null: blocks stay as they are. */
+  #openPack: (() => BlockPack) | null
   /** All full but the last. */
   readonly #blocks: Buffer[] = []
   #last: Buffer
   /** Of the last block. */
   #filled = 0
-  /** Bytes of all blocks but the last. */
+  /** Bytes of all blocks but the last, packed ones included. */
   #before = 0
   /** Bytes at the start that are dropped. */
   #dropped = 0
   #reusable = true
 
-  /** `initialBytes`: size of the first block. */
-  constructor(budget: MemoryBudget, initialBytes: number) {
+  /** `initialBytes`: size of the first block. `openPack`: for `pack`. */
+  constructor(budget: MemoryBudget, initialBytes: number, openPack: (() => BlockPack) | null = null) {
     this.#budget = budget
+    this.#openPack = openPack
     this.#firstBytes = Math.min(initialBytes, maxBlockBytes)
     this.#last = budget.take(this.#firstBytes)
     this.#blocks.push(this.#last)
@@ -35,7 +58,13 @@ export class BlockBuffer {
 
   /** Memory that it holds. */
   get capacity(): number {
-    return this.#before + this.#last.length
+    return this.#before + this.#last.length - this.#packedBytes + (this.#packed?.capacity ?? 0)
+  }
+
+  /** Bytes that `pack` may make smaller. */
+  get packableBytes(): number {
+    if (this.#openPack === null) return 0
+    return this.#before - this.#packedBytes + (this.#isLastPackable ? this.#filled : 0)
   }
 
   text(text: string): void {
@@ -62,31 +91,96 @@ export class BlockBuffer {
     }
   }
 
-  /** The first `count` bytes where they are; valid until the next change. */
-  pieces(count = this.length): readonly Buffer[] {
-    const pieces: Buffer[] = []
-    let skip = this.#dropped
-    let left = count
-    for (const block of this.#blocks) {
-      if (left === 0) break
-      const piece = block.subarray(skip, Math.min(block.length, skip + left))
-      skip = 0
-      left -= piece.length
-      pieces.push(piece)
-    }
-    return pieces
+  /**
+   * The first `count` bytes where they are, packed ones unpacked each time that their turn comes; valid until the next
+   * change.
+   */
+  pieces(count = this.length): Iterable<Buffer> {
+    if (this.#packed === null) return [...this.#pieces(count)]
+    return { [Symbol.iterator]: () => this.#pieces(count) }
   }
 
   /** All bytes in one piece, copied when they are in several; valid until the next change. */
   view(): Buffer {
-    const pieces = this.pieces()
+    return this.read(0, this.length)
+  }
+
+  /** `count` bytes from `start` on in one piece, copied when they are in several; valid until the next change. */
+  read(start: number, count: number): Buffer {
+    const pieces: Buffer[] = []
+    let at = -start
+    for (const piece of this.#pieces(start + count)) {
+      if (at + piece.length > 0) pieces.push(at < 0 ? piece.subarray(-at) : piece)
+      at += piece.length
+    }
     const [first = Buffer.alloc(0)] = pieces
     return pieces.length <= 1 ? first : Buffer.concat(pieces)
   }
 
-  /** Drops all but the first `length` bytes. */
+  *#pieces(count: number): Generator<Buffer> {
+    let skip = this.#dropped
+    let left = count
+    for (const block of this.#allBlocks()) {
+      if (left === 0) return
+      const piece = block.subarray(skip, Math.min(block.length, skip + left))
+      skip = 0
+      left -= piece.length
+      yield piece
+    }
+  }
+
+  *#allBlocks(): Generator<Buffer> {
+    if (this.#packed !== null) yield* this.#packed.blocks()
+    yield* this.#blocks
+  }
+
+  get #packedBytes(): number {
+    return this.#packed?.length ?? 0
+  }
+
+  /**
+   * Packs what is held and gives the memory back, but for a small block that writing goes on in. Not while a request is
+   * reading from it.
+   */
+  pack(): void {
+    while (this.#blocks.length > 1) {
+      const [block] = this.#blocks
+      if (block === undefined || !this.#addToPack(block)) return
+      this.#blocks.shift()
+      this.#budget.giveBack(block, this.#reusable)
+    }
+    if (!this.#isLastPackable || !this.#addToPack(this.#last.subarray(0, this.#filled))) return
+    this.#budget.giveBack(this.#last, this.#reusable)
+    this.#before += this.#filled
+    this.#last = this.#budget.take(this.#firstBytes)
+    this.#filled = 0
+    this.#blocks[0] = this.#last
+  }
+
+  /** Else as much would be held as before. */
+  get #isLastPackable(): boolean {
+    return this.#filled > this.#firstBytes
+  }
+
+  /** @returns false when the bytes do not become much smaller; those that follow are taken to be of the same kind */
+  #addToPack(bytes: Buffer): boolean {
+    if (this.#openPack === null) return false
+    const packed = (this.#packed ??= this.#openPack())
+    if (packed.add(bytes)) return true
+    this.#openPack = null
+    if (packed.length === 0) this.#dropPack()
+    return false
+  }
+
+  #dropPack(): void {
+    this.#packed?.release()
+    this.#packed = null
+  }
+
+  /** Drops all but the first `length` bytes. @throws RangeError when that would cut into packed blocks */
   truncate(length: number): void {
     const end = this.#dropped + length
+    if (end < this.#packedBytes) throw new RangeError(`${end} is before the end of ${this.#packedBytes} packed bytes`)
     while (this.#blocks.length > 1 && this.#before >= end) {
       this.#blocks.pop()
       this.#budget.giveBack(this.#last, this.#reusable)
@@ -99,6 +193,14 @@ export class BlockBuffer {
   /** Drops the first `count` bytes. */
   consume(count: number): void {
     this.#dropped += count
+    while (this.#packed !== null && this.#dropped >= this.#packed.firstLength) {
+      const { firstLength } = this.#packed
+      this.#dropped -= firstLength
+      this.#before -= firstLength
+      this.#packed.removeFirst()
+      if (this.#packed.length === 0) this.#dropPack()
+    }
+    if (this.#packed !== null) return
     let blocks = 0
     for (const block of this.#blocks) {
       if (blocks === this.#blocks.length - 1 || this.#dropped < block.length) break
@@ -121,6 +223,7 @@ export class BlockBuffer {
 
   /** Gives the memory back; the buffer must not be used afterwards. Idempotent. */
   release(): void {
+    this.#dropPack()
     for (const block of this.#blocks) this.#budget.giveBack(block, this.#reusable)
     this.#blocks.length = 0
     this.#last = Buffer.alloc(0)
@@ -130,7 +233,9 @@ export class BlockBuffer {
   }
 
   #grow(): void {
-    const next = this.#budget.take(Math.min(Math.max(this.capacity, this.#firstBytes), maxBlockBytes))
+    const next = this.#budget.take(
+      Math.min(Math.max(this.#before + this.#last.length, this.#firstBytes), maxBlockBytes),
+    )
     this.#before += this.#last.length
     this.#last = next
     this.#filled = 0

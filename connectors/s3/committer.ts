@@ -2,6 +2,7 @@ import type { Logger } from '../../worker/api/context.ts'
 import { toError } from '../../worker/api/errors.ts'
 import type { ObjectAddress, ObjectStore } from '../common/s3-client.ts'
 import type { CommittedRole } from './committed-files.ts'
+import { Limiter } from './limiter.ts'
 import type { MetadataTopic } from './metadata-topic.ts'
 import type { OpenFile } from './open-file.ts'
 
@@ -20,19 +21,23 @@ export interface CommitterOptions {
   readonly logger: Logger
 }
 
+/** Objects that are completed at a time, over all topic partitions: each may need memory to compress what is left. */
+const concurrentFiles = 16
+
 /**
  * Carries out commits in the order that makes offsets safe: all objects of the commit become visible, then their
  * metadata messages are acknowledged, and only then may the caller expose the offsets (I1).
  */
 export class Committer {
   readonly #options: CommitterOptions
+  readonly #limiter = new Limiter(concurrentFiles)
 
   constructor(options: CommitterOptions) {
     this.#options = options
   }
 
   begin(files: readonly OpenFile[]): Commit {
-    return new Commit(files, this.#options)
+    return new Commit(files, this.#options, this.#limiter)
   }
 }
 
@@ -40,16 +45,18 @@ export class Committer {
 export class Commit {
   readonly files: readonly OpenFile[]
   readonly #options: CommitterOptions
+  readonly #limiter: Limiter
   readonly #done = new Map<OpenFile, readonly CommittedRole[]>()
 
-  constructor(files: readonly OpenFile[], options: CommitterOptions) {
+  constructor(files: readonly OpenFile[], options: CommitterOptions, limiter: Limiter) {
     this.files = files
     this.#options = options
+    this.#limiter = limiter
   }
 
   /** @throws RetriableError: call again later. Other errors are those of `ObjectUpload.complete`. */
   async run(): Promise<void> {
-    const outcomes = await Promise.allSettled(this.files.map((file) => this.#complete(file)))
+    const outcomes = await Promise.allSettled(this.files.map((file) => this.#limiter.run(() => this.#complete(file))))
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw toError(outcome.reason)
     const { metadataTopic } = this.#options
     if (metadataTopic === null) return

@@ -1,9 +1,31 @@
 import type { Schema, Value } from '../../worker/api/data.ts'
 import { DataError } from '../../worker/api/errors.ts'
+import { PlainJson } from '../../worker/api/plain-json.ts'
+import type { SinkRecord } from '../../worker/api/record.ts'
+import { plainMember } from './plain-member.ts'
 
 export interface TypedValue {
   readonly schema: Schema | null
   readonly value: Value
+}
+
+/** A dotted path to a field of records' values. */
+export class FieldPath {
+  readonly #names: readonly string[]
+  readonly #encoded: readonly Buffer[]
+
+  constructor(dotted: string) {
+    this.#names = dotted.split('.')
+    this.#encoded = this.#names.map((name) => Buffer.from(name))
+  }
+
+  /** As `valueAt`; a value that is still in its bytes is not read for it. @throws DataError CONNECT_S3_PARTITION */
+  read(record: SinkRecord): TypedValue {
+    const { rawValue } = record
+    const found = rawValue instanceof PlainJson ? plainMember(rawValue.bytes, this.#encoded) : undefined
+    if (found !== undefined) return { schema: null, value: found }
+    return valueAt(record.valueSchema, record.value, this.#names)
+  }
 }
 
 /**

@@ -7,7 +7,8 @@ import type { Commit, Committer } from './committer.ts'
 import type { SchemaCompatibility } from './config-rules.ts'
 import type { CutJournal, CutLog } from './cut-journal.ts'
 import type { MemoryBudget } from './memory-budget.ts'
-import { type FileLayout, OpenFile } from './open-file.ts'
+import type { MemoryHolder } from './memory-relief.ts'
+import { type FileLayout, OpenFile, type RoleObject } from './open-file.ts'
 import type { PartitionWriter } from './partition-writer.ts'
 import type { Partitioner } from './partitioner.ts'
 import { needsNewObject, projectRecord } from './schema-compatibility.ts'
@@ -40,8 +41,6 @@ export interface FileBufferServices {
   readonly retryBackoffMs: number
   /** Keys from that of the file on that belong to other objects, `known` ones among them. @throws ConnectError CONNECT_S3_NAMES_TAKEN */
   takenNames(file: OpenFile, known: ReadonlySet<string>): Promise<readonly string[]>
-  /** Topic partitions that have open files or waiting records, this one included. */
-  activeBuffers(): number
   /** Reports a record that cannot be written; throws when errors are not tolerated. */
   report(record: SinkRecord, error: Error): Promise<void>
   /** Reports a null that is ignored, if that is wanted. */
@@ -65,7 +64,7 @@ type Step = 'next' | 'next-then-commit' | 'commit-first' | 'next-then-drain'
  * A retriable failure keeps everything as it is: `write` goes on after `retry.backoff.ms`, so a commit that is half
  * done neither doubles nor renames what is written (the Java connector reads the records again instead).
  */
-export class FileBuffer implements PartitionWriter {
+export class FileBuffer implements PartitionWriter, MemoryHolder {
   readonly tp: TopicPartition
   readonly #services: FileBufferServices
   #queue: SinkRecord[] = []
@@ -80,8 +79,6 @@ export class FileBuffer implements PartitionWriter {
   #baseTimestamp: number | null = null
   #nextSchedule: number | null
   #lastRecordAt = 0
-  /** Use of the budget for which this partition cannot do anything; asked again when it changes. */
-  #toleratedBytes = 0
   /** Monotonic ms before which nothing is tried. */
   #retryAt: number | null = null
   /** What is known of the commits of earlier owners; opened with the first record. */
@@ -141,15 +138,36 @@ export class FileBuffer implements PartitionWriter {
   }
 
   /**
-   * Writes what waits, and commits what the rules call for. Never rejects for a retriable failure.
-   * @param deadline monotonic ms after which waiting records are left for the next call
+   * Writes what waits, and commits what the rules call for. Never rejects for a retriable failure. Records are left
+   * for the next call when the memory of the task is used up.
+   * @param deadline monotonic ms after which waiting records are left for the next call, too
    */
   async write(deadline: number, signal: AbortSignal): Promise<void> {
     const { clock } = this.#services
     if (this.#retryAt !== null && clock.monotonicMs() < this.#retryAt) return
     this.#retryAt = null
+    await this.#attempt(() => this.#write(clock.now(), deadline, signal), signal)
+  }
+
+  *openObjects(): Generator<RoleObject> {
+    if (this.#commit === null) for (const file of this.#files.values()) yield* file.objects
+  }
+
+  get canUpload(): boolean {
+    return this.#retryAt === null
+  }
+
+  upload(object: RoleObject, signal: AbortSignal): Promise<void> {
+    return this.#attempt(() => object.upload.spill(), signal)
+  }
+
+  commitEarly(signal: AbortSignal): Promise<void> {
+    return this.#attempt(() => this.#beginCommit(this.#services.clock.now()), signal)
+  }
+
+  async #attempt(step: () => Promise<void>, signal: AbortSignal): Promise<void> {
     try {
-      await this.#write(clock.now(), deadline, signal)
+      await step()
     } catch (error) {
       if (signal.aborted) return
       await this.#recover(error)
@@ -185,10 +203,10 @@ export class FileBuffer implements PartitionWriter {
   }
 
   async #writeQueue(now: number, deadline: number, signal: AbortSignal): Promise<void> {
-    const { clock } = this.#services
+    const { clock, budget } = this.#services
     // Without `max.write.duration.ms` the clock need not be asked for every record.
     const isLimited = deadline < Number.MAX_SAFE_INTEGER
-    while (this.#head < this.#queue.length && !signal.aborted) {
+    while (this.#head < this.#queue.length && !signal.aborted && !budget.exceeded) {
       const record = this.#queue[this.#head]
       if (record === undefined || (isLimited && clock.monotonicMs() >= deadline)) break
       let step: Step
@@ -207,7 +225,7 @@ export class FileBuffer implements PartitionWriter {
         continue
       }
       if (step !== 'commit-first') this.#advance(record)
-      if (step === 'next-then-drain') await this.#relieve(now)
+      if (step === 'next-then-drain') await this.#drainFull()
       else if (step !== 'next') await this.#beginCommit(now)
     }
     if (this.#head === this.#queue.length) {
@@ -230,7 +248,7 @@ export class FileBuffer implements PartitionWriter {
 
   /** Appends one record, or says that a commit must come first. @throws DataError */
   #append(record: SinkRecord, now: number): Step {
-    const { partitioner, rotation, compatibility, layout, budget, nullValues } = this.#services
+    const { partitioner, rotation, compatibility, layout, nullValues } = this.#services
     const isTombstone = record.rawValue === null && nullValues === 'write'
     const timestamp = this.#timestampOf(record, now, isTombstone)
     this.#baseTimestamp ??= timestamp
@@ -257,8 +275,7 @@ export class FileBuffer implements PartitionWriter {
     this.#lastDirectory = directory
     this.#count++
     if (this.#isComplete(record.offset)) return 'next-then-commit'
-    const isOver = budget.exceeded && budget.usedBytes !== this.#toleratedBytes
-    return isOver || file.isFull ? 'next-then-drain' : 'next'
+    return file.isFull ? 'next-then-drain' : 'next'
   }
 
   /** A tombstone has its own time only: there is no field to look into, and its directory does not depend on it. */
@@ -340,28 +357,6 @@ export class FileBuffer implements PartitionWriter {
 
   async #drainFull(): Promise<void> {
     for (const file of this.#files.values()) if (file.isFull) await file.drain()
-  }
-
-  /** Uploads full parts; over the task's memory limit, also gives back what this partition holds beyond its share. */
-  async #relieve(now: number): Promise<void> {
-    await this.#drainFull()
-    const { budget } = this.#services
-    if (!budget.exceeded) return
-    const largest = [...this.#files.values()].sort((a, b) => b.heldBytes - a.heldBytes)[0]
-    if (largest === undefined) return
-    if ((await largest.spill()) || !budget.exceeded) return
-    const held = [...this.#files.values()].reduce((sum, f) => sum + f.heldBytes, 0)
-    if (held * this.#services.activeBuffers() < budget.limitBytes) {
-      this.#toleratedBytes = budget.usedBytes
-      return
-    }
-    const { topic, partition } = this.tp
-    const files = this.#files.size
-    this.#services.logger.warn(
-      { topic, partition, files },
-      's3.buffer.total.bytes is reached: files are committed early',
-    )
-    await this.#beginCommit(now)
   }
 
   async #beginCommit(now: number): Promise<void> {

@@ -97,16 +97,18 @@ export class KeyWriter implements PartitionWriter {
     const { clock } = this.#services
     if (this.#retryAt !== null && clock.monotonicMs() < this.#retryAt) return
     this.#retryAt = null
-    await this.#takeQueue()
-    // A task that lost the partition must not put an older record over a newer one (I7).
-    if (!this.#services.isAssigned(this.tp)) return this.close()
-    const outcomes = await Promise.allSettled([...this.#changes].map(([name, change]) => this.#apply(name, change)))
-    const failed = outcomes.find((outcome) => outcome.status === 'rejected')
-    if (failed === undefined) {
+    do {
+      await this.#takeQueue()
+      // A task that lost the partition must not put an older record over a newer one (I7).
+      if (!this.#services.isAssigned(this.tp)) return this.close()
+      const outcomes = await Promise.allSettled([...this.#changes].map(([name, change]) => this.#apply(name, change)))
+      const failed = outcomes.find((outcome) => outcome.status === 'rejected')
+      if (failed !== undefined) {
+        if (!signal.aborted) this.#backOff(failed.reason)
+        return
+      }
       this.#handled = this.#taken ?? this.#handled
-      return
-    }
-    if (!signal.aborted) this.#backOff(failed.reason)
+    } while (this.#queue.length > 0 && !signal.aborted)
   }
 
   /** Drops what is not written; the next owner reads it again. */
@@ -116,10 +118,13 @@ export class KeyWriter implements PartitionWriter {
     this.#queue = []
   }
 
+  /** As many records as there is memory for, at least one. */
   async #takeQueue(): Promise<void> {
-    const queue = this.#queue
-    this.#queue = []
-    for (const record of queue) {
+    const { budget } = this.#services.layout.uploads
+    let taken = 0
+    for (const record of this.#queue) {
+      if (taken > 0 && budget.exceeded) break
+      taken++
       try {
         if (record.rawValue === null && this.#services.nullValues === 'ignore') await this.#services.reportNull(record)
         else this.#take(record)
@@ -130,6 +135,7 @@ export class KeyWriter implements PartitionWriter {
       }
       this.#taken = record.offset + 1n
     }
+    this.#queue.splice(0, taken)
   }
 
   /** The change that a record makes replaces that of the record before it. @throws DataError */

@@ -2,7 +2,7 @@ import type { Schema, Value } from '../../worker/api/data.ts'
 import { DataError } from '../../worker/api/errors.ts'
 import { headerText } from '../../worker/api/header-text.ts'
 import { lastHeader, type SinkRecord } from '../../worker/api/record.ts'
-import { valueAt } from './field-access.ts'
+import { FieldPath } from './field-access.ts'
 import { keyText, percentEncode } from './key-text.ts'
 import { TimePattern, TimeZone } from './time-pattern.ts'
 
@@ -96,7 +96,7 @@ function partOf(name: string, parameter: string, clock: TemplateClock): Part | n
     case 'timestamp':
       return timestampPart(parameter, clock)
     case 'field':
-      return parameter === '' ? null : fieldPart(parameter.split('.'))
+      return parameter === '' ? null : fieldPart(parameter)
     case 'header':
       return parameter === '' ? null : (record) => headerSegment(record, parameter)
     default:
@@ -119,10 +119,11 @@ function timestampPart(parameter: string, { timeZone, source }: TemplateClock): 
   }
 }
 
-function fieldPart(path: readonly string[]): Part {
+function fieldPart(field: string): Part {
+  const path = new FieldPath(field)
   return (record) => {
-    const found = valueAt(record.valueSchema, record.value, path)
-    return segmentText(found.schema, found.value, `field ${path.join('.')}`)
+    const found = path.read(record)
+    return segmentText(found.schema, found.value, `field ${field}`)
   }
 }
 

@@ -7,6 +7,7 @@ import type { Compression, Compressor } from './compression.ts'
 import type { ByteTarget } from './formats/format.ts'
 import type { Limiter } from './limiter.ts'
 import type { MemoryBudget } from './memory-budget.ts'
+import { PackedBlocks } from './packed-blocks.ts'
 
 /** What all uploads of a task share. */
 export interface UploadSettings {
@@ -61,7 +62,9 @@ export class ObjectUpload implements ByteTarget {
     this.#settings = settings
     const { budget, initialBytes, partBytes, compression } = settings
     this.#chunkBytes = compression?.chunkBytes ?? partBytes
-    this.#encoded = new BlockBuffer(budget, initialBytes)
+    // What waits to be compressed goes away soon, and what is compressed cannot be packed.
+    const openPack = compression === null ? () => new PackedBlocks(budget) : null
+    this.#encoded = new BlockBuffer(budget, initialBytes, openPack)
     this.#compressor = compression?.open(new BlockBuffer(budget, 1024), budget) ?? null
   }
 
@@ -77,6 +80,16 @@ export class ObjectUpload implements ByteTarget {
   /** Memory held, that of an upload on its way included. */
   get heldBytes(): number {
     return this.#encoded.capacity + (this.#compressor?.output.capacity ?? 0)
+  }
+
+  /** Whether what is held may be a part by itself. */
+  get hasPart(): boolean {
+    return this.#pending.length >= minPartBytes
+  }
+
+  /** Bytes that `pack` may make smaller. */
+  get packableBytes(): number {
+    return this.#encoded.packableBytes
   }
 
   /** Whether `drain` has something to do. */
@@ -116,13 +129,14 @@ export class ObjectUpload implements ByteTarget {
     await this.#uploadParts(this.#settings.partBytes)
   }
 
-  /** Uploads what is held if it may be a part by itself, to give memory back. @returns whether it could */
-  async spill(): Promise<boolean> {
-    await this.#compress()
-    const pending = this.#pending
-    if (pending.length < minPartBytes) return false
-    await this.#uploadParts(pending.length)
-    return true
+  /** Uploads what is held if it may be a part by itself, to give memory back. @throws RetriableError: call again later */
+  async spill(): Promise<void> {
+    if (this.hasPart) await this.#uploadPart(this.#pending.length)
+  }
+
+  /** Keeps what is held in less memory, if that is possible. Not while a request of this object is on its way. */
+  pack(): void {
+    this.#encoded.pack()
   }
 
   /**
@@ -188,13 +202,13 @@ export class ObjectUpload implements ByteTarget {
       const written = await this.#send(bytes, (body) => store.put(this.at, body, { ...write, onlyIfAbsent }))
       return { at: this.at, bytes, ...written }
     } catch (error) {
-      return this.#ifSameContent(error, bytes, new RequestBody(this.#pending.pieces()).md5('hex'))
+      return this.#ifSameContent(error, bytes, new RequestBody(this.#pending.pieces(), bytes).md5('hex'))
     }
   }
 
   /** One request with the first `count` bytes that wait; they are not consumed. */
   async #send<T>(count: number, request: (body: RequestBody) => Promise<T>): Promise<T> {
-    const body = new RequestBody(this.#pending.pieces(count))
+    const body = new RequestBody(this.#pending.pieces(count), count)
     try {
       return await this.#settings.limiter.run(() => request(body))
     } finally {

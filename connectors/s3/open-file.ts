@@ -77,7 +77,12 @@ export class RoleObject {
   }
 
   get heldBytes(): number {
-    return this.upload.heldBytes + this.#encoder.pendingBytes
+    return this.upload.heldBytes + this.pendingBytes
+  }
+
+  /** What waits in a block or row group. */
+  get pendingBytes(): number {
+    return this.#encoder.pendingBytes
   }
 
   get isFull(): boolean {
@@ -105,10 +110,9 @@ export class RoleObject {
     await this.upload.drain()
   }
 
-  /** Gives back what memory it can. @returns whether bytes were uploaded */
-  async spill(): Promise<boolean> {
+  /** Ends the block or row group that is being filled. */
+  flush(): void {
     this.#encoder.flush()
-    return this.upload.spill()
   }
 }
 
@@ -229,12 +233,6 @@ export class OpenFile {
 
   async drain(): Promise<void> {
     for (const object of this.objects) await object.drain()
-  }
-
-  /** Gives back what memory it can, object by object. @returns whether bytes were uploaded */
-  async spill(): Promise<boolean> {
-    for (const object of this.objects) if (await object.spill()) return true
-    return false
   }
 
   /** No record follows; the uploads may be completed. Idempotent. */

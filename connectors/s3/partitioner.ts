@@ -3,7 +3,7 @@ import { ConfigError, DataError } from '../../worker/api/errors.ts'
 import type { SinkRecord } from '../../worker/api/record.ts'
 import type { S3SinkConfig } from './config-options.ts'
 import { extractorOf, partitionerOf, templateOf } from './config-rules.ts'
-import { type TypedValue, valueAt } from './field-access.ts'
+import { FieldPath, type TypedValue } from './field-access.ts'
 import { keyText, percentEncode } from './key-text.ts'
 import { headerSegment, type NameTemplate, renderName } from './name-template.ts'
 import { TimePattern, TimeZone } from './time-pattern.ts'
@@ -87,14 +87,14 @@ function templatePartitioner(template: NameTemplate): Partitioner {
 }
 
 function fieldPartitioner(names: readonly string[], delimiter: string): Partitioner {
-  const fields = names.map((name) => ({ name, path: name.split('.') }))
+  const fields = names.map((name) => ({ name, path: new FieldPath(name) }))
   return {
     timestampOf: null,
     encode(record) {
       let directory = ''
       for (const { name, path } of fields) {
         if (directory !== '') directory += delimiter
-        directory += `${name}=${directoryValue(valueAt(record.valueSchema, record.value, path))}`
+        directory += `${name}=${directoryValue(path.read(record))}`
       }
       return directory
     },

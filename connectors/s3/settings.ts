@@ -91,17 +91,10 @@ export interface ServiceParts {
   readonly store: ObjectStore
   /** Writes the messages about durable objects; null without `notify.topic`. */
   readonly topicB: TopicProducer | null
-  readonly activeBuffers: () => number
 }
 
 /** The services of all buffers of a task, from its options; loads formats and codecs. @throws ConfigError */
-export async function buildServices({
-  config,
-  context,
-  store,
-  topicB,
-  activeBuffers,
-}: ServiceParts): Promise<FileBufferServices> {
+export async function buildServices({ config, context, store, topicB }: ServiceParts): Promise<FileBufferServices> {
   const { metrics, clock, logger } = context
   const budget = new MemoryBudget(config['s3.buffer.total.bytes'])
   const layout = await fileLayout({ config, context, store }, budget)
@@ -126,7 +119,6 @@ export async function buildServices({
     nullValues: nullValues(config),
     retryBackoffMs: config['retry.backoff.ms'],
     takenNames: (file, known) => scanTakenNames({ file, known, store, config }),
-    activeBuffers,
     report: (record, error) => context.report(record, error),
     reportNull: nullReporter(config, context),
     isAssigned: ({ topic, partition }) =>

@@ -5,11 +5,15 @@ import { type Offsets, type TopicPartition, TopicPartitionMap } from '../../work
 import { type ObjectStore, openObjectStore } from '../common/s3-client.ts'
 import type { S3SinkConfig } from './config-options.ts'
 import { formatOf } from './config-rules.ts'
-import { nullValueError } from './file-buffer.ts'
+import { FileBuffer, nullValueError } from './file-buffer.ts'
 import type { MemoryBudget } from './memory-budget.ts'
+import { relieve } from './memory-relief.ts'
 import { notifyProducer } from './notify-producer.ts'
 import type { PartitionWriter } from './partition-writer.ts'
 import { buildServices, clientOptions, writerFactory } from './settings.ts'
+
+/** How long blocks lie unused before their memory goes back to the system. */
+const trimIntervalMs = 30_000
 
 /** Everything that lives between `start` and `stop`. */
 interface Running {
@@ -18,6 +22,8 @@ interface Running {
   readonly store: ObjectStore
   readonly budget: MemoryBudget
   readonly openWriter: (tp: TopicPartition) => PartitionWriter
+  /** Monotonic ms when memory was last given back. */
+  trimmedAt: number
 }
 
 /**
@@ -42,6 +48,7 @@ export class S3SinkTask implements SinkTask<S3SinkConfig> {
   }
 
   async start(config: S3SinkConfig, context: SinkTaskContext): Promise<void> {
+    const { clock } = context
     warnOfRepeatedRows(config, context)
     await using stack = new AsyncDisposableStack()
     const store = stack.adopt(await this.#openStore(clientOptions(config)), (opened) => opened.close())
@@ -58,9 +65,9 @@ export class S3SinkTask implements SinkTask<S3SinkConfig> {
         replicationFactor: config['notify.topic.replication.factor'],
       })
     }
-    const activeBuffers = () => this.#activeBuffers()
-    const services = await buildServices({ config, context, store, topicB, activeBuffers })
-    this.#running = { config, context, store, budget: services.budget, openWriter: writerFactory(config, services) }
+    const services = await buildServices({ config, context, store, topicB })
+    const openWriter = writerFactory(config, services)
+    this.#running = { config, context, store, budget: services.budget, openWriter, trimmedAt: clock.monotonicMs() }
     stack.move()
   }
 
@@ -80,7 +87,7 @@ export class S3SinkTask implements SinkTask<S3SinkConfig> {
     const interrupt = () => void store.close()
     signal.addEventListener('abort', interrupt, { once: true })
     try {
-      await this.#writeAll(deadline, signal)
+      await this.#writeWaiting(deadline, signal)
     } finally {
       signal.removeEventListener('abort', interrupt)
     }
@@ -88,8 +95,7 @@ export class S3SinkTask implements SinkTask<S3SinkConfig> {
   }
 
   async preCommit(current: Offsets): Promise<Offsets> {
-    // Comes every `offset.flush.interval.ms`, whether there are records or not.
-    this.#started().budget.trim()
+    this.#trim()
     const offsets = new TopicPartitionMap<bigint>()
     for (const [tp, delivered] of current.entries()) {
       const committable = this.#buffers.get(tp.topic, tp.partition)?.committable ?? null
@@ -128,10 +134,13 @@ export class S3SinkTask implements SinkTask<S3SinkConfig> {
     return this.#running
   }
 
-  #activeBuffers(): number {
-    let active = 0
-    for (const buffer of this.#buffers.values()) if (buffer.isActive) active++
-    return active
+  /** Called every `offset.flush.interval.ms`, whether there are records or not. */
+  #trim(): void {
+    const running = this.#started()
+    const now = running.context.clock.monotonicMs()
+    if (now - running.trimmedAt < trimIntervalMs) return
+    running.trimmedAt = now
+    running.budget.trim()
   }
 
   /** By the consumed position: transforms may have changed topic and partition (KIP-793). */
@@ -145,6 +154,26 @@ export class S3SinkTask implements SinkTask<S3SinkConfig> {
     return buffer
   }
 
+  /** Writes what waits, and makes room for it when the memory is used up. */
+  async #writeWaiting(deadline: number, signal: AbortSignal): Promise<void> {
+    const { budget, context } = this.#started()
+    const warn = ({ tp: { topic, partition } }: FileBuffer) =>
+      context.logger.warn({ topic, partition }, 's3.buffer.total.bytes is reached: files are committed early')
+    const canGoOn = () => !signal.aborted && context.clock.monotonicMs() < deadline
+    do {
+      await this.#writeAll(deadline, signal)
+      const holders = [...this.#buffers.values()].filter((writer) => writer instanceof FileBuffer)
+      if (budget.exceeded && !(await relieve(holders, budget, signal, warn))) return
+      // A partition that stops for want of memory may have left some to another one.
+    } while (canGoOn() && this.#hasWaiting())
+  }
+
+  /** Whether a writer would go on with records that wait. */
+  #hasWaiting(): boolean {
+    for (const writer of this.#buffers.values()) if (writer.waiting > 0 && !writer.isBackingOff) return true
+    return false
+  }
+
   async #writeAll(deadline: number, signal: AbortSignal): Promise<void> {
     const writes: Promise<void>[] = []
     for (const buffer of this.#buffers.values()) if (buffer.isActive) writes.push(buffer.write(deadline, signal))
@@ -154,12 +183,16 @@ export class S3SinkTask implements SinkTask<S3SinkConfig> {
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
   }
 
-  /** Partitions that back off or have too much waiting are paused; the next `put` comes no later than they need it. */
+  /**
+   * Partitions that back off or have too much waiting are paused; the next `put` comes no later than they need it. When
+   * there is no memory left, nothing can go on before those that back off.
+   */
   #applyBackPressure(): void {
-    const { context, config } = this.#started()
+    const { context, config, budget } = this.#started()
     let wakeMs: number | null = null
     for (const [tp, buffer] of this.#buffers.entries()) {
-      const full = buffer.waiting > 0 && (buffer.isBackingOff || buffer.waiting >= config['flush.size'])
+      const full =
+        buffer.waiting > 0 && (buffer.isBackingOff || budget.exceeded || buffer.waiting >= config['flush.size'])
       const isPaused = this.#paused.has(tp.topic, tp.partition)
       if ((full || buffer.isBackingOff) && !isPaused) {
         context.pause([tp])
@@ -168,7 +201,8 @@ export class S3SinkTask implements SinkTask<S3SinkConfig> {
         context.resume([tp])
         this.#paused.delete(tp.topic, tp.partition)
       }
-      const wake = buffer.waiting > 0 && !buffer.isBackingOff ? 0 : buffer.wakeAfterMs()
+      const canGoOn = buffer.waiting > 0 && !buffer.isBackingOff && !budget.exceeded
+      const wake = canGoOn ? 0 : buffer.wakeAfterMs()
       if (wake !== null && (wakeMs === null || wake < wakeMs)) wakeMs = wake
     }
     if (wakeMs !== null) context.timeout(Math.ceil(wakeMs))

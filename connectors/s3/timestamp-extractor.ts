@@ -2,7 +2,7 @@ import { Decimal, Float64, type Value } from '../../worker/api/data.ts'
 import { DataError } from '../../worker/api/errors.ts'
 import type { SinkRecord } from '../../worker/api/record.ts'
 import type { ExtractorName } from './config-rules.ts'
-import { type TypedValue, valueAt } from './field-access.ts'
+import { FieldPath, type TypedValue } from './field-access.ts'
 import { parseIsoTime } from './iso-time.ts'
 
 /** Time of a record in ms since 1970. @throws DataError CONNECT_S3_PARTITION */
@@ -19,9 +19,9 @@ export function timestampExtractor(name: ExtractorName, field: string): Timestam
         throw failure("Unable to determine timestamp using timestamp.extractor 'Record': the record has none")
       }
     case 'RecordField': {
-      const path = field.split('.')
+      const path = new FieldPath(field)
       return (record) => {
-        const found = valueAt(record.valueSchema, record.value, path)
+        const found = path.read(record)
         const time = record.valueSchema?.type === 'STRUCT' ? ofField(found) : ofMember(found.value)
         if (!Number.isNaN(time)) return time
         throw failure(`Error extracting timestamp from record field: ${field}`)

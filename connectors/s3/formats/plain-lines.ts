@@ -1,11 +1,10 @@
 import type { PlainJson } from '../../../worker/api/plain-json.ts'
+import { skipNested, skipScalar, skipString } from '../plain-member.ts'
 import type { ByteTarget } from './format.ts'
 
 /** Members of one object, and nesting, up to which texts are copied; others take the ordinary way. */
 const maxMembers = 64
 const maxDepth = 8
-/** Above this a native search finds the end of a string sooner than a loop. */
-const shortString = 32
 
 /**
  * JSON objects copied from the bytes that came to the bytes of the file, their members in the order of Java's
@@ -83,11 +82,11 @@ export class PlainLines {
     for (let at = start; at < end; ) {
       const byte = bytes[at]
       if (byte === 0x7b) {
-        const after = this.#skipNested(at)
+        const after = skipNested(bytes, at)
         if (!this.#object(at, depth + 1, out)) return false
         at = after
       } else {
-        const after = byte === 0x22 ? this.#skipString(at) : at + 1
+        const after = byte === 0x22 ? skipString(bytes, at) : at + 1
         this.#copy(at, after, out)
         at = after
       }
@@ -114,41 +113,10 @@ export class PlainLines {
       const valueStart = at + 2
       const first = bytes[valueStart]
       const isNested = first === 0x7b || first === 0x5b
-      at = isNested ? this.#skipNested(valueStart) : this.#skipScalar(valueStart)
+      at = isNested ? skipNested(bytes, valueStart) : skipScalar(bytes, valueStart)
       members.add({ hash, start: nameStart, end: at, nested: isNested ? valueStart : 0 })
       if (bytes[at] === 0x7d) return at + 1
       members.comma = at++
-    }
-  }
-
-  #skipScalar(start: number): number {
-    const bytes = this.#bytes
-    if (bytes[start] === 0x22) return this.#skipString(start)
-    let at = start
-    while (bytes[at] !== 0x2c && bytes[at] !== 0x7d) at++
-    return at
-  }
-
-  /** There are no escapes in the text, so the next quote is the end. */
-  #skipString(start: number): number {
-    const bytes = this.#bytes
-    const limit = start + shortString
-    for (let at = start + 1; at < limit; at++) if (bytes[at] === 0x22) return at + 1
-    return bytes.indexOf(0x22, limit) + 1
-  }
-
-  #skipNested(start: number): number {
-    const bytes = this.#bytes
-    let depth = 0
-    for (let at = start; ; ) {
-      const byte = bytes[at]
-      if (byte === 0x22) {
-        at = this.#skipString(at)
-        continue
-      }
-      at++
-      if (byte === 0x7b || byte === 0x5b) depth++
-      else if ((byte === 0x7d || byte === 0x5d) && --depth === 0) return at
     }
   }
 }

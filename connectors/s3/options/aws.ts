@@ -48,11 +48,11 @@ export const awsOptions = {
   },
   's3.buffer.total.bytes': {
     type: 'LONG',
-    default: 134_217_728,
+    default: 67_108_864,
     importance: 'MEDIUM',
     group,
     valid: atLeast(16_777_216),
-    doc: 'Bytes that all open objects of a task may hold. Above it, objects of at least 5 MiB upload what they have; a topic partition that holds more than its share of small ones is committed early. Addition of this sink.',
+    doc: 'Memory in bytes that all open objects of a task may hold. When it is used up, objects of at least 5 MiB upload what they have as a part and smaller ones are compressed in memory; blocks of Avro and row groups of Parquet end early. Names and contents of objects do not depend on it, unless so many small objects are open that all this is not enough: then the topic partition that holds most is committed early, with a warning. Addition of this sink.',
   },
   's3.elastic.buffer.enable': {
     type: 'BOOLEAN',

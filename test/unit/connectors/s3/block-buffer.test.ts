@@ -3,6 +3,8 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { BlockBuffer } from '../../../../connectors/s3/block-buffer.ts'
 import { MemoryBudget } from '../../../../connectors/s3/memory-budget.ts'
+import { PackedBlocks } from '../../../../connectors/s3/packed-blocks.ts'
+import { seededRandom } from '../../../support/random.ts'
 import { testSeed } from '../../../support/seed.ts'
 
 const blockBytes = 65_536
@@ -56,10 +58,56 @@ test('a trim lets go of the blocks that were not needed since the one before it'
   assert.equal(budget.usedBytes, 0)
 })
 
+test('full blocks are packed where that is worth it, and only the end that is not can be cut off (S74)', () => {
+  const budget = new MemoryBudget(1e9)
+  const open = () => new BlockBuffer(budget, 16_384, () => new PackedBlocks(budget))
+  const rows = open()
+  for (let i = 0; rows.length < 10 * blockBytes + 100; i++) rows.text(`{"id":${i},"name":"record ${i}"}\n`)
+  const before = Buffer.from(rows.view())
+  assert.equal(rows.packableBytes, 10 * blockBytes)
+  const end = rows.length
+  rows.pack()
+  rows.bytes(noiseOf(40_000, 2))
+  rows.truncate(end)
+  assert.ok(rows.capacity < 5 * blockBytes, `${rows.capacity}`)
+  assert.equal(rows.capacity, budget.usedBytes)
+  assert.equal(rows.packableBytes, 0)
+  assert.ok(rows.view().equals(before))
+  assert.throws(() => rows.truncate(10 * blockBytes - 1), RangeError)
+  rows.truncate(10 * blockBytes)
+  assert.ok(rows.view().equals(before.subarray(0, 10 * blockBytes)))
+  rows.release()
+  const noise = open()
+  noise.bytes(noiseOf(3 * blockBytes, 1))
+  noise.pack()
+  assert.equal(noise.capacity, 3 * blockBytes)
+  assert.equal(noise.packableBytes, 0)
+  assert.equal(budget.usedBytes, 3 * blockBytes)
+})
+
+test('free blocks and those in use stay below the limit together, whatever their sizes', () => {
+  const budget = new MemoryBudget(4 * blockBytes)
+  const large = [1, 2, 3, 4].map(() => budget.take(blockBytes))
+  for (const block of large) budget.giveBack(block, true)
+  assert.equal(budget.freeBytes, 4 * blockBytes)
+  for (let i = 0; i < 16; i++) {
+    budget.take(blockBytes / 4)
+    assert.ok(budget.usedBytes + budget.freeBytes <= budget.limitBytes)
+  }
+  assert.equal(budget.freeBytes, 0)
+})
+
+function noiseOf(count: number, seed: number): Buffer {
+  const random = seededRandom(seed)
+  return Buffer.from(Uint8Array.from({ length: count }, () => random.integer(0, 255)))
+}
+
 /** What the buffer must hold, done in the plainest way, and the same step on the buffer. */
 type Step =
   | { readonly do: 'text'; readonly text: string }
   | { readonly do: 'bytes'; readonly count: number }
+  | { readonly do: 'noise'; readonly count: number }
+  | { readonly do: 'pack' }
   | { readonly do: 'truncate' | 'consume'; readonly share: number }
 
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -68,6 +116,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     text: fc.string({ unit: fc.constantFrom('a', 'é', '€', '😀'), maxLength: 900 }),
   }),
   fc.record({ do: fc.constant('bytes' as const), count: fc.nat(150_000) }),
+  fc.record({ do: fc.constant('noise' as const), count: fc.nat(80_000) }),
+  fc.record({ do: fc.constant('pack' as const) }),
   fc.record({ do: fc.constantFrom('truncate' as const, 'consume' as const), share: fc.double({ min: 0, max: 1 }) }),
 )
 
@@ -78,7 +128,9 @@ test(`holds what was written, whatever was dropped at either end (seed ${testSee
     fc.boolean(),
     (steps, initialBytes, keeps) => {
       const budget = new MemoryBudget(1e9)
-      const buffer = new BlockBuffer(budget, initialBytes)
+      const buffer = new BlockBuffer(budget, initialBytes, () => new PackedBlocks(budget))
+      /** What may be packed. */
+      let firm = 0
       if (keeps) buffer.keepFromReuse()
       let expected = Buffer.alloc(0)
       for (const [i, s] of steps.entries()) {
@@ -90,8 +142,17 @@ test(`holds what was written, whatever was dropped at either end (seed ${testSee
           const bytes = new Uint8Array(s.count + 3).fill(i + 1).subarray(3)
           buffer.bytes(bytes)
           expected = Buffer.concat([expected, bytes])
+        } else if (s.do === 'noise') {
+          const bytes = noiseOf(s.count, i)
+          buffer.bytes(bytes)
+          expected = Buffer.concat([expected, bytes])
+        } else if (s.do === 'pack') {
+          buffer.pack()
+          firm = expected.length
         } else {
-          const count = Math.floor(expected.length * s.share)
+          const share = Math.floor(expected.length * s.share)
+          const count = s.do === 'truncate' ? Math.max(share, firm) : share
+          if (s.do === 'consume') firm = Math.max(0, firm - count)
           if (s.do === 'truncate') buffer.truncate(count)
           else buffer.consume(count)
           expected = s.do === 'truncate' ? expected.subarray(0, count) : expected.subarray(count)
@@ -99,7 +160,7 @@ test(`holds what was written, whatever was dropped at either end (seed ${testSee
         assert.equal(buffer.length, expected.length)
         assert.equal(buffer.capacity, budget.usedBytes)
         const half = expected.length >> 1
-        assert.ok(Buffer.concat(buffer.pieces(half)).equals(expected.subarray(0, half)))
+        assert.ok(Buffer.concat([...buffer.pieces(half)]).equals(expected.subarray(0, half)))
         assert.ok(buffer.view().equals(expected))
       }
       buffer.release()
@@ -112,5 +173,6 @@ test(`holds what was written, whatever was dropped at either end (seed ${testSee
 /** The storage of what is written first. */
 function storageOf(buffer: BlockBuffer): ArrayBufferLike | undefined {
   buffer.bytes(new Uint8Array(1))
-  return buffer.pieces()[0]?.buffer
+  const [first] = buffer.pieces()
+  return first?.buffer
 }

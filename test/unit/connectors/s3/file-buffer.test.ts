@@ -249,18 +249,6 @@ test('two hundred open directories with gzip stay within the memory of what they
   assert.equal(harness.offset(), 2000n)
 })
 
-test('over s3.buffer.total.bytes files are committed early, nothing is lost', async () => {
-  const { harness, store } = await open({ ...byKind, 'flush.size': '100000', 's3.buffer.total.bytes': '16777216' })
-  const body = 'x'.repeat(100_000)
-  harness.append(
-    range(0, 400).map((id) => new SinkRecord({ ...tp, offset: BigInt(id), value: { id, kind: `k${id % 40}`, body } })),
-  )
-  await harness.settle()
-  assert.ok(store.objects.size >= 40)
-  const offset = Number(harness.offset() ?? 0n)
-  assert.deepEqual(visible(store), range(0, offset))
-})
-
 const seed = testSeed
 test(`faults at random: offsets never pass what is visible, all is visible in the end, once (seed ${seed})`, async () => {
   const operations = ['put', 'createUpload', 'uploadPart', 'completeUpload'] as const
