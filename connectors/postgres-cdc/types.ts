@@ -450,8 +450,10 @@ function arrayCodec(type: PgType, typmod: number, context: TypeContext): ValueCo
     return items.map((item) => {
       // A nested array is not modelled: its elements come out as null.
       if (item.text === null || item.nested) {
-        // The array as a whole does not fit its schema; times with a zone are read as texts, which a row is none of.
-        if (isRequired || (item.nested && element.name === 'timetz')) throw conversionError(type.name)
+        // The array as a whole does not fit its schema; times with a zone are read as texts, which a row is none of,
+        // unless they become structures.
+        const isText = element.name === 'timetz' && codec.spec.type === 'STRING'
+        if (isRequired || (item.nested && isText)) throw conversionError(type.name)
         return null
       }
       const bytes = scratch(item.text)

@@ -105,6 +105,9 @@ suite('column types', () => {
       assert.throws(() => read(codecOf('timetz[]'), text), { code: 'CONNECT_POSTGRES_VALUE' })
     }
     assert.deepEqual(read(codecOf('time[]'), '{{10:00:00}}'), [null])
+    // As structures they are elements like others.
+    const structured: Column = { options: { timePrecision: 'structured' } }
+    assert.deepEqual(read(codecOf('timetz[]', structured), '{{10:00:00+01},{NULL}}'), [null, null])
   })
 
   test('a NOT NULL shape that an old row does not have is of size 1, as in Debezium', () => {
