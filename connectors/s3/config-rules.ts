@@ -2,6 +2,7 @@ import type { RawOptionTexts } from '../../worker/api/config.ts'
 import type { ConfigProblem } from '../../worker/api/errors.ts'
 import { checkAwsCredentials } from '../common/aws-credentials.ts'
 import type { S3SinkConfig } from './config-options.ts'
+import { unwritableCodec, writableCodec } from './formats/codec-names.ts'
 import type { FormatName } from './formats/format.ts'
 import { type NameTemplate, parseNameTemplate } from './name-template.ts'
 
@@ -247,17 +248,10 @@ function checkCompression(config: S3SinkConfig): ConfigProblem[] {
 function checkCodecs(config: S3SinkConfig, used: readonly FormatOption[]): ConfigProblem[] {
   const problems: ConfigProblem[] = []
   const uses = (name: FormatName) => used.some((option) => formatOf(config[option]) === name)
-  if (uses('parquet') && config['parquet.codec'].toLowerCase() === 'lzo') {
-    problems.push({
-      option: 'parquet.codec',
-      message: 'lzo cannot be written by this version: choose snappy, zstd, gzip, brotli, lz4, lz4_raw or none',
-    })
-  }
-  if (uses('avro') && config['avro.codec'].toLowerCase() === 'bzip2') {
-    problems.push({
-      option: 'avro.codec',
-      message: 'bzip2 cannot be written by this version: choose null, deflate, snappy or zstandard',
-    })
+  for (const format of ['avro', 'parquet'] as const) {
+    const option = `${format}.codec` as const
+    const codec = config[option]
+    if (uses(format) && writableCodec(option, codec) === null) problems.push(unwritableCodec(option, codec))
   }
   return problems
 }

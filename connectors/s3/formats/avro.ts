@@ -5,6 +5,7 @@ import { type AvroType, compileAvro } from '../../../worker/api/avro-schema.ts'
 import { GrowingByteWriter } from '../../../worker/api/byte-writer.ts'
 import { type Schema, schemaEquals } from '../../../worker/api/data.ts'
 import { ConfigError, DataError, toError } from '../../../worker/api/errors.ts'
+import { type AvroCodecName, unwritableCodec, writableCodec } from './codec-names.ts'
 import type { ByteTarget, FormatInput, RecordEncoder, RecordFormat } from './format.ts'
 import { mismatch } from './mismatch.ts'
 
@@ -41,7 +42,9 @@ export class AvroFormat implements RecordFormat {
 
   /** Loads the codec. @throws ConfigError when it cannot be had */
   static async create(options: AvroFormatOptions): Promise<AvroFormat> {
-    return new AvroFormat(await openAvroCodec(options.codec), options)
+    const codec = writableCodec('avro.codec', options.codec)
+    if (codec === null) throw new ConfigError([unwritableCodec('avro.codec', options.codec)])
+    return new AvroFormat(await openAvroCodec(codec), options)
   }
 
   open(out: ByteTarget): RecordEncoder {
@@ -165,8 +168,8 @@ class AvroEncoder implements RecordEncoder {
   }
 }
 
-async function openAvroCodec(option: string): Promise<AvroCodec> {
-  switch (option.toLowerCase()) {
+async function openAvroCodec(name: AvroCodecName): Promise<AvroCodec> {
+  switch (name) {
     case 'null':
       return { name: 'null', compress: null }
     case 'deflate':
@@ -176,10 +179,6 @@ async function openAvroCodec(option: string): Promise<AvroCodec> {
     case 'snappy': {
       const { compressSync } = await loadSnappy()
       return { name: 'snappy', compress: (block) => withChecksum(compressSync(block), block) }
-    }
-    default: {
-      const message = `'${option}' cannot be written by this version: choose null, deflate, snappy or zstandard`
-      throw new ConfigError([{ option: 'avro.codec', message }])
     }
   }
 }

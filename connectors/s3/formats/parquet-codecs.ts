@@ -1,5 +1,6 @@
 import { brotliCompressSync, constants, gzipSync, zstdCompressSync } from 'node:zlib'
 import { ConfigError, toError } from '../../../worker/api/errors.ts'
+import { type ParquetCodecName, unwritableCodec, writableCodec } from './codec-names.ts'
 
 type CodecName = 'UNCOMPRESSED' | 'SNAPPY' | 'GZIP' | 'BROTLI' | 'LZ4' | 'LZ4_RAW' | 'ZSTD'
 
@@ -17,7 +18,13 @@ export interface ParquetCodec {
  * @throws ConfigError for lzo, which no package has, and for lz4 without its package
  */
 export async function openParquetCodec(option: string): Promise<ParquetCodec> {
-  switch (option.toLowerCase()) {
+  const name = writableCodec('parquet.codec', option)
+  if (name === null) throw new ConfigError([unwritableCodec('parquet.codec', option)])
+  return openCodec(name)
+}
+
+async function openCodec(name: ParquetCodecName): Promise<ParquetCodec> {
+  switch (name) {
     case 'none':
       return { name: 'UNCOMPRESSED', suffix: '', compress: null }
     case 'gzip':
@@ -37,10 +44,6 @@ export async function openParquetCodec(option: string): Promise<ParquetCodec> {
     }
     case 'snappy':
       return { name: 'SNAPPY', suffix: '.snappy', compress: await loadSnappy() }
-    default: {
-      const message = `'${option}' cannot be written by this version: choose snappy, zstd, gzip, brotli, lz4, lz4_raw or none`
-      throw new ConfigError([{ option: 'parquet.codec', message }])
-    }
   }
 }
 

@@ -1,4 +1,5 @@
 import { atLeast, between, type ConfigKeys, oneOfIgnoringCase } from '../../../worker/api/config.ts'
+import { unwritableCodecs, writableCodecs } from '../formats/codec-names.ts'
 
 const group = 'File'
 
@@ -88,7 +89,7 @@ export const fileOptions = {
     default: 'null',
     importance: 'LOW',
     group,
-    valid: oneOfIgnoringCase('null', 'deflate', 'snappy', 'zstandard', 'bzip2'),
+    valid: oneOfIgnoringCase(...writableCodecs['avro.codec'], ...unwritableCodecs['avro.codec']),
     doc: 'Codec of the blocks of Avro objects: `null`, `deflate`, `snappy`; `zstandard` is an addition of this sink, bzip2 cannot be written.',
   },
   'parquet.codec': {
@@ -96,7 +97,7 @@ export const fileOptions = {
     default: 'snappy',
     importance: 'LOW',
     group,
-    valid: oneOfIgnoringCase('none', 'gzip', 'snappy', 'lz4', 'brotli', 'lz4_raw', 'zstd', 'lzo'),
+    valid: oneOfIgnoringCase(...writableCodecs['parquet.codec'], ...unwritableCodecs['parquet.codec']),
     doc: 'Codec of the pages of Parquet objects; it is part of their extension (`.snappy.parquet`). lzo cannot be written.',
   },
   'parquet.row.group.bytes': {
