@@ -68,8 +68,8 @@ interface Node {
 
 class Compiler {
   readonly #options: AvroOptions
-  /** Named types so far: a second use refers to the name. */
-  readonly #named = new Map<string, { readonly schema: Schema; readonly node: Node }>()
+  /** Named types so far: a second use refers to the name. Null while the type is compiled, within which it is taken. */
+  readonly #named = new Map<string, { readonly schema: Schema; readonly node: Node } | null>()
   #unnamed = 0
   /** Namespace of the record whose fields are compiled: names in it go without theirs. */
   #namespace: string | null = null
@@ -380,7 +380,7 @@ class Compiler {
     const outer = this.#namespace
     const known = this.#named.get(fullName)
     if (known !== undefined) {
-      if (!schemaEquals(known.schema, plain)) {
+      if (known === null || !schemaEquals(known.schema, plain)) {
         throw this.#options.mismatch(schema, `the name ${fullName}, which another schema has, too`)
       }
       return { json: namespace === outer ? name : fullName, write: known.node.write }
@@ -388,6 +388,7 @@ class Compiler {
     // The namespace is any text, as Avro's Java library up to 1.11 takes it.
     this.#checkName(schema, name)
     this.#namespace = namespace
+    this.#named.set(fullName, null)
     const node = define({ name, ...(namespace === outer ? {} : { namespace: namespace ?? '' }) })
     this.#namespace = outer
     this.#named.set(fullName, { schema: plain, node })

@@ -52,6 +52,11 @@ async function openFormat(config: S3SinkConfig, option: FormatOption, raw: RawCo
   const numericDecimals = config['json.decimal.format'].toUpperCase() === 'NUMERIC'
   const metaFields = option === 'format.class' ? config['format.output.meta.fields'].filter(isMetaField) : []
   const added = () => metaColumns(metaFields, new JsonEncoder(numericDecimals))
+  const avro = {
+    enhanced: config['enhanced.avro.schema.support'],
+    connectMetaData: config['connect.meta.data'],
+    optionalMapKeys: config['allow.optional.map.keys'],
+  }
   switch (formatOf(config[option])) {
     case 'json':
       return new JsonFormat({ numericDecimals, metaFields })
@@ -62,15 +67,11 @@ async function openFormat(config: S3SinkConfig, option: FormatOption, raw: RawCo
       return new CsvFormat({ columns, header: config['csv.header'], metaColumns: added() })
     }
     case 'avro':
-      return AvroFormat.create({
-        codec: config['avro.codec'],
-        enhanced: config['enhanced.avro.schema.support'],
-        connectMetaData: config['connect.meta.data'],
-        optionalMapKeys: config['allow.optional.map.keys'],
-      })
+      return AvroFormat.create({ codec: config['avro.codec'], ...avro })
     case 'parquet':
       return ParquetFormat.create({
         codec: config['parquet.codec'],
+        avro,
         rowGroupBytes: config['parquet.row.group.bytes'],
         metaColumns: added(),
       })

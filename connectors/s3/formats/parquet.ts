@@ -1,15 +1,19 @@
-import type { ByteWriter, ParquetWriter, SchemaElement } from 'hyparquet-writer'
-import { makeSchema, type Schema, schemaEquals, type Value } from '../../../worker/api/data.ts'
+import type { ByteWriter, KeyValue, ParquetWriter, SchemaElement } from 'hyparquet-writer'
+import { type AvroOptions, avroNamespace, compileAvro } from '../../../worker/api/avro-schema.ts'
+import { copySchema, makeSchema, type Schema, schemaEquals, type Value } from '../../../worker/api/data.ts'
 import { ConfigError, DataError, toError } from '../../../worker/api/errors.ts'
 import { isStruct } from '../../../worker/api/values.ts'
 import type { ByteTarget, FormatInput, RecordEncoder, RecordFormat } from './format.ts'
 import type { MetaColumn } from './meta-fields.ts'
+import { mismatch } from './mismatch.ts'
 import { openParquetCodec, type ParquetCodec } from './parquet-codecs.ts'
-import { type Cost, type ParquetColumn, type ParquetValue, parquetColumn, parquetColumns } from './parquet-schema.ts'
+import { type Cost, holdsOptionalItems, type ParquetColumn, ParquetTypes, type ParquetValue } from './parquet-schema.ts'
 
 export interface ParquetFormatOptions {
   /** `parquet.codec`. */
   readonly codec: string
+  /** As for Avro, by way of which the Java connector arrives at its columns. */
+  readonly avro: Omit<AvroOptions, 'mismatch'>
   /** Rows wait until they hold about this much memory, then become a row group. */
   readonly rowGroupBytes: number
   readonly metaColumns: readonly MetaColumn[]
@@ -127,6 +131,7 @@ class ParquetFile {
   readonly #isStruct: boolean
   readonly #columns: readonly ParquetColumn[]
   readonly #meta: readonly ParquetColumn[]
+  readonly #stored: readonly SchemaElement[]
   readonly #data: ParquetValue[][]
   readonly #writer: ParquetWriter
   readonly #bytes: ByteWriter
@@ -135,16 +140,19 @@ class ParquetFile {
   #negativeZero = false
 
   constructor({ library, codec, options }: ParquetFormat, schema: Schema, out: ByteTarget) {
+    const { avro, metaColumns } = options
     this.#isStruct = schema.type === 'STRUCT'
     const wrapped = makeSchema({ type: 'STRUCT', name: 'RecordValue', fields: [{ name: valueField, schema }] })
     const rows = this.#isStruct ? schema : wrapped
-    this.#columns = parquetColumns(rows)
-    this.#meta = options.metaColumns.map(({ name, schema: type }) => {
+    const types = new ParquetTypes({ ...avro, twoLevelLists: !holdsOptionalItems(rows) })
+    this.#columns = types.columns(rows)
+    this.#meta = metaColumns.map(({ name, schema: type }) => {
       if (rows.fieldsByName.has(name)) throw taken(name)
-      return parquetColumn(name, type)
+      return types.column(name, type)
     })
     const all = [...this.#columns, ...this.#meta]
-    const root: SchemaElement = { name: rootName(rows), num_children: all.length }
+    const root: SchemaElement = { name: rows.name ?? `${avroNamespace}.ConnectDefault`, num_children: all.length }
+    this.#stored = [root, ...all.flatMap(({ stored }) => stored)]
     this.#data = all.map(() => [])
     this.#out = out
     this.#bytes = new library.ByteWriter()
@@ -153,6 +161,7 @@ class ParquetFile {
       schema: [root, ...all.flatMap(({ elements }) => elements)],
       codec: codec.name,
       ...(codec.compress === null ? {} : { compressors: { [codec.name]: codec.compress } }),
+      kvMetadata: avroMetadata(rows, options),
       createdBy: 'Sluice (hyparquet-writer)',
     })
   }
@@ -196,7 +205,16 @@ class ParquetFile {
     this.#drain()
   }
 
+  /** Lists may have two levels in the file's own words, which the writer cannot cut values by. */
   finish(): void {
+    this.#writer.schema = [...this.#stored]
+    const paths = leafPaths(this.#stored)
+    for (const { columns } of this.#writer.row_groups) {
+      for (const [i, { meta_data }] of columns.entries()) {
+        const path = paths[i]
+        if (meta_data !== undefined && path !== undefined) meta_data.path_in_schema = [...path]
+      }
+    }
     void this.#writer.finish()
     this.#drain()
   }
@@ -214,8 +232,37 @@ function holdsFloats({ elements }: ParquetColumn): boolean {
   return elements.some(({ type }) => type === 'FLOAT' || type === 'DOUBLE')
 }
 
-function rootName(schema: Schema): string {
-  return schema.name === null ? 'ConnectDefault' : schema.name.slice(schema.name.lastIndexOf('.') + 1)
+/**
+ * The schema by which readers that know Avro see the rows, under the names of parquet-avro. Rows that Avro has no schema
+ * for (a field `order-id`) are written without, where the Java connector refuses them.
+ */
+function avroMetadata(rows: Schema, { avro, metaColumns }: ParquetFormatOptions): KeyValue[] {
+  const all = metaColumns.length === 0 ? rows : copySchema(rows, { fields: [...rows.fields, ...metaColumns] })
+  try {
+    const { text } = compileAvro(all, { ...avro, mismatch })
+    return [
+      { key: 'parquet.avro.schema', value: text },
+      { key: 'writer.model.name', value: 'avro' },
+    ]
+  } catch (error) {
+    if (error instanceof DataError) return []
+    throw error
+  }
+}
+
+/** Paths of the columns that hold values, without the root: names from the top down. */
+function leafPaths(tree: readonly SchemaElement[]): readonly (readonly string[])[] {
+  const paths: (readonly string[])[] = []
+  let at = 1
+  const visit = (count: number, path: readonly string[]) => {
+    for (let i = 0; i < count; i++) {
+      const { name = '', num_children } = tree[at++] ?? {}
+      if (num_children === undefined) paths.push([...path, name])
+      else visit(num_children, [...path, name])
+    }
+  }
+  visit(tree[0]?.num_children ?? 0, [])
+  return paths
 }
 
 function taken(name: string): DataError {

@@ -1,5 +1,6 @@
 import avro from 'avsc'
 import { type FileMetaData, parquetMetadata, parquetReadObjects, parquetSchema } from 'hyparquet'
+import { withThreeLevelLists } from '../parquet-lists.ts'
 import type { JsonMember, ParsedRow } from './copy-rows.ts'
 import { CopyError } from './copy-source.ts'
 
@@ -37,7 +38,7 @@ export async function parseParquetRows(
   { columnCount, serialise, url }: { readonly columnCount: number; readonly serialise: boolean; readonly url: string },
 ): Promise<readonly ParsedRow[]> {
   const buffer = new Uint8Array(bytes).buffer
-  const metadata = parquetMetadata(buffer)
+  const metadata = withThreeLevelLists(parquetMetadata(buffer))
   const columns = columnsOf(metadata)
   if (columns.length !== columnCount) {
     throw new CopyError(

@@ -4,6 +4,8 @@ import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib'
 import fc from 'fast-check'
 import { parquetMetadata, parquetReadObjects } from 'hyparquet'
 import { uncompressSync as uncompressLz4 } from 'lz4-napi'
+import { avroEnumParameter } from '../../../../../worker/api/avro-schema.ts'
+import { avroUnionName } from '../../../../../worker/api/avro-unions.ts'
 import {
   Decimal,
   decimalSchema,
@@ -16,6 +18,7 @@ import {
 import { ConfigError, DataError } from '../../../../../worker/api/errors.ts'
 import { schemas, values } from '../../../../conformance/java/arbitraries.ts'
 import { encodeRows, type TypedRow, valueFormat } from '../../../../conformance/s3/format-harness.ts'
+import { withThreeLevelLists } from '../../../../support/parquet-lists.ts'
 import { testSeed } from '../../../../support/seed.ts'
 
 const parquet = 'io.confluent.connect.s3.format.parquet.ParquetFormat'
@@ -40,8 +43,10 @@ const decompress = {
 const arrayBuffer = (file: Buffer) => file.buffer.slice(file.byteOffset, file.byteOffset + file.length) as ArrayBuffer
 
 function read(file: Buffer) {
+  const buffer = arrayBuffer(file)
   return parquetReadObjects({
-    file: arrayBuffer(file),
+    file: buffer,
+    metadata: withThreeLevelLists(parquetMetadata(buffer)),
     compressors: decompress,
     utf8: false,
     parsers: {
@@ -196,7 +201,7 @@ test('the schema of a file: types, logical types, lists of three levels', async 
   assert.match(String(created_by), /Sluice/)
   const tree = schema.map((e) => [e.name, e.type ?? e.num_children, e.repetition_type, e.converted_type])
   assert.deepEqual(tree.slice(0, 9), [
-    ['Order', 10, undefined, undefined],
+    ['com.acme.Order', 10, undefined, undefined],
     ['id', 'INT64', 'REQUIRED', undefined],
     ['small', 'INT32', 'OPTIONAL', undefined],
     ['name', 'BYTE_ARRAY', 'OPTIONAL', 'UTF8'],
@@ -208,11 +213,116 @@ test('the schema of a file: types, logical types, lists of three levels', async 
   ])
 })
 
+/** One struct of what Connect's types become in Parquet, and what Confluent's ParquetFormat made of the same schema. */
+const kindsSchema = makeSchema({
+  type: 'STRUCT',
+  name: 'com.acme.E',
+  fields: [
+    { name: 'a', schema: makeSchema({ type: 'ARRAY', valueSchema: Schemas.int32 }) },
+    {
+      name: 'aa',
+      schema: makeSchema({
+        type: 'ARRAY',
+        optional: true,
+        valueSchema: makeSchema({ type: 'ARRAY', valueSchema: Schemas.string }),
+      }),
+    },
+    { name: 'm', schema: makeSchema({ type: 'MAP', keySchema: Schemas.string, valueSchema: Schemas.optionalInt32 }) },
+    { name: 'mi', schema: makeSchema({ type: 'MAP', keySchema: Schemas.int32, valueSchema: Schemas.string }) },
+    {
+      name: 'e',
+      schema: makeSchema({ type: 'STRING', parameters: new Map([[avroEnumParameter, 'com.acme.Colour']]) }),
+    },
+    {
+      name: 'fx',
+      schema: makeSchema({ type: 'BYTES', name: 'com.acme.Fx', parameters: new Map([['connect.fixed.size', '2']]) }),
+    },
+    {
+      name: 'u',
+      schema: makeSchema({
+        type: 'STRUCT',
+        name: avroUnionName,
+        optional: true,
+        fields: [
+          { name: 'int', schema: Schemas.optionalInt32 },
+          { name: 'string', schema: Schemas.optionalString },
+        ],
+      }),
+    },
+    { name: 'd', schema: decimalSchema(2) },
+    { name: 'dn', schema: decimalSchema(-2) },
+  ],
+})
+const kindsOfReference = [
+  'com.acme.E 9',
+  'a REQUIRED LIST 1',
+  'array REPEATED INT32',
+  'aa OPTIONAL LIST 1',
+  'array REPEATED LIST 1',
+  'array REPEATED UTF8 BYTE_ARRAY',
+  'm REQUIRED MAP 1',
+  'key_value REPEATED MAP_KEY_VALUE 2',
+  'key REQUIRED UTF8 BYTE_ARRAY',
+  'value OPTIONAL INT32',
+  'mi REQUIRED LIST 1',
+  'array REPEATED 2',
+  'key REQUIRED INT32',
+  'value REQUIRED UTF8 BYTE_ARRAY',
+  'e REQUIRED ENUM BYTE_ARRAY',
+  'fx REQUIRED FIXED_LEN_BYTE_ARRAY(2)',
+  'u OPTIONAL 2',
+  'member0 OPTIONAL INT32',
+  'member1 OPTIONAL UTF8 BYTE_ARRAY',
+  'd REQUIRED DECIMAL(64,2) BYTE_ARRAY',
+  'dn REQUIRED BYTE_ARRAY',
+]
+
+test('types of a file without null elements: lists of two levels, entries, enums, unions, as in the reference', async () => {
+  const value: Value = {
+    a: [1, 2],
+    aa: [['x'], ['y', 'z']],
+    m: new Map([['k', null]]),
+    mi: new Map([[1, 'a']]),
+    e: 'RED',
+    fx: Buffer.from([1, 2]),
+    u: { int: null, string: 'x' },
+    d: new Decimal(1n, 2),
+    dn: new Decimal(1n, -2),
+  }
+  const file = await encodeRows(await open(), [{ schema: kindsSchema, value }])
+  const { schema, row_groups, key_value_metadata = [] } = parquetMetadata(arrayBuffer(file))
+  const lines = schema.map((e) => {
+    const digits = e.converted_type === 'DECIMAL' ? `(${e.precision},${e.scale})` : ''
+    const size = e.type === 'FIXED_LEN_BYTE_ARRAY' ? `(${e.type_length})` : ''
+    const words = [e.repetition_type, e.converted_type && e.converted_type + digits, e.type && e.type + size]
+    return [e.name, ...words, e.num_children].filter((word) => word !== undefined).join(' ')
+  })
+  assert.deepEqual(lines, kindsOfReference)
+  const paths = row_groups.flatMap(({ columns }) => columns.map(({ meta_data }) => meta_data?.path_in_schema.join('.')))
+  const leaves = ['a.array', 'aa.array.array', 'm.key_value.key', 'm.key_value.value', 'mi.array.key', 'mi.array.value']
+  assert.deepEqual(paths, [...leaves, 'e', 'fx', 'u.member0', 'u.member1', 'd', 'dn'])
+  const metadata = new Map(key_value_metadata.map(({ key, value: text }) => [key, text]))
+  assert.equal(metadata.get('writer.model.name'), 'avro')
+  assert.equal(JSON.parse(metadata.get('parquet.avro.schema') ?? '').name, 'E')
+  const [row] = await read(file)
+  assert.deepEqual(
+    [row?.['a'], row?.['aa'], row?.['u']],
+    [[1, 2], [['x'], ['y', 'z']], { member0: null, member1: 'x' }],
+  )
+})
+
+test('rows that Avro has no names for are written, without a schema of Avro', async () => {
+  const schema = makeSchema({ type: 'STRUCT', fields: [{ name: 'order-id', schema: Schemas.int32 }] })
+  const file = await encodeRows(await open(), [{ schema, value: { 'order-id': 7 } }])
+  assert.deepEqual(await read(file), [{ 'order-id': 7 }])
+  assert.deepEqual(parquetMetadata(arrayBuffer(file)).key_value_metadata ?? [], [])
+})
+
 test('what does not fit is refused and leaves the rows before it (S60)', async () => {
   const format = await open()
   const narrow = makeSchema({ type: 'STRUCT', fields: [{ name: 'price', schema: decimalSchema(0) }] })
   const rows = [{ schema: narrow, value: { price: new Decimal(1n, 0) } }]
-  for (const value of [{ price: new Decimal(10n ** 38n, 0) }, { price: null }, { price: 'x' }, null]) {
+  for (const value of [{ price: new Decimal(10n ** 64n, 0) }, { price: null }, { price: 'x' }, null]) {
     await assert.rejects(encodeRows(format, [...rows, { schema: narrow, value }]), DataError)
   }
   await assert.rejects(encodeRows(format, [{ schema: null, value: { a: 1 } }]), { code: 'CONNECT_S3_SCHEMA_MISSING' })
