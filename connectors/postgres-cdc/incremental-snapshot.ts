@@ -378,12 +378,14 @@ export class IncrementalSnapshot implements AsyncDisposable {
       this.#finish('EMPTY', null)
       return null
     }
-    const counted = reports ? (await database.rows<{ rows: string }>(countSql(table.source)))[0] : undefined
+    const stored = resumed?.totalRows ?? null
+    const isCounted = reports && stored === null
+    const counted = isCounted ? (await database.rows<{ rows: string }>(countSql(table.source)))[0] : undefined
     return {
       ...table,
       lower: resumed?.last ?? null,
       upper,
-      totalRows: counted === undefined ? null : Number(counted.rows),
+      totalRows: counted === undefined ? stored : Number(counted.rows),
       chunks: 0,
       rows: 0,
     }

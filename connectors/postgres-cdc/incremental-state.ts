@@ -45,6 +45,8 @@ export interface IncrementalState {
   readonly correlationId: string
   readonly last: KeyText | null
   readonly maximum: KeyText | null
+  /** Rows of the table as they were counted when it began; null where they were not. */
+  readonly totalRows: number | null
 }
 
 /** Columns that the chunks are ordered by. */
@@ -138,12 +140,14 @@ export function stateOf(offset: Readonly<Record<string, unknown>>): IncrementalS
   if (collections.length === 0) return null
   const correlationId = offset[`${prefix}correlation_id`]
   const maximum = keyText(offset[`${prefix}maximum_key`])
+  const total = offset[`${prefix}total_rows`]
   return {
     collections,
     correlationId: typeof correlationId === 'string' ? correlationId : '',
     // Without its maximum a key means nothing: the table starts over.
     last: maximum === null ? null : keyText(offset[`${prefix}primary_key`]),
     maximum,
+    totalRows: maximum !== null && typeof total === 'string' && /^\d+$/.test(total) ? Number(total) : null,
   }
 }
 

@@ -263,8 +263,8 @@ export function zonedTimeCodec({ options, digits }: Context): ValueCodec {
   }
   return valueCodec({ spec: named('STRING', `${debezium}.ZonedTime`), fallback: '00:00:00Z' }, (bytes, start, end) => {
     const { micros, offsetSeconds, offsetHasSeconds } = parse('timetz', bytes, start, end)
-    // Debezium's pattern has no seconds in the offset.
-    if (offsetHasSeconds) return null
+    // Debezium's pattern has no seconds in the offset: no value, and of an array none as a whole.
+    if (offsetHasSeconds) throw conversionError('timetz')
     if (micros === microsPerDay && offsetSeconds === 0) return '24:00:00Z'
     const utc = (((micros - offsetSeconds * 1_000_000) % microsPerDay) + microsPerDay) % microsPerDay
     return `${isoTime(utc, -1)}Z`
