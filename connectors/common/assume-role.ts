@@ -1,6 +1,7 @@
 import { createHash, createHmac } from 'node:crypto'
 import type { Agent } from 'node:http'
 import { ConnectError, defineErrorCodes, RetriableError, toError } from '../../worker/api/errors.ts'
+import { nodeHttp, nodeHttps } from '../../worker/api/node-http.ts'
 import { isTransientName, isTransientStatus } from './aws-errors.ts'
 
 /** Credentials in the form of the SDK. */
@@ -104,8 +105,7 @@ interface Post {
 }
 
 async function post(url: URL, { body, headers, agent }: Post): Promise<Answer> {
-  // Loaded on use: manifests have this module for its error codes, in every thread, and HTTP takes 4 MB.
-  const { request: send } = await (url.protocol === 'http:' ? import('node:http') : import('node:https'))
+  const { request: send } = url.protocol === 'http:' ? nodeHttp() : nodeHttps()
   return await new Promise((resolve, reject) => {
     const options = {
       method: 'POST',

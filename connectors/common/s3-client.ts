@@ -11,6 +11,7 @@ import type {
 } from '@aws-sdk/client-s3'
 import type { Password } from '../../worker/api/config.ts'
 import { ConnectError, defineErrorCodes, type ErrorCode, RetriableError } from '../../worker/api/errors.ts'
+import { nodeHttp, nodeHttps } from '../../worker/api/node-http.ts'
 import { assumeRole, assumeRoleErrorCodes } from './assume-role.ts'
 import { type AwsKeys, sdkCredentials } from './aws-credentials.ts'
 import { awsFailureOf, isTransientName, isTransientStatus } from './aws-errors.ts'
@@ -207,7 +208,7 @@ export async function openObjectStore(options: S3ClientOptions): Promise<ObjectS
   }
   if (options.endpoint !== null) config.endpoint = options.endpoint
   if (options.accelerate) config.useAccelerateEndpoint = true
-  const agents = await proxyAgents(options.proxy ?? null)
+  const agents = proxyAgents(options.proxy ?? null)
   if (agents !== null) config.requestHandler = agents
   if (options.credentials !== null) config.credentials = sdkCredentials(options.credentials)
   if (options.role != null) {
@@ -224,15 +225,13 @@ export async function openObjectStore(options: S3ClientOptions): Promise<ObjectS
 const maxSockets = 50
 
 /** Agents that go through the proxy: plainly for http, by CONNECT for https. */
-async function proxyAgents(
+function proxyAgents(
   proxy: Password | null,
-): Promise<{ readonly httpAgent: HttpAgent; readonly httpsAgent: HttpsAgent } | null> {
+): { readonly httpAgent: HttpAgent; readonly httpsAgent: HttpsAgent } | null {
   if (proxy === null) return null
   const url = proxy.reveal()
   const options = { keepAlive: true, maxSockets, proxyEnv: { HTTP_PROXY: url, HTTPS_PROXY: url } }
-  // Loaded on use, as the SDK is: manifests have this module for its error codes, in every thread.
-  const [http, https] = await Promise.all([import('node:http'), import('node:https')])
-  return { httpAgent: new http.Agent(options), httpsAgent: new https.Agent(options) }
+  return { httpAgent: new (nodeHttp().Agent)(options), httpsAgent: new (nodeHttps().Agent)(options) }
 }
 
 type Sdk = typeof import('@aws-sdk/client-s3')

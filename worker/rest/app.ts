@@ -1,8 +1,9 @@
 /** One Fastify application: registers routes, and answers as JAX-RS does where no route does (404, 405, 406, 415, OPTIONS). */
-import { createServer, type RequestListener } from 'node:http'
+import type { RequestListener } from 'node:http'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Clock, Logger } from '../api/context.ts'
 import { NotLeaderError, RequestError, toError } from '../api/errors.ts'
+import { nodeHttp } from '../api/node-http.ts'
 import type { Herder } from '../cluster/herder.ts'
 import type { HeaderRule } from '../config/listeners.ts'
 import type { MetricRegistry } from '../metrics/registry.ts'
@@ -60,7 +61,7 @@ export async function createApp(options: AppOptions): Promise<RestApp> {
     // Listening is the server's business: several listeners of different protocols share one application.
     serverFactory: (serve) => {
       served.handler = serve
-      return createServer(serve)
+      return nodeHttp().createServer(serve)
     },
   })
   app.removeAllContentTypeParsers()

@@ -1,9 +1,9 @@
 /** HTTP between workers: forwarded requests and signed internal ones. One connection per request, as in Connect. */
-import { request as httpRequest, type IncomingMessage } from 'node:http'
-import { request as httpsRequest } from 'node:https'
+import type { IncomingMessage } from 'node:http'
 import type { SecureContextOptions } from 'node:tls'
 import type { RawConfig } from '../api/connector.ts'
 import { NotLeaderError, RequestError, toError } from '../api/errors.ts'
+import { nodeHttp, nodeHttps } from '../api/node-http.ts'
 import { tlsOptions, type WorkerConfig } from '../config/worker-config.ts'
 import { conflictMessage } from './errors.ts'
 import { jsonContentType } from './route.ts'
@@ -114,7 +114,7 @@ export class InterWorkerClient {
     const url = new URL(outgoing.baseUrl.replace(/\/$/u, '') + outgoing.path + (query === '' ? '' : `?${query}`))
     const secure = url.protocol === 'https:'
     const { promise, resolve, reject } = Promise.withResolvers<ForwardedAnswer>()
-    const sent = (secure ? httpsRequest : httpRequest)(
+    const sent = (secure ? nodeHttps() : nodeHttp()).request(
       url,
       {
         method: outgoing.method,

@@ -2,12 +2,12 @@
  * The REST server of a worker. It listens before the herder exists, so that `/health` answers from the first moment
  * and the bound port is known when the worker joins its group (spec 1.8).
  */
-import { createServer as createHttpServer, type Server } from 'node:http'
-import { createServer as createHttpsServer } from 'node:https'
+import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import type { Clock, Logger } from '../api/context.ts'
 import { toError } from '../api/errors.ts'
+import { nodeHttp, nodeHttps } from '../api/node-http.ts'
 import type { Herder } from '../cluster/herder.ts'
 import { type AdvertisedUrl, advertisedUrl, type Listener, parseHeaderRules } from '../config/listeners.ts'
 import { adminListeners, restListeners, tlsOptions, type WorkerConfig } from '../config/worker-config.ts'
@@ -195,8 +195,8 @@ class ListeningServer implements RestServer {
     const { config } = this.#options
     const server: Server =
       listener.protocol === 'https'
-        ? createHttpsServer(serverTls(tlsOptions(config.raw, prefix)), app.handler)
-        : createHttpServer(app.handler)
+        ? nodeHttps().createServer(serverTls(tlsOptions(config.raw, prefix)), app.handler)
+        : nodeHttp().createServer(app.handler)
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     server.once('error', reject)
     server.listen({ port: listener.port, ...(listener.host === '' ? {} : { host: listener.host }) }, resolve)

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Clock } from '../api/context.ts'
 import { ConnectError, defineErrorCodes, RetriableError, toError } from '../api/errors.ts'
+import { nodeHttp, nodeHttps } from '../api/node-http.ts'
 import type { ClientTls } from '../api/tls/ssl-options.ts'
 import { readText } from './http-body.ts'
 
@@ -157,11 +158,10 @@ async function post(client: ClientCredentials): Promise<{ readonly status: numbe
   const answered = (response: IncomingMessage): void => {
     readText(response, maxBodyBytes).then((body) => resolve({ status: response.statusCode ?? 0, body }), reject)
   }
-  // Loaded on use: every thread with a Kafka client has this module, and HTTP takes 4 MB.
   const sent =
     client.tokenUrl.protocol === 'https:'
-      ? (await import('node:https')).request(client.tokenUrl, { ...options, ...client.tls }, answered)
-      : (await import('node:http')).request(client.tokenUrl, options, answered)
+      ? nodeHttps().request(client.tokenUrl, { ...options, ...client.tls }, answered)
+      : nodeHttp().request(client.tokenUrl, options, answered)
   sent.once('error', reject)
   sent.end(form.toString())
   return await promise

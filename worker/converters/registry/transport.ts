@@ -1,7 +1,8 @@
-import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import type { Agent as HttpAgent, IncomingMessage } from 'node:http'
+import type { Agent as HttpsAgent } from 'node:https'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ConfigError, RetriableError, toError } from '../../api/errors.ts'
+import { nodeHttp, nodeHttps } from '../../api/node-http.ts'
 import { type ClientTls, clientTls, sslText } from '../../api/tls/ssl-options.ts'
 import { systemClock } from '../../util/clock.ts'
 import { readText } from '../../util/http-body.ts'
@@ -46,7 +47,7 @@ export class RegistryTransport {
     const tls = tlsOptions(config)
     this.#credentials = registryCredentials(config, tls, systemClock)
     const options = { keepAlive: true, maxSockets: 4 }
-    this.#agents = { http: new HttpAgent(options), https: new HttpsAgent({ ...options, ...tls }) }
+    this.#agents = { http: new (nodeHttp().Agent)(options), https: new (nodeHttps().Agent)({ ...options, ...tls }) }
   }
 
   /**
@@ -110,8 +111,8 @@ export class RegistryTransport {
       readBody(response).then(resolve, reject)
     }
     const sent = isHttps
-      ? httpsRequest(url, { ...options, agent: this.#agents.https }, answered)
-      : httpRequest(url, { ...options, agent: this.#agents.http }, answered)
+      ? nodeHttps().request(url, { ...options, agent: this.#agents.https }, answered)
+      : nodeHttp().request(url, { ...options, agent: this.#agents.http }, answered)
     sent.once('error', reject)
     sent.setTimeout(this.#config['http.read.timeout.ms'], () => sent.destroy(new Error('no answer in time')))
     sent.end(body)
