@@ -20,6 +20,7 @@ import { benchElasticsearch, type ElasticsearchMeasurement, printShares } from '
 import { benchHotPath } from './hot-path.ts'
 import { benchLatency, printLatency } from './latency.ts'
 import { type Measurement, printMeasurements } from './measure.ts'
+import { benchPartitions, describeFairness } from './partitions.ts'
 import { type PeerName, profileInto } from './peers.ts'
 import { benchS3, s3Setups, shardsFor } from './s3.ts'
 import { benchSink, fillTopic } from './sink.ts'
@@ -38,6 +39,7 @@ const { values, positionals } = parseArgs({
     open: { type: 'string', default: '200' },
     once: { type: 'boolean', default: false },
     bytes: { type: 'string', default: '500' },
+    partitions: { type: 'string', default: '1000' },
     port: { type: 'string', default: '8283' },
     profile: { type: 'string' },
     'rows-per-transaction': { type: 'string' },
@@ -114,16 +116,30 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
   /** Kafka to a sink that does next to nothing. */
   sink: async () => {
     const services = await openServices()
-    const topic = await fillTopic(services, records, Number(values.bytes))
+    await using filled = await fillTopic(services, { records, bytes: Number(values.bytes) })
+    const { topic } = filled
     await inTurn(async (variant, peer) =>
       record('sink', await benchSink({ services, peer, variant, topic, records, port })),
     )
+  },
+  /** Kafka to one task of such a sink with many partitions. */
+  partitions: async () => {
+    const services = await openServices()
+    const partitions = Number(values.partitions)
+    await using filled = await fillTopic(services, { records, bytes: Number(values.bytes), partitions })
+    const { topic } = filled
+    await inTurn(async (variant, peer) => {
+      const { measurement, fairness } = await benchPartitions({ services, peer, variant, topic, records, port })
+      record(`${partitions} partitions`, measurement)
+      console.log(`  ${variant}: ${describeFairness(fairness)}`)
+    })
   },
   /** Kafka to S3, JSON lines. */
   s3: async () => {
     const services = await openServices()
     const open = Number(values.open)
-    const topic = await fillTopic(services, records, Number(values.bytes), shardsFor(open))
+    await using filled = await fillTopic(services, { records, bytes: Number(values.bytes), shards: shardsFor(open) })
+    const { topic } = filled
     const chosen = (values.setups ?? Object.keys(s3Setups).join(',')).split(',').flatMap((name) => {
       const setup = s3Setups[name]
       if (setup === undefined) throw new Error(`--setups ${name}: there are ${Object.keys(s3Setups).join(', ')}`)
@@ -136,7 +152,8 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
   /** Kafka to Elasticsearch, with the share of the server's CPU. */
   elasticsearch: async () => {
     const services = await openServices()
-    const topic = await fillTopic(services, records, Number(values.bytes))
+    await using filled = await fillTopic(services, { records, bytes: Number(values.bytes) })
+    const { topic } = filled
     const measurements: ElasticsearchMeasurement[] = []
     await inTurn(async (variant, peer) => {
       const measurement = await benchElasticsearch({ services, peer, variant, topic, records, port })
