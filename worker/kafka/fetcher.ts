@@ -77,13 +77,14 @@ export class Fetcher {
   readonly #config: FetchConfig
   readonly #size: FetchSize
   readonly #partitions = new TopicPartitionMap<PartitionState>()
+  /** All partitions, those whose records were handed out longest ago first: brokers fill answers in that order. */
+  #turns = new Set<PartitionState>()
   readonly #busy = new Set<BrokerNode>()
   /** Partitions with data, in the order in which it came. */
   #ready: PartitionState[] = []
   #staleTopics = false
   #refreshing = false
   #failure: Error | null = null
-  #rotation = 0
   /** The caller has found nothing since the last answer. */
   #dry = false
   /** What the records handed out last are views of, of data that has been handed out to its end. */
@@ -106,6 +107,9 @@ export class Fetcher {
     }
     this.#partitions.clear()
     for (const [{ topic, partition }, state] of kept) this.#partitions.set(topic, partition, state)
+    // Those that stay keep their turns; new ones come first.
+    const before = [...this.#turns].filter((state) => this.#isCurrent(state))
+    this.#turns = new Set([...[...kept.values()].filter((state) => !this.#turns.has(state)), ...before])
     this.#ready = this.#ready.filter((state) => this.#isCurrent(state))
   }
 
@@ -206,6 +210,9 @@ export class Fetcher {
       else later.push(state)
       if (piece === null) continue
       const { records, nextOffset, byteLength } = piece
+      // Not one whose part of an answer was cut off within its first batch: that one keeps its place.
+      this.#turns.delete(state)
+      this.#turns.add(state)
       state.position = nextOffset
       left -= records.length
       bytesLeft -= byteLength
@@ -231,7 +238,7 @@ export class Fetcher {
     if (waiting >= this.#size.bytes) return
     const now = this.#cluster.clock.monotonicMs()
     const wanted = new Map<BrokerNode, PartitionState[]>()
-    for (const state of this.#partitions.values()) {
+    for (const state of this.#turns) {
       if (state.position === null || state.outOfRange || state.paused || state.fetching || state.data !== null) continue
       if (state.restUntil > now) continue
       const leader = this.#cluster.leader(state.topic, state.partition)
@@ -251,6 +258,7 @@ export class Fetcher {
   close(): void {
     this.#closed = true
     this.#partitions.clear()
+    this.#turns.clear()
     this.#ready = []
   }
 
@@ -273,12 +281,9 @@ export class Fetcher {
   /** Never rejects. */
   async #fetch(leader: BrokerNode, states: readonly PartitionState[]): Promise<void> {
     this.#busy.add(leader)
-    // The broker fills its answer in the order of the request: begin with another partition each time.
-    const first = this.#rotation++ % states.length
     const partitions: FetchPartition[] = []
-    for (let i = 0; i < states.length; i++) {
-      const state = states[(first + i) % states.length]
-      if (state === undefined || state.position === null) continue
+    for (const state of states) {
+      if (state.position === null) continue
       state.fetching = true
       const { topic, partition, position } = state
       partitions.push({ topic, partition, offset: position, maxBytes: this.#config.partitionMaxBytes })
