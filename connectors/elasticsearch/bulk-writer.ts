@@ -25,10 +25,11 @@ interface Batch {
 }
 
 /**
- * Bytes in batches that wait while every request is taken, above which nothing more is taken: enough to send the next
- * ones at once. By count alone (`max.buffered.records`) large documents would fill the memory.
+ * Bytes in batches that wait while every request is taken, above which nothing more is taken: a usual batch is there
+ * when a request ends, and making one takes less time than an answer to any. By count alone (`max.buffered.records`)
+ * large documents would fill the memory.
  */
-const maxWaitingBytes = 4 << 20
+const maxWaitingBytes = 1 << 20
 /** Bodies kept for the next batches: while requests are taken one after the other, more are never spare. */
 const maxSpareBodies = 2
 const leastBodyBytes = 64 * 1024
@@ -52,7 +53,10 @@ export class BulkWriter {
   #open: Batch | null = null
   /** Of the batches in `#ready`. */
   #waitingBytes = 0
-  /** What the last batch took: the next one will hardly need more, and grow in steps only if it does. */
+  /**
+   * What recent batches took: the next one will hardly need more, and a body that has to grow takes twice as much. One
+   * that was sent early says little, so this falls slowly.
+   */
   #bodyBytes = leastBodyBytes
   /** Whether the open batch has waited for `linger.ms`. */
   #due = false
@@ -158,7 +162,8 @@ export class BulkWriter {
     const { length } = this.#open.body
     this.#ready.push(this.#open)
     this.#waitingBytes += length
-    this.#bodyBytes = Math.max(leastBodyBytes, Math.min(length + (length >> 4), this.#delivery.maxBytes))
+    const recent = Math.max(length + (length >> 3), this.#bodyBytes - (this.#bodyBytes >> 6))
+    this.#bodyBytes = Math.max(leastBodyBytes, Math.min(recent, this.#delivery.maxBytes))
     this.#open = null
     this.#due = false
     this.#linger?.abort()

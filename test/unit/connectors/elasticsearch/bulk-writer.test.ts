@@ -175,27 +175,52 @@ describe('BulkWriter', () => {
     assert.equal(subject.committable(), 0n)
   })
 
-  it('takes nothing more while 4 MiB wait, however few documents that are', async () => {
+  it('takes nothing more while 1 MiB waits, however few documents that are', async () => {
     await using subject = new Subject({ 'batch.size': '1', 'max.in.flight.requests': '1' })
     subject.server.hold = true
     const large = (offset: number) => put(offset, `k${offset}`, { text: 'x'.repeat(1_500_000) })
-    // One is sent, three wait.
-    await subject.add(large(0), large(1), large(2), large(3))
+    // One is sent, one waits.
+    await subject.add(large(0), large(1))
     let isTaken = false
-    const fifth = subject.add(large(4)).then(() => {
+    const third = subject.add(large(2)).then(() => {
       isTaken = true
     })
     await setImmediate()
     assert.equal(isTaken, false)
     subject.server.hold = false
     subject.server.held[0]?.()
-    await fifth
+    await third
     assert.equal(await subject.drain(), true)
     assert.deepEqual(
       subject.server.requests.map((lines) => lines.map(({ id }) => id)),
-      [['k0'], ['k1'], ['k2'], ['k3'], ['k4']],
+      [['k0'], ['k1'], ['k2']],
     )
-    assert.equal(subject.committable(), 5n)
+    assert.equal(subject.committable(), 3n)
+  })
+
+  it('has room for a usual batch in each body, also behind one that was sent early', async () => {
+    await using subject = new Subject({ 'batch.size': '100', 'linger.ms': '5000' })
+    const { server, writer } = subject
+    const rooms: number[] = []
+    const answer = server.request.bind(server)
+    server.request = async (request, signal) => {
+      if (request.ndjson !== undefined) rooms.push(request.ndjson.buffer.byteLength / request.ndjson.length)
+      return await answer(request, signal)
+    }
+    // Under way together, so that each has a body of its own.
+    server.hold = true
+    let offset = 0
+    for (const count of [100, 60, 100, 30]) {
+      for (let i = 0; i < count; i++, offset++) await subject.add(put(offset, `k${offset}`, { text: 'x'.repeat(2000) }))
+      writer.flush()
+    }
+    await setImmediate()
+    const [, , usual = 9] = rooms
+    assert.equal(rooms.length, 4)
+    assert.ok(usual < 1.3, `${usual} times its size`)
+    server.hold = false
+    for (const release of server.held) release()
+    assert.equal(await subject.drain(), true)
   })
 
   const transient: readonly Fault[] = [
