@@ -213,8 +213,8 @@ function parseSource(source: Reader): SourceRange {
   if (lastOffset < firstOffset)
     throw invalid('source.last_offset', `${lastOffset} is below first_offset ${firstOffset}`)
   return {
-    topic: source.text('topic'),
-    partition: source.integer('partition'),
+    topic: source.boundedText('topic', 255),
+    partition: source.partition('partition'),
     firstOffset,
     lastOffset,
     minTs: source.optionalInteger('min_ts'),
@@ -227,8 +227,8 @@ function parseFiles(root: Reader): readonly CommittedFile[] {
   if (files.length === 0) throw invalid('files', 'is empty')
   const seen = new Set<string>()
   return files.map((file) => {
-    const bucket = file.text('bucket')
-    const key = file.text('key')
+    const bucket = file.boundedText('bucket', 255)
+    const key = file.boundedText('key', 1024)
     if (bucket === '' || key === '') throw invalid(`${file.path}.key`, 'bucket and key must not be empty')
     // A manifest that lists one URL twice loads it twice.
     const url = `${bucket}/${key}`
@@ -240,16 +240,18 @@ function parseFiles(root: Reader): readonly CommittedFile[] {
       region: file.optionalText('region'),
       bytes: file.count('bytes'),
       recordCount: file.count('record_count'),
-      etag: file.optionalText('etag'),
+      etag: file.has('etag') ? file.boundedText('etag', 128) : null,
       versionId: file.optionalText('version_id'),
-      contentHash: file.optionalText('content_hash'),
+      contentHash: file.has('content_hash') ? file.digits('content_hash') : null,
     }
   })
 }
 
 function parseColumn(column: Reader): MessageColumn {
+  const name = column.text('name')
+  if (name === '') throw invalid(`${column.path}.name`, 'must not be empty')
   return {
-    name: column.text('name'),
+    name,
     type: column.oneOf('type', columnTypes),
     nullable: column.has('null') ? column.boolean('null') : true,
     length: column.optionalInteger('len'),
@@ -262,6 +264,17 @@ function invalid(path: string, detail: string): DataError {
   return new DataError('CONNECT_METADATA_MESSAGE_INVALID', `Metadata message: '${path}' ${detail}`, {
     context: { field: path },
   })
+}
+
+/** What Kafka counts with: int32 and int64. */
+const maxPartition = 2 ** 31 - 1
+const maxOffset = 2n ** 63n - 1n
+
+function textOf(value: unknown, path: string): string {
+  if (typeof value !== 'string') throw invalid(path, 'must be a string')
+  // No database, nor S3, takes it in a name.
+  if (value.includes('\u0000')) throw invalid(path, 'must not hold the character NUL')
+  return value
 }
 
 /** One JSON value with the path that leads to it. */
@@ -292,14 +305,25 @@ class Reader {
   }
 
   asText(): string {
-    if (typeof this.#value !== 'string') throw invalid(this.path, 'must be a string')
-    return this.#value
+    return textOf(this.#value, this.path)
   }
 
   text(name: string): string {
-    const value = this.#member(name)
-    if (typeof value !== 'string') throw invalid(this.#child(name), 'must be a string')
-    return value
+    return textOf(this.#member(name), this.#child(name))
+  }
+
+  /** Readers keep these texts in columns of this length: what is longer is no such name anyway. */
+  boundedText(name: string, maxBytes: number): string {
+    const text = this.text(name)
+    if (Buffer.byteLength(text, 'utf8') > maxBytes) throw invalid(this.#child(name), `is longer than ${maxBytes} bytes`)
+    return text
+  }
+
+  /** A number too large for the number types of JSON readers; sums of a hundred of them have 38 digits. */
+  digits(name: string): string {
+    const text = this.text(name)
+    if (!/^[0-9]{1,36}$/.test(text)) throw invalid(this.#child(name), 'must be a number as 1 to 36 decimal digits')
+    return text
   }
 
   optionalText(name: string): string | null {
@@ -338,10 +362,18 @@ class Reader {
     return value
   }
 
+  partition(name: string): number {
+    const value = this.count(name)
+    if (value > maxPartition) throw invalid(this.#child(name), `must not be above ${maxPartition}`)
+    return value
+  }
+
   offset(name: string): bigint {
     const text = this.text(name)
-    if (!/^(0|[1-9][0-9]{0,18})$/.test(text)) throw invalid(this.#child(name), 'must be an offset as a decimal string')
-    return BigInt(text)
+    const offset = /^(0|[1-9][0-9]{0,18})$/.test(text) ? BigInt(text) : null
+    if (offset === null || offset > maxOffset)
+      throw invalid(this.#child(name), 'must be an offset below 2^63 as a decimal string')
+    return offset
   }
 
   #member(name: string): unknown {

@@ -138,7 +138,15 @@ const valid = {
 }
 
 /** What a JSON schema cannot say. */
-const beyondSchema: ReadonlySet<string> = new Set(['a file twice', 'offsets in reverse'])
+const beyondSchema: ReadonlySet<string> = new Set([
+  'a file twice',
+  'offsets in reverse',
+  'an offset of 64 bits',
+  'a key of too many bytes',
+  'a topic with NUL',
+])
+
+const [validFile] = valid.files
 
 for (const [name, broken, field] of [
   ['null', null, '(message)'],
@@ -151,6 +159,19 @@ for (const [name, broken, field] of [
   ['a file twice', { ...valid, files: [valid.files[0], valid.files[0]] }, 'files[1].key'],
   ['an offset as a number', { ...valid, source: { ...valid.source, first_offset: 1 } }, 'source.first_offset'],
   ['offsets in reverse', { ...valid, source: { ...valid.source, first_offset: '10' } }, 'source.last_offset'],
+  [
+    'an offset of 64 bits',
+    { ...valid, source: { ...valid.source, last_offset: '9223372036854775808' } },
+    'source.last_offset',
+  ],
+  ['a partition beyond int32', { ...valid, source: { ...valid.source, partition: 2 ** 31 } }, 'source.partition'],
+  ['a partition below 0', { ...valid, source: { ...valid.source, partition: -1 } }, 'source.partition'],
+  ['a topic that is too long', { ...valid, source: { ...valid.source, topic: 't'.repeat(256) } }, 'source.topic'],
+  ['a topic with NUL', { ...valid, source: { ...valid.source, topic: 'a\u0000b' } }, 'source.topic'],
+  ['a key of too many bytes', { ...valid, files: [{ ...validFile, key: 'é'.repeat(513) }] }, 'files[0].key'],
+  ['an ETag that is too long', { ...valid, files: [{ ...validFile, etag: 'e'.repeat(129) }] }, 'files[0].etag'],
+  ['a content hash of letters', { ...valid, files: [{ ...validFile, content_hash: 'ab' }] }, 'files[0].content_hash'],
+  ['a column without a name', { ...valid, columns: [{ name: '', type: 'int8' }] }, 'columns[0].name'],
   ['an unknown role', { ...valid, role: 'other' }, 'role'],
   ['an unknown column type', { ...valid, columns: [{ name: 'c', type: 'uuid' }] }, 'columns[0].type'],
 ] as const) {
