@@ -1,6 +1,6 @@
 import { DataError, type ErrorContext } from '../../worker/api/errors.ts'
 import type { CopyRunner, Outcome } from './copy-runner.ts'
-import { classifyStatement } from './errors.ts'
+import { classifyStatement, refersToViews } from './errors.ts'
 import { type LoadErrorDetail, readLoadErrors } from './load-errors.ts'
 import type { FileMessage, PendingFile } from './pending-file.ts'
 
@@ -23,7 +23,8 @@ export async function suspicionOf(
   if (outcome.kind === 'failed' && classifyStatement(outcome.error) === 'guard') {
     return { reason: 'rows in the files are not as many as the messages say', files: new Set(), details: [] }
   }
-  const queryId = outcome.kind === 'failed' ? outcome.queryId : null
+  // What the table refuses of rows from a stage is in no view, and waiting for it would take seconds per load.
+  const queryId = outcome.kind === 'failed' && refersToViews(outcome.error) ? outcome.queryId : null
   const details = queryId === null ? [] : await readLoadErrors(runner, queryId, waiting)
   return { reason: outcome.error, files: new Set(details.map(({ file }) => file)), details }
 }

@@ -1,5 +1,5 @@
 import type { Clock, Logger } from '../../worker/api/context.ts'
-import { ConnectError, kindOf, toError } from '../../worker/api/errors.ts'
+import { ConnectError, DataError, kindOf, toError } from '../../worker/api/errors.ts'
 import type { ObjectStore, WriteOptions } from '../common/s3-client.ts'
 import { badData, loadErrorContext, missingFile, type Suspicion, suspicionOf } from './bad-files.ts'
 import type { CopyRunner, Outcome } from './copy-runner.ts'
@@ -10,8 +10,9 @@ import { type LoadPlan, loadTransaction } from './load-transaction.ts'
 import { manifestAddress, manifestBody } from './manifest.ts'
 import { canBeFiltered, isCovered, overlapError, overlappingRows } from './overlaps.ts'
 import { batchId, type FileSet, isPositional } from './pending-file.ts'
-import type { TableName } from './sql.ts'
+import { maxSqlBytes, type TableName } from './sql.ts'
 import { stageOf } from './stage.ts'
+import { metaColumns } from './table-definition.ts'
 import type { Tables } from './tables.ts'
 import type { UpsertSettings } from './upsert-statements.ts'
 
@@ -98,7 +99,11 @@ export class BatchLoader {
     let rest = sets
     let covered = alreadyThere
     for (let failures = 0; rest.length > 0 && !signal.aborted; ) {
-      const outcome = await this.#attempt(rest, covered, signal)
+      const load = this.#loadOf(rest)
+      const statements = await this.#statements(load, covered, signal)
+      const bytes = sqlBytes(statements)
+      if (bytes > maxSqlBytes) return this.#loadLess(rest, { covered, bytes }, signal)
+      const outcome = await this.#attempt(load, statements, signal)
       if (outcome.kind === 'finished') return this.#loaded(rest)
       if (signal.aborted) return
       const before = rest.length
@@ -117,23 +122,54 @@ export class BatchLoader {
     }
   }
 
-  async #attempt(sets: readonly FileSet[], covered: readonly LedgerRow[], signal: AbortSignal): Promise<Outcome> {
-    const { runner, store, options, logger } = this.#services
+  #loadOf(sets: readonly FileSet[]): Load {
+    const { connector, manifestPrefix } = this.#services.options
     const messages = sets.map((set) => set.message)
     const batch = batchId(messages)
+    const manifest = manifestAddress(manifestPrefix, { table: this.#target.table, batch, messages })
+    return { target: this.#target, ledger: this.#ledger, messages, manifest, batch, connector }
+  }
+
+  async #statements(load: Load, covered: readonly LedgerRow[], signal: AbortSignal): Promise<readonly string[]> {
+    const { options } = this.#services
+    const plan = await this.#plan(load, covered, signal)
+    return loadTransaction(load, options.copy, { plan, checkOverlaps: options.overlapPolicy !== 'load' })
+  }
+
+  /** Less than one set cannot be loaded: what the Data API does not take for one it never will. */
+  async #loadLess(
+    sets: readonly FileSet[],
+    { covered, bytes }: { readonly covered: readonly LedgerRow[]; readonly bytes: number },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const [only, ...others] = sets
+    if (only === undefined) return
+    if (others.length > 0) {
+      const middle = Math.ceil(sets.length / 2)
+      await this.#load(sets.slice(0, middle), covered, signal)
+      return this.#load(sets.slice(middle), covered, signal)
+    }
     const { table } = this.#target
-    const manifest = manifestAddress(options.manifestPrefix, { table, batch, messages })
+    const message =
+      `the load of ${only.message.files[0]?.key} into ${table} needs ${bytes} bytes of SQL, the Data API takes ${maxSqlBytes}: ` +
+      'let messages name fewer directories (notify.granularity=file), or load fewer columns (fields.whitelist)'
+    await this.#outcomes.rejected(only, new DataError('CONNECT_REDSHIFT_FORMAT', message))
+  }
+
+  async #attempt(load: Load, statements: readonly string[], signal: AbortSignal): Promise<Outcome> {
+    const { runner, store, options, logger } = this.#services
+    const { manifest, messages, batch } = load
+    const { table } = this.#target
     try {
       await store.put(manifest, manifestBody(messages), { ...plainObject, onlyIfAbsent: false })
     } catch (error) {
-      if (kindOf(error) !== 'retriable') throw error
-      return { kind: 'unknown', error: toError(error).message }
+      const { message } = toError(error)
+      if (kindOf(error) === 'retriable') return { kind: 'unknown', error: message }
+      // Without a bucket of its own the manifest lies beside the files: their bucket is gone, or never was.
+      const isBucketGone = error instanceof ConnectError && error.code === 'CONNECT_S3_NOT_FOUND'
+      if (options.manifestPrefix !== '' || !isBucketGone) throw error
+      return { kind: 'failed', id: '', queryId: null, error: message }
     }
-    const { connector } = options
-    const load: Load = { target: this.#target, ledger: this.#ledger, messages, manifest, batch, connector }
-    const plan = await this.#plan(load, covered, signal)
-    const checkOverlaps = options.overlapPolicy !== 'load'
-    const statements = loadTransaction(load, options.copy, { plan, checkOverlaps })
     const outcome = await runner.run(statements, `${table}|${batch}`, ++this.#attempts, signal)
     const context = { table, batch, files: messages.length }
     if (outcome.kind !== 'finished') {
@@ -154,7 +190,7 @@ export class BatchLoader {
     const { upsert } = options
     const { format = '', columns = null } = load.messages[0] ?? {}
     const byPosition = isPositional(format) && columns !== null
-    if (upsert === null && covered.length === 0 && !byPosition) return { kind: 'direct' }
+    if (upsert === null && covered.length === 0 && !byPosition) return this.#directPlan(load, signal)
     const target = await tables.columnsOf(this.#target, signal)
     if (target.size === 0) throw this.#tableMissing('it has no columns in svv_columns')
     const required = upsert === null ? [] : [...upsert.keys, ...(upsert.fence ? ['__partition', '__offset'] : [])]
@@ -175,6 +211,17 @@ export class BatchLoader {
     })
     if (stage === null) throw new TypeError(`messages of format ${format} without columns are not loaded`)
     return { kind: 'staged', stage, covered, upsert }
+  }
+
+  /** Of what the S3 sink added to the rows, all goes into the table that it has a column for. */
+  async #directPlan({ messages }: Load, signal: AbortSignal): Promise<LoadPlan> {
+    const { options, tables } = this.#services
+    const { fields } = options.copy
+    const [first] = messages
+    if (fields.length === 0 || first === undefined) return { kind: 'direct', fields }
+    const target = await tables.columnsOf(this.#target, signal)
+    const added = metaColumns(first).filter(({ name }) => target.has(name) && !fields.includes(name))
+    return { kind: 'direct', fields: [...fields, ...added.map(({ name }) => name)] }
   }
 
   #loaded(sets: readonly FileSet[]): void {
@@ -341,6 +388,9 @@ async function headsOf({ message }: FileSet, store: ObjectStore) {
     return null
   }
 }
+
+const sqlBytes = (statements: readonly string[]) =>
+  statements.reduce((sum, sql) => sum + Buffer.byteLength(sql, 'utf8'), 0)
 
 function failureOf(outcome: Failure) {
   return outcome.kind === 'unknown' ? 'transient' : classifyStatement(outcome.error)

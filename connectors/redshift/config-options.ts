@@ -21,7 +21,7 @@ export const redshiftSinkOptions = defineConfig({
     importance: 'HIGH',
     group: aws,
     valid: nonEmptyString,
-    doc: 'Region of the Data API, of the manifests and, unless a message says otherwise, of the files.',
+    doc: 'Region of the Data API, and of the files and manifests unless `copy.region` says otherwise.',
   },
   ...awsCredentialOptions,
   'redshift.data.endpoint': {
@@ -87,7 +87,7 @@ export const redshiftSinkOptions = defineConfig({
     default: '',
     importance: 'LOW',
     group: copy,
-    doc: 'REGION of COPY when the bucket is in another region than the warehouse.',
+    doc: 'Region of the buckets of files and manifests when they are not in that of the warehouse: REGION of COPY, which Parquet files do not allow.',
   },
   'copy.json.mode': {
     type: 'STRING',
@@ -108,7 +108,7 @@ export const redshiftSinkOptions = defineConfig({
     default: "TIMEFORMAT 'auto' COMPUPDATE OFF STATUPDATE OFF",
     importance: 'LOW',
     group: copy,
-    doc: 'Further options of COPY, as SQL text.',
+    doc: 'Further options of COPY, as SQL text. Those that the sink writes itself are refused, and those that hold credentials or load nothing.',
   },
   'copy.max.errors': {
     type: 'INT',
@@ -184,7 +184,13 @@ export const redshiftSinkOptions = defineConfig({
     doc: 'Adds columns that a message has and the table has not, and lengthens a VARCHAR for which a message tells a greater length; one ALTER TABLE each, before the load.',
   },
   'table.distkey': { type: 'STRING', default: '', importance: 'LOW', group: target, doc: 'DISTKEY of created tables.' },
-  'table.sortkey': { type: 'STRING', default: '', importance: 'LOW', group: target, doc: 'SORTKEY of created tables.' },
+  'table.sortkey': {
+    type: 'STRING',
+    default: '',
+    importance: 'LOW',
+    group: target,
+    doc: 'SORTKEY of created tables: a column, or several, comma-separated.',
+  },
   'table.diststyle': {
     type: 'STRING',
     default: '',
@@ -205,7 +211,7 @@ export const redshiftSinkOptions = defineConfig({
     default: [],
     importance: 'LOW',
     group: target,
-    doc: 'Columns to load; empty loads all.',
+    doc: 'Columns to load, and to create; empty takes all. What the S3 sink added to the rows (`__offset` …) is always taken.',
   },
   'batch.max.files': {
     type: 'INT',
@@ -323,7 +329,7 @@ export const redshiftSinkOptions = defineConfig({
     importance: 'MEDIUM',
     group: target,
     valid: nonEmptyString,
-    doc: 'Name of the table that remembers what was loaded, one per target table, in the same schema.',
+    doc: 'Name of the table that remembers what was loaded, one per target table, in the same schema: `${table}` with text around it.',
   },
   'ledger.retention.ms': {
     type: 'LONG',

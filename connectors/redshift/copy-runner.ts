@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto'
 import type { Clock, Logger } from '../../worker/api/context.ts'
 import { ConnectError, toError } from '../../worker/api/errors.ts'
 import type { DataApi, ResultRow, StatementState } from './data-api.ts'
-import { isThrottled, isTransientCall } from './errors.ts'
+import { classifyStatement, isThrottled, isTransientCall } from './errors.ts'
 
 /**
  * How a transaction ended. `unknown`: nobody can say whether it took effect (it was aborted, cancelled, or could
@@ -83,7 +83,8 @@ export class CopyRunner {
     for (let attempt = 1; ; attempt++) {
       const outcome = await this.run([sql], randomUUID(), attempt, signal)
       if (outcome.kind === 'finished') return this.#repeat('result', signal, () => this.#api.rows(outcome.id, signal))
-      if (attempt > this.#options.maxRetries || signal.aborted || outcome.kind === 'failed') {
+      const mayPass = outcome.kind === 'unknown' || classifyStatement(outcome.error) === 'transient'
+      if (!mayPass || attempt > this.#options.maxRetries || signal.aborted) {
         throw new ConnectError('fatal', 'CONNECT_REDSHIFT_STATEMENT', `Query failed: ${outcome.error}`)
       }
       await this.backOff(attempt, signal)

@@ -42,7 +42,8 @@ export const redshiftErrorCodes = defineErrorCodes({
     remedy: 'Read the last error; raise max.retries or repair the warehouse, then restart the task.',
   },
   CONNECT_REDSHIFT_FORMAT: {
-    meaning: 'A message tells of files that cannot be loaded as configured: format, compression, or what rows lack.',
+    meaning:
+      'A message tells of files that cannot be loaded as configured: format, compression, what rows lack, names of tables or columns, or more directories than one call of the Data API takes.',
     remedy: 'See the text; change the S3 sink, or the options of this one.',
   },
   CONNECT_REDSHIFT_UPSERT_COLUMNS: {
@@ -96,15 +97,23 @@ export type StatementFailure =
   | 'missing-column'
   | 'fatal'
 
+const viewsOfErrors = /Check '(sys_load_error_detail|stl_load_errors)' system table/i
+
+/** Whether COPY says that the views of load errors know more. */
+export const refersToViews = (text: string): boolean => viewsOfErrors.test(text)
+
 /**
  * The Data API tells of SQL errors by their text alone: no code, no state. Hence the one place of this project that
  * decides by message text; first match wins.
  */
 const statementRules: readonly (readonly [RegExp, StatementFailure])[] = [
   [/divi(de|sion) by zero|\b22012\b/i, 'guard'],
-  [/Check '(sys_load_error_detail|stl_load_errors)' system table/i, 'data'],
+  [viewsOfErrors, 'data'],
+  // Rows that COPY takes into a stage, and the table does not.
+  [/violates not-null constraint|Cannot insert a NULL value/i, 'data'],
+  [/JSON parsing error|invalid input syntax for type json|value too long for type|out of range|overflow/i, 'data'],
   [
-    /NoSuchKey|specified key does not exist|\b404\b|Mandatory (file|url).*(not|missing)|Problem reading manifest file/i,
+    /NoSuchKey|NoSuchBucket|specified key does not exist|\b404\b|Mandatory (file|url).*(not|missing)|Problem reading manifest file/i,
     'missing-file',
   ],
   [/AccessDenied|not authorized to (assume|get)|unauthorized|permission denied|PermanentRedirect/i, 'fatal'],

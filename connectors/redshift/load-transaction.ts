@@ -1,5 +1,6 @@
 import { type CopySettings, copyStatement, type Load } from './copy-statement.ts'
 import { guard, insertLedger, type LedgerRow, lockLedger } from './ledger.ts'
+import { mergedRanges } from './overlaps.ts'
 import { recordsOf } from './pending-file.ts'
 import { identifier, qualified } from './sql.ts'
 import { type Stage, stageDefinition, stagedValue } from './stage.ts'
@@ -7,7 +8,11 @@ import { type UpsertSettings, upsertStatements } from './upsert-statements.ts'
 
 /** How a batch comes into the table. */
 export type LoadPlan =
-  | { readonly kind: 'direct' }
+  | {
+      readonly kind: 'direct'
+      /** Columns to load, folded; empty loads all. */
+      readonly fields: readonly string[]
+    }
   /** Through a temporary table: files without names of columns, rows to leave out, or keys to compare. */
   | {
       readonly kind: 'staged'
@@ -34,12 +39,12 @@ const check = (count: string, expected: number, from = '') =>
  */
 export function loadTransaction(load: Load, settings: CopySettings, options: TransactionOptions): readonly string[] {
   const { plan } = options
-  const except = plan.kind === 'staged' ? [...new Set(plan.covered.map((row) => row.fileId))] : []
-  const withOverlaps = options.checkOverlaps || except.length > 0
-  const statements = [lockLedger(load.ledger), guard(load.ledger, load.messages, { withOverlaps, except })]
+  const seen = plan.kind === 'staged' ? plan.covered : []
+  const guarded = { withOverlaps: options.checkOverlaps, seen }
+  const statements = [lockLedger(load.ledger), guard(load.ledger, load.messages, guarded)]
   const count = settings.verifyCounts ? recordCount(load) : null
   if (plan.kind === 'direct') {
-    statements.push(copyStatement(qualified(load.target), load, settings))
+    statements.push(copyStatement(qualified(load.target), load, { ...settings, fields: plan.fields }))
     if (count !== null) statements.push(check('pg_last_copy_count()', count))
     return [...statements, insertLedger(load.ledger, load.messages, load)]
   }
@@ -51,7 +56,7 @@ export function loadTransaction(load: Load, settings: CopySettings, options: Tra
     copyStatement(into, load, { ...settings, fields: [] }),
   )
   if (count !== null) statements.push(check('COUNT(*)', count, ` FROM ${into}`))
-  const outside = covered.map((row) => `NOT ("__offset" BETWEEN ${row.firstOffset} AND ${row.lastOffset})`)
+  const outside = mergedRanges(covered).map(({ first, last }) => `NOT ("__offset" BETWEEN ${first} AND ${last})`)
   if (upsert === null) {
     const columns = stage.loaded.map(({ name }) => identifier(name)).join(', ')
     const values = stage.loaded.map((column) => stagedValue('s', column)).join(', ')

@@ -1,9 +1,10 @@
 import { DataError } from '../../worker/api/errors.ts'
 import type { SinkRecord } from '../../worker/api/record.ts'
-import { parseMetadataMessage } from '../common/metadata-message.ts'
+import { type MessageColumn, parseMetadataMessage } from '../common/metadata-message.ts'
 import { loadableFormats } from './copy-statement.ts'
 import { type FileMessage, isPositional } from './pending-file.ts'
 import { parseS3Event } from './s3-event.ts'
+import { foldName, isNameTooLong } from './sql.ts'
 import type { UpsertSettings } from './upsert-statements.ts'
 
 /** How messages are read. */
@@ -12,6 +13,8 @@ export interface MessageOptions {
   readonly upsert: UpsertSettings | null
   /** `s3://bucket/prefix` of manifests, or empty: S3 tells of them, too. */
   readonly manifestPrefix: string
+  /** Whether tables are made from the columns of messages (`auto.create`, `auto.evolve`). */
+  readonly makesColumns: boolean
   /** Whether rows become one document each (`copy.json.mode=noshred`). */
   readonly noshred: boolean
 }
@@ -63,6 +66,7 @@ function checkLoadable({ format, compression, columns, metaFields }: FileMessage
       `'columns' is missing, but ${format} files have no names that COPY reads: set notify.include.schema=true`,
     )
   }
+  if ((options.makesColumns && !options.noshred) || isPositional(format)) checkNames(columns ?? [], refuse)
   if (options.upsert === null) return
   const needed = options.upsert.fence ? ['__offset', '__partition'] : ['__offset']
   const absent = needed.filter((field) => !metaFields.includes(field))
@@ -70,4 +74,15 @@ function checkLoadable({ format, compression, columns, metaFields }: FileMessage
   throw refuse(
     `'meta_fields' has no ${absent.join(', ')}, which insert.mode=upsert orders rows by: set format.output.meta.fields=offset,partition,op on the S3 sink`,
   )
+}
+
+/** Columns that the warehouse cannot tell apart, or cuts, would be lost without a word (I6). */
+function checkNames(columns: readonly MessageColumn[], refuse: (detail: string) => DataError): void {
+  const names = new Set<string>()
+  for (const { name } of columns) {
+    const folded = foldName(name)
+    if (isNameTooLong(folded)) throw refuse(`the column '${name}' has a name of more than 127 bytes: rename the field`)
+    if (names.has(folded)) throw refuse(`two columns are called '${folded}' in the warehouse: rename one of the fields`)
+    names.add(folded)
+  }
 }

@@ -8,8 +8,11 @@ import { directoriesOf, type FileMessage } from './pending-file.ts'
  * interleave legitimately and are never compared.
  */
 
+/** What a row of a ledger says of the offsets in a directory; those of files without offsets hold none. */
+export type LoadedRange = Pick<LedgerRow, 'fileId' | 'topic' | 'partition' | 'directory' | 'firstOffset' | 'lastOffset'>
+
 /** Rows of the ledger that hold offsets of this set, in its directories, under another id. */
-export function overlappingRows(message: FileMessage, known: readonly LedgerRow[]): readonly LedgerRow[] {
+export function overlappingRows<T extends LoadedRange>(message: FileMessage, known: readonly T[]): readonly T[] {
   if (message.source === null) return []
   const { topic, partition, firstOffset, lastOffset } = message.source
   const directories = directoriesOf(message)
@@ -24,16 +27,31 @@ export function overlappingRows(message: FileMessage, known: readonly LedgerRow[
   )
 }
 
-/** Whether the ranges together hold every offset of the set. */
-export function isCovered({ source }: FileMessage, rows: readonly LedgerRow[]): boolean {
+/**
+ * Whether loaded files hold every offset of the set in each of its directories: those of one directory say nothing of
+ * what lies in another.
+ */
+export function isCovered(message: FileMessage, rows: readonly LoadedRange[]): boolean {
+  const { source } = message
   if (source === null) return false
-  let next = source.firstOffset
-  const sorted = [...rows].sort((a, b) => (a.firstOffset < b.firstOffset ? -1 : 1))
-  for (const row of sorted) {
-    if (row.firstOffset > next) return false
-    if (row.lastOffset >= next) next = row.lastOffset + 1n
+  return directoriesOf(message).every((directory) =>
+    mergedRanges(rows.filter((row) => row.directory === directory)).some(
+      ({ first, last }) => first <= source.firstOffset && last >= source.lastOffset,
+    ),
+  )
+}
+
+/** The offsets of the rows as few ranges, in order: a replay with greater files overlaps with thousands of rows. */
+export function mergedRanges(
+  rows: readonly Pick<LedgerRow, 'firstOffset' | 'lastOffset'>[],
+): readonly { readonly first: bigint; readonly last: bigint }[] {
+  const merged: { first: bigint; last: bigint }[] = []
+  for (const { firstOffset, lastOffset } of rows.toSorted((a, b) => (a.firstOffset < b.firstOffset ? -1 : 1))) {
+    const before = merged.at(-1)
+    if (before === undefined || firstOffset > before.last + 1n) merged.push({ first: firstOffset, last: lastOffset })
+    else if (lastOffset > before.last) before.last = lastOffset
   }
-  return next > source.lastOffset
+  return merged
 }
 
 /** Whether its rows tell which of them are loaded already. */

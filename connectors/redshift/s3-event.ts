@@ -91,6 +91,8 @@ function objectOf(value: unknown, path: string): Readonly<Record<string, unknown
 
 function textOf(value: unknown, path: string): string {
   if (typeof value !== 'string' || value === '') throw invalid(path, 'must be a string that is not empty')
+  // Also as `%00`: neither S3 nor a database takes it in a name.
+  if (value.includes('\u0000') || value.includes('%00')) throw invalid(path, 'must not hold the character NUL')
   return value
 }
 

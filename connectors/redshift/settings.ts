@@ -5,6 +5,8 @@ import type { RedshiftSinkConfig } from './config-options.ts'
 import type { RunnerOptions } from './copy-runner.ts'
 import type { DataApiOptions } from './data-api.ts'
 import type { MessageOptions } from './messages.ts'
+import { foldName } from './sql.ts'
+import type { NameOptions } from './table-names.ts'
 import type { TablesOptions } from './tables.ts'
 import type { UpsertSettings } from './upsert-statements.ts'
 
@@ -13,7 +15,8 @@ import type { UpsertSettings } from './upsert-statements.ts'
 export function storeOptions(config: RedshiftSinkConfig): S3ClientOptions {
   const endpoint = config['s3.endpoint']
   return {
-    region: config['aws.region'],
+    // COPY looks for a manifest in the region of the files.
+    region: config['copy.region'] || config['aws.region'],
     endpoint: endpoint === '' ? null : endpoint,
     pathStyle: endpoint !== '',
     accelerate: false,
@@ -61,9 +64,10 @@ export function tablesOptions(config: RedshiftSinkConfig): TablesOptions {
       varcharBytes: config['table.varchar.bytes'],
       primaryKey: config['pk.fields'],
       distKey: config['table.distkey'],
-      sortKey: config['table.sortkey'],
+      sortKey: listOf(config['table.sortkey']),
+      fields: config['fields.whitelist'].map(foldName),
       distStyle: config['table.diststyle'],
-      noshred: config['copy.json.mode'] === 'noshred',
+      noshred: jsonMode(config) === 'noshred',
     },
   }
 }
@@ -73,12 +77,12 @@ export function loaderOptions(config: RedshiftSinkConfig, connector: string): Lo
     copy: {
       iamRole: config['copy.iam.role'],
       region: config['copy.region'],
-      jsonMode: config['copy.json.mode'],
+      jsonMode: jsonMode(config),
       csvHeader: config['copy.csv.header'],
       options: config['copy.options'],
       maxErrors: config['copy.max.errors'],
       verifyCounts: config['verify.counts'] && config['copy.max.errors'] === 0,
-      fields: config['fields.whitelist'].map((name) => name.toLowerCase()),
+      fields: config['fields.whitelist'].map(foldName),
     },
     upsert: upsertSettings(config),
     overlapPolicy: choice(config['overlap.policy'], ['fail', 'skip', 'filter', 'load']),
@@ -97,7 +101,7 @@ export function loaderOptions(config: RedshiftSinkConfig, connector: string): Lo
 /** Null in append mode. */
 function upsertSettings(config: RedshiftSinkConfig): UpsertSettings | null {
   if (config['insert.mode'].toLowerCase() !== 'upsert') return null
-  const keys = config['pk.fields'].map((name) => name.toLowerCase())
+  const keys = config['pk.fields'].map(foldName)
   return { keys, deletes: config['delete.enabled'], fence: config['upsert.fence'] }
 }
 
@@ -106,17 +110,37 @@ export function messageOptions(config: RedshiftSinkConfig): MessageOptions {
     format: choice(config['message.format'], ['sluice', 's3-event']),
     upsert: upsertSettings(config),
     manifestPrefix: config['manifest.prefix'],
-    noshred: config['copy.json.mode'] === 'noshred',
+    makesColumns: config['auto.create'] || config['auto.evolve'],
+    noshred: jsonMode(config) === 'noshred',
   }
 }
 
+/** `copy.json.mode`: words in lower case, addresses as they are. */
+function jsonMode(config: RedshiftSinkConfig): string {
+  const mode = config['copy.json.mode']
+  return mode.startsWith('s3://') ? mode : mode.toLowerCase()
+}
+
+export function nameOptions(config: RedshiftSinkConfig): NameOptions {
+  const formats = { format: config['table.name.format'], ledgerFormat: config['ledger.table.format'] }
+  return { ...formats, map: tableMap(config) }
+}
+
 /** Explicit tables by event key or topic. */
-export function tableMap(config: RedshiftSinkConfig): ReadonlyMap<string, string> {
+function tableMap(config: RedshiftSinkConfig): ReadonlyMap<string, string> {
   const pairs = config['table.name.map'].map((pair): [string, string] => {
     const at = pair.indexOf(':')
     return [pair.slice(0, at), pair.slice(at + 1)]
   })
   return new Map(pairs)
+}
+
+/** Parts of a text between commas. */
+function listOf(text: string): readonly string[] {
+  return text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
 }
 
 /** The definition has checked the text already; the first choice is what is left when it has not. */

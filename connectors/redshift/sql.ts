@@ -12,6 +12,19 @@ export function optionalLiteral(text: string | null): string {
   return text === null ? 'NULL' : literal(text)
 }
 
+/** Longest text of one call of the Data API, all statements of a batch together. */
+export const maxSqlBytes = 100 * 1024
+
+/** As Redshift folds names, quoted ones too: ASCII letters only. */
+export function foldName(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase())
+}
+
+/** Whether a folded name can be one of Redshift's; longer ones it cuts without a word. */
+export function isNameTooLong(name: string): boolean {
+  return Buffer.byteLength(name, 'utf8') > maxIdentifierBytes
+}
+
 /** A quoted name; Redshift folds it to lower case all the same. */
 export function identifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`

@@ -1,12 +1,14 @@
 import type { MessageColumn } from '../common/metadata-message.ts'
 import type { FileMessage } from './pending-file.ts'
-import { identifier, normaliseName, qualified, type TableName } from './sql.ts'
+import { foldName, identifier, qualified, type TableName } from './sql.ts'
 
 export interface TableOptions {
   readonly varcharBytes: number
   readonly primaryKey: readonly string[]
   readonly distKey: string
-  readonly sortKey: string
+  readonly sortKey: readonly string[]
+  /** Columns to load, folded; empty loads all. */
+  readonly fields: readonly string[]
   readonly distStyle: string
   /** One SUPER column instead of the message's columns. */
   readonly noshred: boolean
@@ -28,9 +30,17 @@ export interface ColumnDefinition {
   readonly type: string
 }
 
-/** Columns of the table for a message's files, names folded as Redshift does; null when the message has none. */
+/**
+ * Columns of the table for a message's files, names folded as Redshift does: those to load, and what the S3 sink
+ * added. Null when the message has none.
+ */
 export function columnDefinitions(message: FileMessage, options: TableOptions): readonly ColumnDefinition[] | null {
-  return options.noshred ? [{ name: 'doc', type: 'SUPER' }] : fileColumns(message, options)
+  if (options.noshred) return [{ name: 'doc', type: 'SUPER' }]
+  const columns = fileColumns(message, options)
+  const meta = metaColumns(message)
+  const isLoaded = ({ name }: ColumnDefinition) =>
+    options.fields.length === 0 || options.fields.includes(name) || meta.some((added) => added.name === name)
+  return columns?.filter(isLoaded) ?? null
 }
 
 /** Columns of a message's files in their order, its own and those that the S3 sink added. */
@@ -38,7 +48,7 @@ export function fileColumns(message: FileMessage, options: TableOptions): readon
   if (message.columns === null) return null
   const columns = new Map<string, ColumnDefinition>()
   for (const column of message.columns) {
-    const name = column.name.toLowerCase()
+    const name = foldName(column.name)
     if (!columns.has(name)) columns.set(name, { name, type: columnType(column, message.format, options) })
   }
   for (const column of metaColumns(message)) if (!columns.has(column.name)) columns.set(column.name, column)
@@ -47,7 +57,7 @@ export function fileColumns(message: FileMessage, options: TableOptions): readon
 
 /** Columns that the S3 sink added to the rows of a message's files. */
 export function metaColumns({ metaFields }: FileMessage): readonly ColumnDefinition[] {
-  return metaFields.map((name) => ({ name: name.toLowerCase(), type: metaTypes[name] ?? 'VARCHAR(4096)' }))
+  return metaFields.map((name) => ({ name: foldName(name), type: metaTypes[name] ?? 'VARCHAR(4096)' }))
 }
 
 const timeTypes: Readonly<Record<string, string>> = { date: 'DATE', time: 'TIME', timestamp: 'TIMESTAMP' }
@@ -77,10 +87,10 @@ function columnType(column: MessageColumn, format: string, { varcharBytes }: Tab
     case 'float64':
       return 'DOUBLE PRECISION'
     case 'decimal':
-      return `DECIMAL(${Math.min(column.precision ?? 38, 38)},${Math.min(column.scale ?? 0, 37)})`
+      return decimalType(column)
     case 'string':
     case 'bytes':
-      return `VARCHAR(${Math.min(column.length ?? varcharBytes, 65_535)})`
+      return `VARCHAR(${textBytes(column) ?? varcharBytes})`
     case 'array':
     case 'map':
     case 'struct':
@@ -88,15 +98,28 @@ function columnType(column: MessageColumn, format: string, { varcharBytes }: Tab
   }
 }
 
+/** Connect's decimals may have a scale below 0, or more digits after the point than in all; Redshift's may not. */
+function decimalType({ precision, scale }: MessageColumn): string {
+  const digitsAfter = Math.min(Math.max(scale ?? 0, 0), 37)
+  const digits = precision === null || precision < 1 || (scale ?? 0) < 0 ? 38 : Math.min(precision, 38)
+  return `DECIMAL(${Math.max(digits, digitsAfter)},${digitsAfter})`
+}
+
+/** Longest text of a column in bytes, as far as a VARCHAR goes; null when the message does not tell. */
+export function textBytes({ length }: MessageColumn): number | null {
+  return length === null || length < 1 ? null : Math.min(length, 65_535)
+}
+
 export function createTable(table: TableName, columns: readonly ColumnDefinition[], options: TableOptions): string {
-  const keys = options.primaryKey.map((name) => name.toLowerCase())
+  const keys = options.primaryKey.map(foldName)
   const lines = columns.map(({ name, type }) => `${identifier(name)} ${type}${keys.includes(name) ? ' NOT NULL' : ''}`)
   if (keys.length > 0) lines.push(`PRIMARY KEY (${keys.map(identifier).join(', ')})`)
   // Rows of one key on one node: joins and upserts by the key stay local.
   const spread = options.distKey === '' && options.distStyle === '' ? (keys[0] ?? '') : options.distKey
-  const distKey = spread === '' ? '' : ` DISTKEY(${identifier(normaliseName(spread))})`
+  const distKey = spread === '' ? '' : ` DISTKEY(${identifier(foldName(spread))})`
   const distStyle = options.distStyle === '' ? '' : ` DISTSTYLE ${options.distStyle.toUpperCase()}`
-  const sortKey = options.sortKey === '' ? '' : ` SORTKEY(${identifier(normaliseName(options.sortKey))})`
+  const sortColumns = options.sortKey.map((name) => identifier(foldName(name)))
+  const sortKey = sortColumns.length === 0 ? '' : ` SORTKEY(${sortColumns.join(', ')})`
   return `CREATE TABLE IF NOT EXISTS ${qualified(table)} (${lines.join(', ')})${distStyle}${distKey}${sortKey}`
 }
 
@@ -108,18 +131,4 @@ export function addColumn(table: TableName, { name, type }: ColumnDefinition): s
 /** By itself only: it cannot run inside of a transaction. */
 export function widenColumn(table: TableName, { name, type }: ColumnDefinition): string {
   return `ALTER TABLE ${qualified(table)} ALTER COLUMN ${identifier(name)} TYPE ${type}`
-}
-
-/** Table of a message. `map` wins over the format; names are normalised in this one place. */
-export function tableFor(message: FileMessage, format: string, map: ReadonlyMap<string, string>): string {
-  const eventKey = message.eventKey ?? message.topic
-  const mapped = map.get(eventKey) ?? map.get(message.topic)
-  if (mapped !== undefined) return normaliseName(mapped)
-  const values: Readonly<Record<string, string>> = {
-    table: message.table ?? eventKey,
-    event_key: eventKey,
-    topic: message.topic,
-    bucket: message.files[0]?.bucket ?? '',
-  }
-  return normaliseName(format.replaceAll(/\$\{(\w+)\}/g, (text, name: string) => values[name] ?? text))
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { Clock, Logger } from '../../worker/api/context.ts'
 import { ConnectError } from '../../worker/api/errors.ts'
 import type { MessageColumn } from '../common/metadata-message.ts'
 import type { CopyRunner } from './copy-runner.ts'
@@ -6,13 +7,14 @@ import type { ResultRow } from './data-api.ts'
 import { classifyStatement } from './errors.ts'
 import { createLedger, purgeLedger } from './ledger.ts'
 import type { FileMessage } from './pending-file.ts'
-import { literal, type TableName } from './sql.ts'
+import { foldName, literal, type TableName } from './sql.ts'
 import {
   addColumn,
   type ColumnDefinition,
   columnDefinitions,
   createTable,
   type TableOptions,
+  textBytes,
   widenColumn,
 } from './table-definition.ts'
 
@@ -48,15 +50,21 @@ const purgeIntervalMs = 3_600_000
 export class Tables {
   readonly options: TablesOptions
   readonly #runner: CopyRunner
-  readonly #monotonicMs: () => number
+  readonly #clock: Clock
+  readonly #logger: Logger
   readonly #known = new Map<string, KnownTable>()
   /** Ledgers that exist, with the time of their last purge. */
   readonly #ledgers = new Map<string, number>()
 
-  constructor(runner: CopyRunner, options: TablesOptions, monotonicMs: () => number) {
+  constructor(
+    runner: CopyRunner,
+    options: TablesOptions,
+    services: { readonly clock: Clock; readonly logger: Logger },
+  ) {
     this.options = options
     this.#runner = runner
-    this.#monotonicMs = monotonicMs
+    this.#clock = services.clock
+    this.#logger = services.logger
   }
 
   /** Makes ledger and, as far as the options allow, the target ready for these messages. @throws ConnectError */
@@ -70,7 +78,7 @@ export class Tables {
     if (!autoCreate && !autoEvolve) return
     for (const message of messages) {
       const wanted = columnDefinitions(message, definition)
-      if (wanted === null) continue
+      if (wanted === null || wanted.length === 0) continue
       if (autoCreate && !this.#known.has(target.table)) {
         await this.#execute(createTable(target, wanted, definition), signal)
         // Only what a look into the catalog says: the table may have been there with other columns.
@@ -105,12 +113,10 @@ export class Tables {
     }: { readonly target: TableName; readonly present: ColumnDefinition; readonly message: FileMessage },
     signal: AbortSignal,
   ): Promise<void> {
-    const wantedBytes = Math.min(
-      message.columns?.find((c) => isText(c) && c.name.toLowerCase() === present.name)?.length ?? 0,
-      65_535,
-    )
+    const wanted = message.columns?.find((c) => isText(c) && foldName(c.name) === present.name)
+    const wantedBytes = wanted === undefined ? 0 : (textBytes(wanted) ?? 0)
     const hasBytes = varcharBytes(present.type)
-    const isKey = this.options.definition.primaryKey.some((name) => name.toLowerCase() === present.name)
+    const isKey = this.options.definition.primaryKey.some((name) => foldName(name) === present.name)
     const known = this.#known.get(target.table)
     const refusedBytes = known?.refused.get(present.name) ?? Number.POSITIVE_INFINITY
     if (hasBytes === null || wantedBytes <= hasBytes || wantedBytes >= refusedBytes || isKey) return
@@ -130,14 +136,14 @@ export class Tables {
   /** Columns of a table in their order, from memory while that is fresh; empty when there is no such table. */
   async columnsOf({ schema, table }: TableName, signal: AbortSignal): Promise<Columns> {
     const known = this.#known.get(table)
-    if (known !== undefined && this.#monotonicMs() - known.readAt < definitionAgeMs) return known.columns
+    if (known !== undefined && this.#clock.monotonicMs() - known.readAt < definitionAgeMs) return known.columns
     const rows = await this.#runner.query(
       'SELECT column_name, data_type, character_maximum_length, numeric_precision, numeric_scale FROM svv_columns ' +
         `WHERE table_schema = ${literal(schema)} AND table_name = ${literal(table)} ORDER BY ordinal_position`,
       signal,
     )
     const columns = new Map(rows.map(definitionOf).map((column) => [column.name, column]))
-    if (columns.size > 0) this.#known.set(table, { columns, refused: new Map(), readAt: this.#monotonicMs() })
+    if (columns.size > 0) this.#known.set(table, { columns, refused: new Map(), readAt: this.#clock.monotonicMs() })
     return columns
   }
 
@@ -150,9 +156,14 @@ export class Tables {
   async #prepareLedger(ledger: TableName, signal: AbortSignal): Promise<void> {
     const purgedAt = this.#ledgers.get(ledger.table)
     if (purgedAt === undefined) await this.#execute(createLedger(ledger), signal)
-    else if (this.#monotonicMs() - purgedAt < purgeIntervalMs) return
-    this.#ledgers.set(ledger.table, this.#monotonicMs())
-    await this.#execute(purgeLedger(ledger, this.options.ledgerRetentionMs), signal)
+    else if (this.#clock.monotonicMs() - purgedAt < purgeIntervalMs) return
+    this.#ledgers.set(ledger.table, this.#clock.monotonicMs())
+    try {
+      await this.#execute(purgeLedger(ledger, this.options.ledgerRetentionMs), signal)
+    } catch (error) {
+      if (!(error instanceof ConnectError) || error.code !== 'CONNECT_REDSHIFT_STATEMENT') throw error
+      this.#logger.warn({ ledger: ledger.table, error: error.message }, 'the ledger is not purged; it grows')
+    }
   }
 
   async #execute(sql: string, signal: AbortSignal): Promise<void> {
@@ -183,7 +194,7 @@ function varcharBytes(type: string): number | null {
 
 /** Rows that are there already would have nothing in the new column (statement R46). */
 function checkNullable({ columns }: FileMessage, { name }: ColumnDefinition, { table }: TableName): void {
-  const column = columns?.find((candidate) => candidate.name.toLowerCase() === name)
+  const column = columns?.find((candidate) => foldName(candidate.name) === name)
   if (column === undefined || column.nullable) return
   const message = `Column ${name} of the files may not be null, and table ${table} lacks it: add it with a default, or make it optional`
   throw new ConnectError('fatal', 'CONNECT_REDSHIFT_EVOLUTION', message)
@@ -195,5 +206,5 @@ function definitionOf([name, dataType, length, precision, scale]: ResultRow): Co
   const isSized = length !== null && /char/i.test(type)
   const isScaled = precision !== null && /^(numeric|decimal)/i.test(type)
   const size = isSized ? `(${length})` : isScaled ? `(${precision},${scale ?? 0})` : ''
-  return { name: String(name).toLowerCase(), type: `${type}${size}` }
+  return { name: foldName(String(name)), type: `${type}${size}` }
 }

@@ -15,14 +15,14 @@ import {
   apiOptions,
   loaderOptions,
   messageOptions,
+  nameOptions,
   runnerOptions,
   storeOptions,
-  tableMap,
   tablesOptions,
 } from './settings.ts'
-import { normaliseName } from './sql.ts'
-import { tableFor } from './table-definition.ts'
+import { foldName } from './sql.ts'
 import { TableLoader } from './table-loader.ts'
+import { ledgerFor, type NameOptions, tableFor } from './table-names.ts'
 import { Tables } from './tables.ts'
 
 /** How the task reaches its servers; tests give their own. */
@@ -38,7 +38,7 @@ interface Running {
   readonly store: ObjectStore
   readonly services: LoaderServices
   readonly limit: LoadLimit
-  readonly tableMap: ReadonlyMap<string, string>
+  readonly names: NameOptions
 }
 
 /** Pending messages per batch size at which partitions are paused; resumed at half. */
@@ -72,7 +72,7 @@ export class RedshiftSinkTask implements SinkTask<RedshiftSinkConfig> {
     const limit = new LoadLimit(config['max.concurrent.loads'])
     const onThrottled = () => limit.throttled()
     const runner = new CopyRunner(api, runnerOptions(config), { clock, logger, onThrottled })
-    const tables = new Tables(runner, tablesOptions(config), () => clock.monotonicMs())
+    const tables = new Tables(runner, tablesOptions(config), { clock, logger })
     const options = loaderOptions(config, context.connector)
     this.#running = {
       config,
@@ -81,7 +81,7 @@ export class RedshiftSinkTask implements SinkTask<RedshiftSinkConfig> {
       store,
       services: { runner, tables, store, clock, logger, options },
       limit,
-      tableMap: tableMap(config),
+      names: nameOptions(config),
     }
     stack.move()
   }
@@ -158,16 +158,17 @@ export class RedshiftSinkTask implements SinkTask<RedshiftSinkConfig> {
     const tracker = prefix
     tracker.begin(offset)
     const { config, context } = this.#started()
-    let messages: readonly FileMessage[]
+    let queued: readonly { readonly message: FileMessage; readonly loader: TableLoader }[]
     try {
-      messages = readMessages(record, messageOptions(config))
+      const messages = readMessages(record, messageOptions(config))
+      queued = messages.map((message) => ({ message, loader: this.#loaderOf(message) }))
     } catch (error) {
       if (kindOf(error) !== 'record') throw error
       await context.report(record, toError(error))
       tracker.done(offset)
       return
     }
-    let open = messages.length
+    let open = queued.length
     if (open === 0) tracker.done(offset)
     const done = () => {
       open--
@@ -175,16 +176,16 @@ export class RedshiftSinkTask implements SinkTask<RedshiftSinkConfig> {
     }
     const arrivedAt = context.clock.monotonicMs()
     const reject = (error: Error) => context.report(record, error)
-    for (const message of messages) this.#loaderOf(message).add({ message, arrivedAt, done, reject })
+    for (const { message, loader } of queued) loader.add({ message, arrivedAt, done, reject })
   }
 
   #loaderOf(message: FileMessage): TableLoader {
-    const { config, services, tableMap: map } = this.#started()
-    const table = tableFor(message, config['table.name.format'], map)
+    const { config, services, names } = this.#started()
+    const table = tableFor(message, names)
     let loader = this.#loaders.get(table)
     if (loader === undefined) {
-      const schema = config['redshift.schema'].toLowerCase()
-      const ledger = normaliseName(config['ledger.table.format'].replaceAll('${table}', table))
+      const schema = foldName(config['redshift.schema'])
+      const ledger = ledgerFor(table, names.ledgerFormat)
       loader = new TableLoader({ target: { schema, table }, ledger: { schema, table: ledger } }, services)
       this.#loaders.set(table, loader)
     }

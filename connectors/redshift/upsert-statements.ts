@@ -25,7 +25,8 @@ interface UpsertSource {
  *
  * The newest row is the one with the highest offset; where a batch holds rows of several source partitions, the one
  * with the latest record time. With the fence a row of the target stays when it is from the same source partition
- * and not older; as it stays, the insert of its key is left out.
+ * and not older; as it stays, the insert of its key is left out. A row without a key is no version of another one: it
+ * is added, where the table takes it.
  */
 export function upsertStatements(load: Load, { stage, upsert, outside }: UpsertSource): readonly string[] {
   const has = (column: string) => stage.copied.some(({ name }) => name === column)
@@ -43,7 +44,7 @@ export function upsertStatements(load: Load, { stage, upsert, outside }: UpsertS
   const order = orderColumns(load, has).map((column) => `${identifier(column)} DESC NULLS LAST`)
   const latest =
     `CREATE TEMP TABLE ${newest} AS SELECT * FROM (SELECT s.*, ROW_NUMBER() OVER (PARTITION BY ${keys.join(', ')} ` +
-    `ORDER BY ${order.join(', ')}) AS "kc_row" FROM ${source} AS s${where}) AS ranked WHERE "kc_row"=1`
+    `ORDER BY ${order.join(', ')}) AS "kc_row" FROM ${source} AS s${where}) AS ranked WHERE ${['"kc_row"=1', ...keys.map((key) => `${key} IS NULL`)].join(' OR ')}`
 
   const fence = upsert.fence ? ` AND (${fenceConditions(table, stage).join(' OR ')})` : ''
   const columns = stage.loaded.map(({ name }) => identifier(name)).join(', ')

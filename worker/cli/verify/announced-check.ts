@@ -1,8 +1,9 @@
 import { readMessages } from '../../../connectors/redshift/messages.ts'
+import { isCovered, overlappingRows } from '../../../connectors/redshift/overlaps.ts'
 import type { FileMessage } from '../../../connectors/redshift/pending-file.ts'
-import { messageOptions, tableMap } from '../../../connectors/redshift/settings.ts'
-import { tableFor } from '../../../connectors/redshift/table-definition.ts'
-import { kindOf } from '../../api/errors.ts'
+import { messageOptions, nameOptions } from '../../../connectors/redshift/settings.ts'
+import { tableFor } from '../../../connectors/redshift/table-names.ts'
+import { ConfigError, kindOf } from '../../api/errors.ts'
 import { SinkRecord } from '../../api/record.ts'
 import { createKafkaClientFactory } from '../../kafka/client.ts'
 import { createTopicLog } from '../../kafka/topic-log.ts'
@@ -20,6 +21,8 @@ export interface Announced {
 /** What the metadata topics say. */
 export interface Announcements {
   readonly announced: readonly Announced[]
+  /** Whether the topics still hold every message that was ever written to them. */
+  readonly isComplete: boolean
   /** Records that are no messages, or none that can be loaded. */
   readonly unreadable: number
   /** Ids of the messages in the dead letter queue. */
@@ -32,55 +35,67 @@ export async function readAnnouncements(
   connection: ClientProperties,
   signal: AbortSignal,
 ): Promise<Announcements> {
-  const { config } = warehouse
-  const map = tableMap(config)
   const announced = new Map<string, Announced>()
   let unreadable = 0
+  let isComplete = true
   for (const topic of warehouse.topics) {
-    await readTopic(topic, connection, signal, (record) => {
-      const messages = messagesOf(warehouse, topic, record)
-      if (messages === null) unreadable++
-      for (const message of messages ?? []) {
-        announced.set(message.id, { message, table: tableFor(message, config['table.name.format'], map) })
-      }
+    const begins = await readTopic(topic, connection, signal, (record) => {
+      const found = announcedBy(warehouse, topic, record)
+      if (found === null) unreadable++
+      for (const each of found ?? []) announced.set(each.message.id, each)
     })
+    if (begins === null) {
+      throw new ConfigError([{ option: 'topics', message: `the metadata topic ${topic} does not exist there` }])
+    }
+    isComplete &&= begins.every((offset) => offset === 0n)
   }
   const reported = new Set<string>()
   if (warehouse.deadLetterTopic !== null) {
     await readTopic(warehouse.deadLetterTopic, connection, signal, (record) => {
-      for (const { id } of messagesOf(warehouse, '', record) ?? []) reported.add(id)
+      for (const { message } of announcedBy(warehouse, '', record) ?? []) reported.add(message.id)
     })
   }
-  return { announced: [...announced.values()], unreadable, reported }
+  return { announced: [...announced.values()], isComplete, unreadable, reported }
 }
 
-function messagesOf(warehouse: Warehouse, topic: string, record: TopicLogRecord): readonly FileMessage[] | null {
+/** What a record announces, as the sink reads it; null when the sink reports it. */
+function announcedBy({ config }: Warehouse, topic: string, record: TopicLogRecord): readonly Announced[] | null {
   const { partition, offset, value } = record
+  const names = nameOptions(config)
   try {
-    return readMessages(new SinkRecord({ topic, partition, offset, value }), messageOptions(warehouse.config))
+    const messages = readMessages(new SinkRecord({ topic, partition, offset, value }), messageOptions(config))
+    return messages.map((message) => ({ message, table: tableFor(message, names) }))
   } catch (error) {
     if (kindOf(error) !== 'record') throw error
     return null
   }
 }
 
-/** A topic that does not exist has no records. */
+/** @returns the first offset of each partition; null when there is no such topic */
 async function readTopic(
   topic: string,
   connection: ClientProperties,
   signal: AbortSignal,
   onRecord: (record: TopicLogRecord) => void,
-): Promise<void> {
+): Promise<readonly bigint[] | null> {
   const clients = createKafkaClientFactory()
   await using admin = clients.admin(connection)
-  if ((await admin.describeTopic(topic, signal)) === null) return
+  const described = await admin.describeTopic(topic, signal)
+  if (described === null) return null
+  // Before the records: what is deleted meanwhile makes the log look complete that was just read.
+  const partitions = partitionsOf(topic, described.partitions)
+  const begins = await admin.listOffsets(partitions, 'earliest', 'read_uncommitted', signal)
   let failure: Error | null = null
   const options = { topic, consumer: connection, admin: connection, producer: null }
   await using log = createTopicLog(clients, { ...options, onRecord, onError: (error) => (failure = error) })
   await log.start(signal)
   await log.readToEnd(signal)
   if (failure !== null) throw failure
+  return partitions.map(({ partition }) => begins.get(topic, partition) ?? 0n)
 }
+
+const partitionsOf = (topic: string, count: number) =>
+  Array.from({ length: count }, (_, partition) => ({ topic, partition }))
 
 /** Metadata topic ↔ ledgers: every announced set is loaded or reported. */
 export function checkAnnounced(
@@ -90,7 +105,9 @@ export function checkAnnounced(
   const loaded = new Set([...ledgers.values()].flatMap((entries) => entries.map(({ fileId }) => fileId)))
   const missing = announced.filter(({ message: { id } }) => !loaded.has(id) && !reported.has(id))
   // A set whose offsets others hold already is passed over without a row of its own in the ledger.
-  const notCovered = missing.filter(({ message, table }) => !isCovered(message, ledgers.get(table) ?? []))
+  const notCovered = missing.filter(
+    ({ message, table }) => !isCovered(message, overlappingRows(message, ledgers.get(table) ?? [])),
+  )
   const files = notCovered.map(({ message, table }) => `${message.files[0]?.key ?? message.id} (${table})`)
   const notes: string[] = []
   if (reported.size > 0) notes.push(`${reported.size} messages are in the dead letter queue`)
@@ -106,19 +123,6 @@ export function checkAnnounced(
   }
 }
 
-/** Whether loaded files of its directories hold every offset of a set. */
-function isCovered({ source, files }: FileMessage, entries: readonly LedgerEntry[]): boolean {
-  if (source === null) return false
-  const directories = new Set(files.map((f) => `${f.bucket}/${f.key.slice(0, f.key.lastIndexOf('/') + 1)}`))
-  let next = source.firstOffset
-  for (const entry of entries) {
-    if (entry.topic !== source.topic || entry.partition !== source.partition) continue
-    if (!directories.has(entry.directory) || entry.first > next) continue
-    if (entry.last >= next) next = entry.last + 1n
-  }
-  return next > source.lastOffset
-}
-
 /** Source topic → files: the offsets that no file holds. Filtered and dead-lettered records are among them. */
 export async function checkCoverage(
   { announced }: Announcements,
@@ -131,8 +135,12 @@ export async function checkCoverage(
   const sources = announced.flatMap(({ message }) => (message.source === null ? [] : [message.source]))
   for (const topic of new Set(sources.map((source) => source.topic))) {
     const described = await admin.describeTopic(topic, signal)
-    if (described === null) continue
-    const partitions = Array.from({ length: described.partitions }, (_, partition) => ({ topic, partition }))
+    if (described === null) {
+      const note = 'the source topic does not exist there any more'
+      findings.push({ what: `${topic} → files`, figures: {}, differences: [], notes: [note] })
+      continue
+    }
+    const partitions = partitionsOf(topic, described.partitions)
     const begins = await admin.listOffsets(partitions, 'earliest', 'read_committed', signal)
     const ends = await admin.listOffsets(partitions, 'latest', 'read_committed', signal)
     let uncovered = 0n
@@ -155,7 +163,7 @@ export async function checkCoverage(
       what: `${topic} → files`,
       figures: {
         partitions: partitions.length,
-        files: announced.length,
+        files: announced.filter(({ message }) => message.source?.topic === topic).length,
         uncovered: Number(uncovered),
         behind: Number(behind),
       },

@@ -3,7 +3,8 @@ import type { RedshiftSinkConfig } from '../../../connectors/redshift/config-opt
 import { CopyRunner } from '../../../connectors/redshift/copy-runner.ts'
 import { type DataApi, openDataApi, type ResultRow } from '../../../connectors/redshift/data-api.ts'
 import { apiOptions, runnerOptions } from '../../../connectors/redshift/settings.ts'
-import { literal, type TableName } from '../../../connectors/redshift/sql.ts'
+import { foldName, literal, type TableName } from '../../../connectors/redshift/sql.ts'
+import { ledgerFor } from '../../../connectors/redshift/table-names.ts'
 import { parseConfig } from '../../config/config-def.ts'
 import { readConnectorFile } from '../../config/config-files.ts'
 import { ConfigProviders } from '../../config/config-provider.ts'
@@ -83,15 +84,15 @@ export class Warehouse implements Disposable {
 
   /** The tables of the schema that have a ledger, sorted by name. */
   async ledgeredTables(): Promise<readonly LedgeredTable[]> {
-    const schema = this.config['redshift.schema'].toLowerCase()
+    const schema = foldName(this.config['redshift.schema'])
     const rows = await this.query(`SELECT table_name FROM svv_tables WHERE table_schema = ${literal(schema)}`)
     const names = new Set(rows.map(([name]) => String(name)))
-    const format = this.config['ledger.table.format'].toLowerCase()
-    const tables = [...names].filter((table) => names.has(format.replaceAll('${table}', table)))
-    return tables.toSorted().map((table) => {
-      const ledger = format.replaceAll('${table}', table)
-      return { target: { schema, table }, ledger: { schema, table: ledger } }
-    })
+    const pairs = [...names]
+      .toSorted()
+      .map((table) => [table, ledgerFor(table, this.config['ledger.table.format'])] as const)
+    return pairs
+      .filter(([, ledger]) => names.has(ledger))
+      .map(([table, ledger]) => ({ target: { schema, table }, ledger: { schema, table: ledger } }))
   }
 
   /** Columns with their types, in the order of the table; empty when there is no such table. */

@@ -43,10 +43,15 @@ test('statement R3: options of COPY that the sink writes itself are refused', ()
     "ACCESS_KEY_ID 'x'",
     "IAM_ROLE 'x'",
     'EMPTYASNULL;',
+    "MASTER_SYMMETRIC_KEY 'x'",
+    'noload',
+    "JSON 'auto'",
+    'GZIP',
   ]) {
     assert.deepEqual(refused({ 'copy.options': text }), ['copy.options'], text)
   }
   assert.deepEqual(refused({ 'copy.options': 'EMPTYASNULL TRUNCATECOLUMNS' }), [])
+  assert.deepEqual(refused({ 'copy.options': 'DATEFORMAT \'"from" YYYY\' IGNOREHEADER 1' }), [])
 })
 
 test('statement R4: a role is an ARN, a chain of ARNs, or the default', () => {
@@ -54,4 +59,23 @@ test('statement R4: a role is an ARN, a chain of ARNs, or the default', () => {
   for (const role of ['default', arn(1), `${arn(1)},${arn(2)}`])
     assert.deepEqual(refused({ 'copy.iam.role': role }), [])
   assert.deepEqual(refused({ 'copy.iam.role': 'loader' }), ['copy.iam.role'])
+})
+
+test('names of tables and ledgers: known variables only, a ledger for each table (statement R15)', () => {
+  assert.deepEqual(refused({ 'table.name.format': '${topic}_${event_key}_${table}_${bucket}' }), [])
+  for (const format of ['${tabel}', 'x_${topic}_${}', '${TABLE}']) {
+    assert.deepEqual(refused({ 'table.name.format': format }), ['table.name.format'], format)
+  }
+  assert.deepEqual(refused({ 'ledger.table.format': 'loads_${table}' }), [])
+  for (const format of ['loads', '${table}', '${table}_of_${table}']) {
+    assert.deepEqual(refused({ 'ledger.table.format': format }), ['ledger.table.format'], format)
+  }
+})
+
+test('the words of copy.json.mode in any case; noshred has no columns to choose', () => {
+  for (const mode of ['AUTO', 'Auto IgnoreCase', 'NOSHRED', 's3://Lake/Paths.json']) {
+    assert.deepEqual(refused({ 'copy.json.mode': mode }), [], mode)
+  }
+  assert.deepEqual(refused({ 'copy.json.mode': 'shred' }), ['copy.json.mode'])
+  assert.deepEqual(refused({ 'copy.json.mode': 'NoShred', 'fields.whitelist': 'a' }), ['fields.whitelist'])
 })

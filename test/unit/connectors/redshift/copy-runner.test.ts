@@ -68,6 +68,29 @@ test('a service that refuses to wait is not asked to again (section 4.3)', async
   assert.deepEqual([...new Set(asked.slice(1))], [0])
 })
 
+test('a question that fails for a reason that may pass is asked again, others are not (section 4.9)', async () => {
+  const asks = async (error: string) => {
+    let asked = 0
+    const api: DataApi = {
+      submit: async () => `s-${++asked}`,
+      describe: async () =>
+        asked < 3
+          ? { status: 'FAILED', error, hasResult: false, failedQueryId: null }
+          : { status: 'FINISHED', error: '', hasResult: true, failedQueryId: null },
+      rows: async () => [['row']],
+      cancel: async () => {},
+      close: () => {},
+    }
+    const clock: Clock = { now: () => 0, monotonicMs: () => 0, sleep: async () => {} }
+    const runner = new CopyRunner(api, options, { clock, logger: noLogger })
+    return runner.query('SELECT 1', new AbortController().signal)
+  }
+  assert.deepEqual(await asks('ERROR: 1023 Detail: Serializable isolation violation on table - 1'), [['row']])
+  assert.deepEqual(await asks('ERROR: Query canceled by WLM abort action'), [['row']])
+  const refused = { code: 'CONNECT_REDSHIFT_STATEMENT', message: /permission denied/ }
+  await assert.rejects(asks('ERROR: permission denied for relation x'), refused)
+})
+
 test('a look waits no longer than the statement may run; then it is cancelled (statement R43)', async () => {
   const { run, asked, cancelled } = service(1e9, 'waits')
   assert.equal((await run()).kind, 'unknown')

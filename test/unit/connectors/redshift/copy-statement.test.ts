@@ -1,15 +1,19 @@
 import assert from 'node:assert/strict'
+import { hash } from 'node:crypto'
 import { test } from 'node:test'
 import { copyStatement, type Load } from '../../../../connectors/redshift/copy-statement.ts'
 import { classifyStatement, isThrottled, isTransientCall, withHint } from '../../../../connectors/redshift/errors.ts'
 import { createLedger, purgeLedger } from '../../../../connectors/redshift/ledger.ts'
 import { type LoadPlan, loadTransaction } from '../../../../connectors/redshift/load-transaction.ts'
 import { manifestAddress, manifestBody } from '../../../../connectors/redshift/manifest.ts'
+import { isCovered, mergedRanges } from '../../../../connectors/redshift/overlaps.ts'
 import { batchId, overlaps } from '../../../../connectors/redshift/pending-file.ts'
 import { literal, normaliseName } from '../../../../connectors/redshift/sql.ts'
 import { stageOf } from '../../../../connectors/redshift/stage.ts'
-import { columnDefinitions, createTable, tableFor } from '../../../../connectors/redshift/table-definition.ts'
+import { columnDefinitions, createTable } from '../../../../connectors/redshift/table-definition.ts'
+import { ledgerFor, tableFor } from '../../../../connectors/redshift/table-names.ts'
 import type { UpsertSettings } from '../../../../connectors/redshift/upsert-statements.ts'
+import { messageColumn } from '../../../support/redshift-sink.ts'
 import { fileMessage as message } from './file-message.ts'
 
 const one = message(0, 9)
@@ -37,11 +41,12 @@ const tableOptions = {
   varcharBytes: 4096,
   primaryKey: ['USER_ID'],
   distKey: 'user_id',
-  sortKey: '__offset',
+  sortKey: ['__offset'],
   distStyle: '',
   noshred: false,
+  fields: [],
 }
-const direct = { plan: { kind: 'direct' }, checkOverlaps: true } as const
+const direct = { plan: { kind: 'direct', fields: [] }, checkOverlaps: true } as const
 
 /** The columns of the target, with a type of its own for one of them. */
 const targetColumns = new Map(
@@ -90,9 +95,9 @@ test('statement R16: the append transaction: lock first, guard, COPY, count, led
   assert.equal(lock, 'LOCK TABLE "public"."kc_ledger_ad_click"')
   assert.equal(
     guard,
-    `SELECT 1/(CASE WHEN COUNT(*)=0 THEN 1 ELSE 0 END) FROM "public"."kc_ledger_ad_click" WHERE (file_id IN ('${one.id}','${two.id}') OR ` +
+    `SELECT 1/(CASE WHEN COUNT(*)=0 THEN 1 ELSE 0 END) FROM "public"."kc_ledger_ad_click" WHERE file_id IN ('${one.id}','${two.id}') OR ` +
       "(src_topic='events' AND src_partition=0 AND src_directory IN ('lake/t/kind=a/') AND first_offset<=9 AND last_offset>=0) OR " +
-      "(src_topic='events' AND src_partition=0 AND src_directory IN ('lake/t/kind=a/') AND first_offset<=14 AND last_offset>=10))",
+      "(src_topic='events' AND src_partition=0 AND src_directory IN ('lake/t/kind=a/') AND first_offset<=14 AND last_offset>=10)",
   )
   assert.match(copy ?? '', /^COPY "public"\."ad_click" FROM/)
   assert.equal(count, 'SELECT 1/(CASE WHEN pg_last_copy_count()=15 THEN 1 ELSE 0 END)')
@@ -122,7 +127,14 @@ test('the filtered transaction goes through a stage and keeps rows outside of th
   const plan = { ...staged([one]), covered }
   const statements = loadTransaction({ ...load, messages: [one] }, settings, { plan, checkOverlaps: false })
   assert.match(statements[0] ?? '', /^LOCK TABLE/)
-  assert.match(statements[1] ?? '', /AND file_id NOT IN \('c{64}'\)$/)
+  // As many rows as were seen, and the same: twice 60 bits of the hash of the id.
+  const ids = 2n * BigInt(`0x${hash('md5', 'c'.repeat(64)).slice(0, 15)}`)
+  assert.ok(
+    statements[1]?.startsWith(
+      `SELECT 1/(CASE WHEN COUNT(*)=2 AND SUM(CAST(STRTOL(LEFT(MD5(file_id),15),16) AS DECIMAL(38,0)))=${ids} THEN 1`,
+    ),
+    statements[1],
+  )
   assert.equal(
     statements[2],
     'CREATE TEMP TABLE "stage" ("user_id" bigint, "url" character varying(100), "__partition" integer, "__offset" bigint)',
@@ -202,7 +214,7 @@ test('statements R31, R32: the upsert keeps the newest row of a key, deletes old
   const statements = loadTransaction({ ...load, messages: [deleting] }, settings, { plan, checkOverlaps: true })
   assert.deepEqual(statements.slice(5, 9), [
     'CREATE TEMP TABLE "stage_latest" AS SELECT * FROM (SELECT s.*, ROW_NUMBER() OVER (PARTITION BY "user_id" ' +
-      'ORDER BY "__offset" DESC NULLS LAST) AS "kc_row" FROM "stage" AS s) AS ranked WHERE "kc_row"=1',
+      'ORDER BY "__offset" DESC NULLS LAST) AS "kc_row" FROM "stage" AS s) AS ranked WHERE "kc_row"=1 OR "user_id" IS NULL',
     'DELETE FROM "public"."ad_click" USING "stage_latest" AS n WHERE "ad_click"."user_id"=n."user_id" AND ' +
       '("ad_click"."__offset" IS NULL OR "ad_click"."__partition"<>n."__partition" OR "ad_click"."__offset"<n."__offset")',
     'INSERT INTO "public"."ad_click" ("user_id", "url", "__partition", "__offset") SELECT n."user_id", n."url", n."__partition", n."__offset" ' +
@@ -266,9 +278,53 @@ test('statements R14, R15: literals and names', () => {
   assert.equal(literal("it's \\n"), "'it''s \\\\n'")
   assert.equal(normaliseName('Ad.Click-ü$1'), 'ad_click__$1')
   assert.equal(normaliseName('x'.repeat(200)).length, 127)
-  assert.equal(tableFor(one, '${table}', new Map()), 'ad_click')
-  assert.equal(tableFor(one, '${topic}_${event_key}_v2', new Map()), 'events_ad_click_v2')
-  assert.equal(tableFor(one, '${table}', new Map([['Ad.Click', 'Clicks']])), 'clicks')
+  const names = { map: new Map<string, string>(), format: '${table}', ledgerFormat: 'kc_ledger_${table}' }
+  assert.equal(tableFor(one, names), 'ad_click')
+  assert.equal(tableFor(one, { ...names, format: '${topic}_${event_key}_v2' }), 'events_ad_click_v2')
+  assert.equal(tableFor(one, { ...names, map: new Map([['Ad.Click', 'Clicks']]) }), 'clicks')
+  // A dollar of a name is none of a replacement.
+  assert.equal(tableFor({ ...one, eventKey: 'a$$b$&' }, { ...names, format: 'x_${event_key}' }), 'x_a$$b$_')
+})
+
+test('a message without a table, or with the name of a ledger, is an error of the record (statement R7)', () => {
+  const names = { map: new Map<string, string>(), format: '${table}', ledgerFormat: 'kc_ledger_${table}' }
+  for (const [eventKey, remedy] of [
+    ['', /table\.name\.format/],
+    ['KC-ledger-ad_click', /'kc_ledger_ad_click' is the name of a ledger.*table\.name\.map/],
+  ] as const) {
+    const expected = { kind: 'record', code: 'CONNECT_REDSHIFT_FORMAT', message: remedy }
+    assert.throws(() => tableFor({ ...one, eventKey }, names), expected)
+  }
+  assert.equal(tableFor({ ...one, eventKey: '' }, { ...names, format: 'events_${table}' }), 'events_')
+})
+
+test('ledgers of different tables are different, however long their names (statement R15)', () => {
+  assert.equal(ledgerFor('a$$b', 'Kc-Ledger_${table}'), 'kc_ledger_a$$b')
+  const long = 'x'.repeat(120)
+  const ledgers = ['a', 'b', ''].map((end) => ledgerFor(`${long}${end}`, 'kc_ledger_${table}'))
+  assert.equal(new Set(ledgers).size, 3)
+  for (const ledger of ledgers) assert.ok(ledger.length <= 127, ledger)
+})
+
+test('coverage counts in each directory of a set (statement R48)', () => {
+  const both = { ...one, files: [...one.files, ...message(0, 9, 't/kind=b/e+0+0.json.gz').files] }
+  const [a, b] = ['lake/t/kind=a/', 'lake/t/kind=b/'].map((directory) =>
+    [0n, 5n].map((firstOffset) => ({
+      fileId: 'c'.repeat(64),
+      topic: 'events',
+      partition: 0,
+      directory,
+      firstOffset,
+      lastOffset: firstOffset + 4n,
+    })),
+  )
+  assert.ok(a && b)
+  assert.equal(isCovered(one, a), true)
+  assert.equal(isCovered(one, a.slice(1)), false)
+  assert.equal(isCovered(both, a), false)
+  assert.equal(isCovered(both, [...a, ...b]), true)
+  // A file that is loaded with another cut leaves few ranges, however many rows there are.
+  assert.deepEqual(mergedRanges([...a, ...b]), [{ first: 0n, last: 9n }])
 })
 
 test('tables from the columns of a message', () => {
@@ -279,11 +335,53 @@ test('tables from the columns of a message', () => {
   )
   assert.deepEqual(columnDefinitions(one, { ...tableOptions, noshred: true }), [{ name: 'doc', type: 'SUPER' }])
   assert.equal(columnDefinitions({ ...one, columns: null }, tableOptions), null)
+  const chosen = columnDefinitions(one, { ...tableOptions, fields: ['url'] })
+  assert.deepEqual(namesOf(chosen ?? []), ['url', '__partition', '__offset'])
   assert.match(
     createLedger(load.ledger),
     /^CREATE TABLE IF NOT EXISTS "public"."kc_ledger_ad_click" \(file_id VARCHAR\(64\) NOT NULL/,
   )
 })
+
+test('columns whose names need quotes keep them, also as keys; only ASCII letters are folded (statement R45)', () => {
+  const columns = ['User-Id', 'Größe', 'ÄRGER', 'order', 'a"b'].map((name) => messageColumn(name, 'int64'))
+  const options = { ...tableOptions, primaryKey: ['User-Id'], distKey: '', sortKey: ['Größe', 'ORDER'] }
+  const definitions = columnDefinitions({ ...one, columns, metaFields: [] }, options) ?? []
+  assert.equal(
+    createTable(target, definitions, options),
+    'CREATE TABLE IF NOT EXISTS "public"."ad_click" ("user-id" BIGINT NOT NULL, "größe" BIGINT, "Ärger" BIGINT, "order" BIGINT, ' +
+      '"a""b" BIGINT, PRIMARY KEY ("user-id")) DISTKEY("user-id") SORTKEY("größe", "order")',
+  )
+})
+
+for (const [parts, type] of [
+  [{ precision: 10, scale: 2 }, 'DECIMAL(10,2)'],
+  [{ precision: null, scale: null }, 'DECIMAL(38,0)'],
+  [{ precision: 60, scale: 50 }, 'DECIMAL(38,37)'],
+  // Both are decimals of Connect, and none of Redshift.
+  [{ precision: 5, scale: -2 }, 'DECIMAL(38,0)'],
+  [{ precision: 2, scale: 4 }, 'DECIMAL(4,4)'],
+  [{ precision: 0, scale: 0 }, 'DECIMAL(38,0)'],
+] as const) {
+  test(`a decimal of ${JSON.stringify(parts)} becomes ${type} (statement R45)`, () => {
+    const columns = [messageColumn('price', 'decimal', parts)]
+    const [price] = columnDefinitions({ ...one, columns, metaFields: [] }, tableOptions) ?? []
+    assert.deepEqual(price, { name: 'price', type })
+  })
+}
+
+for (const [length, type] of [
+  [10, 'VARCHAR(10)'],
+  [100_000, 'VARCHAR(65535)'],
+  [0, 'VARCHAR(4096)'],
+  [null, 'VARCHAR(4096)'],
+] as const) {
+  test(`a text of ${length} bytes becomes ${type} (statement R45)`, () => {
+    const columns = [messageColumn('note', 'string', { length })]
+    const [note] = columnDefinitions({ ...one, columns, metaFields: [] }, tableOptions) ?? []
+    assert.deepEqual(note, { name: 'note', type })
+  })
+}
 
 for (const [text, failure] of [
   ['ERROR: division by zero', 'guard'],
@@ -312,6 +410,10 @@ for (const [text, failure] of [
   ['ERROR: relation "public.connections" does not exist', 'missing-table'],
   ['ERROR: column "a" of relation "x" does not exist', 'missing-column'],
   ['ERROR: column "conflict" of relation "connections" does not exist', 'missing-column'],
+  // What the table refuses of rows that COPY took into a stage.
+  ['ERROR: null value in column "id" of relation "x" violates not-null constraint', 'data'],
+  ['ERROR: Cannot insert a NULL value into column id', 'data'],
+  ['ERROR: JSON parsing error', 'data'],
   ['ERROR: syntax error at or near "x"', 'fatal'],
 ] as const) {
   test(`'${text}' is ${failure}`, () => assert.equal(classifyStatement(text), failure))

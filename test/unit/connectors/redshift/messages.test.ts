@@ -5,7 +5,13 @@ import { type MessageOptions, readMessages } from '../../../../connectors/redshi
 import type { Value } from '../../../../worker/api/data.ts'
 import { SinkRecord } from '../../../../worker/api/record.ts'
 
-const append: MessageOptions = { format: 'sluice', upsert: null, manifestPrefix: '', noshred: false }
+const append: MessageOptions = {
+  format: 'sluice',
+  upsert: null,
+  manifestPrefix: '',
+  makesColumns: false,
+  noshred: false,
+}
 const upsert = { ...append, upsert: { keys: ['id'], deletes: true, fence: true } }
 const s3Event: MessageOptions = { ...append, format: 's3-event' }
 
@@ -63,6 +69,9 @@ test('files of keys and headers are passed over; those of tombstones are for ups
   assert.equal(read(tombstones, upsert)[0]?.op, 'delete')
 })
 
+const column = (name: string) => ({ name, type: 'int64' })
+const twins = [column('id'), column('Id')]
+
 test('what cannot be loaded as configured is an error of the record with its remedy', () => {
   const code = 'CONNECT_REDSHIFT_FORMAT'
   for (const [bad, options, remedy] of [
@@ -71,10 +80,14 @@ test('what cannot be loaded as configured is an error of the record with its rem
     [{ ...message, format: 'parquet', compression: 'snappy' }, append, /notify\.include\.schema=true/],
     [message, upsert, /format\.output\.meta\.fields=offset,partition,op/],
     [{ ...message, format: 'avro' }, { ...append, noshred: true }, /noshred/],
+    [{ ...message, columns: twins }, { ...append, makesColumns: true }, /two columns are called 'id'.*rename/],
+    [{ ...message, format: 'csv', columns: twins }, append, /two columns are called 'id'/],
+    [{ ...message, columns: [column('é'.repeat(64))] }, { ...append, makesColumns: true }, /127 bytes: rename/],
   ] as const) {
     assert.throws(() => read(bad, options), { kind: 'record', code, message: remedy })
   }
   assert.equal(read({ ...message, meta_fields: ['__offset', '__partition'] }, upsert).length, 1)
+  assert.equal(read({ ...message, columns: twins }).length, 1)
 })
 
 const created = (key: string, parts: object = {}) => ({
@@ -110,6 +123,7 @@ test('bad S3 events name the member', () => {
     [{ Records: [{ eventName: 'ObjectCreated:Put' }] }, /'Records\[0\]\.s3'/],
     [{ Records: [created('t/x.bin')] }, /'t\/x\.bin' does not end in/],
     [{ Records: [created('t/%E4.json')] }, /is not URL-encoded/],
+    [{ Records: [created('t/%00.json')] }, /NUL/],
     [{ Records: [created('t/x.json', { size: -1 })] }, /'Records\[0\]\.s3\.object\.size'/],
   ] as const) {
     assert.throws(() => read(bad, s3Event), {

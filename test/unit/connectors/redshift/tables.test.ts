@@ -11,8 +11,8 @@ const signal = new AbortController().signal
 const target = { schema: 'public', table: 'events' }
 const names = { target, ledger: { schema: 'public', table: 'kc_ledger_events' } }
 
-/** A warehouse with one table of one column, which it does not widen. */
-function tables() {
+/** A warehouse with one table of one column, which refuses some statements. */
+function tables(refused = 'ALTER COLUMN') {
   const asked: string[] = []
   const tokens: string[] = []
   const api: DataApi = {
@@ -22,10 +22,10 @@ function tables() {
       return sql
     },
     describe: async (sql) =>
-      sql.includes('ALTER COLUMN')
+      sql.includes(refused)
         ? {
             status: 'FAILED',
-            error: 'ERROR: cannot alter type of column "note"',
+            error: 'ERROR: permission denied',
             hasResult: false,
             failedQueryId: null,
           }
@@ -40,10 +40,19 @@ function tables() {
     { ...pace, maxRetries: 0, retryBackoffMs: 1 },
     { clock: systemClock, logger: noLogger },
   )
-  const definition = { varcharBytes: 4096, primaryKey: [], distKey: '', sortKey: '', distStyle: '', noshred: false }
+  const definition = {
+    varcharBytes: 4096,
+    primaryKey: [],
+    distKey: '',
+    sortKey: [],
+    distStyle: '',
+    noshred: false,
+    fields: [],
+  }
   const options = { autoCreate: false, autoEvolve: true, definition, maxRetries: 0, ledgerRetentionMs: 1e9 }
   const clock = { nowMs: 0 }
-  return { asked, tokens, clock, tables: new Tables(runner, options, () => clock.nowMs) }
+  const services = { clock: { ...systemClock, monotonicMs: () => clock.nowMs }, logger: noLogger }
+  return { asked, tokens, clock, tables: new Tables(runner, options, services) }
 }
 
 test('a VARCHAR that may not be widened keeps its length in memory, and is not asked for again (statement R47)', async () => {
@@ -64,4 +73,16 @@ test('a statement that comes again is another one to the service: the purge of e
   }
   assert.equal(asked.filter((sql) => sql.startsWith('DELETE FROM')).length, 3)
   assert.equal(new Set(tokens).size, tokens.length)
+})
+
+test('a ledger that may not be purged grows, and loads go on (statement R49)', async () => {
+  const { asked, tables: known } = tables('DELETE FROM')
+  await known.prepare(names, [fileMessage(0, 9)], signal)
+  assert.ok(asked.some((sql) => sql.startsWith('DELETE FROM')))
+})
+
+test('a message whose columns are none makes no table (statement R45)', async () => {
+  const { asked, tables: known } = tables()
+  await known.prepare(names, [{ ...fileMessage(0, 9), columns: [], metaFields: [] }], signal)
+  assert.ok(asked.every((sql) => !sql.includes('TABLE "public"."events"')))
 })
