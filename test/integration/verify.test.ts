@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, before, beforeEach, describe, test } from 'node:test'
+import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import { encodeMetadataMessage, type MetadataMessage } from '../../connectors/common/metadata-message.ts'
 import type { Finding } from '../../worker/cli/verify/finding.ts'
 import { createKafkaClientFactory } from '../../worker/kafka/client.ts'
@@ -72,30 +72,24 @@ interface Verdict {
 
 /** Runs the command as a user does. */
 async function verify(config: Readonly<Record<string, string>>, ...options: readonly string[]): Promise<Verdict> {
+  const { code, stdout, stderr } = await command(config, '--tables', table, '--json', ...options)
+  assert.ok(code < 2, stderr)
+  const { findings } = JSON.parse(stdout) as { readonly findings: readonly Finding[] }
+  return { code, findings, differences: findings.flatMap(({ differences }) => differences) }
+}
+
+async function command(config: Readonly<Record<string, string>>, ...options: readonly string[]) {
   const file = join(folder, `${table}.json`)
   await writeFile(
     file,
-    JSON.stringify({ name: 'warehouse', config: { ...warehouse.sinkConfig(config), topics: files } }),
+    JSON.stringify({ name: 'warehouse', config: { ...warehouse.sinkConfig({ topics: files, ...config }) } }),
   )
-  const args = [
-    join(projectRoot, 'worker/main.ts'),
-    'verify',
-    file,
-    '--tables',
-    table,
-    '--json',
-    '--attempts',
-    '1',
-    ...options,
-  ]
-  const { code, stdout, stderr } = await new Promise<{ code: number; stdout: string; stderr: string }>((resolve) => {
+  const args = [join(projectRoot, 'worker/main.ts'), 'verify', file, '--attempts', '1', ...options]
+  return new Promise<{ code: number; stdout: string; stderr: string }>((resolve) => {
     execFile(process.execPath, args, (error, out, err) => {
       resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout: out, stderr: err })
     })
   })
-  assert.ok(code < 2, stderr)
-  const { findings } = JSON.parse(stdout) as { readonly findings: readonly Finding[] }
-  return { code, findings, differences: findings.flatMap(({ differences }) => differences) }
 }
 
 async function load(task: TaskTest, ...messages: readonly MetadataMessage[]): Promise<void> {
@@ -164,6 +158,81 @@ describe('sluice verify', { skip }, () => {
       '2 rows more than the ledger says were loaded',
       '1 rows have the offset of another row',
     ])
+  })
+
+  test('sees rows that no record left, and those that stand in for others', async () => {
+    await using task = await warehouse.startTask()
+    await load(task, await announce(0, 49))
+    const target = `${warehouse.schema}.${table}`
+    await warehouse.run(`INSERT INTO ${target} (id, __partition, __offset) VALUES (900, NULL, NULL), (901, 0, -3)`)
+    // As many rows as before, and their offsets have the same sum.
+    await warehouse.run(`UPDATE ${target} SET __offset = 6 WHERE __offset IN (5, 7)`)
+    const { code, differences } = await verify({}, ...everything())
+    assert.equal(code, 1)
+    assert.deepEqual(differences, [
+      '2 rows are missing: 0-5, 0-7',
+      '1 rows are too many: 0-6 (3 times)',
+      '2 rows are of no record: they have no __partition and __offset',
+      '2 rows more than the ledger says were loaded',
+      '2 rows have the offset of another row',
+    ])
+  })
+
+  test('what topic and ledger no longer remember is no difference, but what came since', async () => {
+    await using task = await warehouse.startTask()
+    await load(task, await announce(0, 49), await announce(50, 99))
+    // Retention has removed the first message, the purge the first row of the ledger.
+    // oxlint-disable-next-line no-restricted-imports -- nothing of the product removes records of a topic
+    const { Kafka, logLevel } = await import('kafkajs')
+    const kafkaAdmin = new Kafka({ brokers: [...kafka.settings.brokers], logLevel: logLevel.NOTHING }).admin()
+    try {
+      await kafkaAdmin.connect()
+      await kafkaAdmin.fetchTopicMetadata({ topics: [files] })
+      await kafkaAdmin.deleteTopicRecords({ topic: files, partitions: [{ partition: 0, offset: '1' }] })
+    } finally {
+      await kafkaAdmin.disconnect()
+    }
+    await warehouse.run(`DELETE FROM ${warehouse.schema}.kc_ledger_${table} WHERE first_offset = 0`)
+    const { code, findings, differences } = await verify({}, ...everything())
+    assert.deepEqual([code, differences], [0, []])
+    const notes = findings.flatMap((finding) => finding.notes).join('; ')
+    assert.match(
+      notes,
+      /50 rows are of no file that can be looked at.*50 rows are older than what the ledger remembers/,
+    )
+    await warehouse.run(`DELETE FROM ${warehouse.schema}.${table} WHERE id = 60`)
+    await warehouse.run(`INSERT INTO ${warehouse.schema}.${table} (id, __partition, __offset) VALUES (61, 0, 61)`)
+    const later = await verify({}, ...everything())
+    assert.deepEqual(later.differences.slice(0, 2), ['1 rows are missing: 0-60', '1 rows are too many: 0-61 (2 times)'])
+  })
+
+  test('a file that is gone is named, and its rows are not taken for planted ones', async () => {
+    await using task = await warehouse.startTask()
+    const first = await announce(0, 9)
+    await load(task, first, await announce(10, 19))
+    for (const file of first.files) await warehouse.store.remove(file)
+    const { code, differences } = await verify({}, ...everything())
+    assert.deepEqual([code, differences], [1, [`1 announced files are gone: ${first.files[0]?.key}`]])
+  })
+
+  test('where there is nothing to compare there is no verdict', async () => {
+    for (const [config, options, reason] of [
+      [{ 'ledger.table.format': 'other_${table}' }, [], /no table with a ledger \(other_\$\{table\}\)/],
+      [{ topics: `${files}-typo` }, everything(), /the metadata topic events_.*-files-typo does not exist/],
+      [{}, ['--against', 'nowhere', '--key', 'id'], /table nowhere\.events_\w+ does not exist/],
+      [{}, ['--against', warehouse.schema, '--key', 'ids'], /has no column ids/],
+      [{}, ['--against', warehouse.schema, '--key', 'id', '--time', 'note'], /milliseconds since 1970, note is/],
+    ] as const) {
+      await warehouse.run(`CREATE TABLE IF NOT EXISTS ${warehouse.schema}.${table} (id INT, note VARCHAR(9))`)
+      const ledger = `${warehouse.schema}.kc_ledger_${table}`
+      await warehouse.run(
+        `CREATE TABLE IF NOT EXISTS ${ledger} (file_id VARCHAR(64), src_directory VARCHAR(9), src_topic VARCHAR(9), src_partition INT, first_offset BIGINT, last_offset BIGINT, record_count BIGINT)`,
+      )
+      const tables = Object.hasOwn(config, 'ledger.table.format') ? [] : ['--tables', table]
+      const { code, stdout, stderr } = await command(config, ...tables, ...options)
+      assert.deepEqual([code, stdout], [2, ''], stderr)
+      assert.match(stderr, reason)
+    }
   })
 
   test('names an announced file that nobody loaded', async () => {
@@ -240,5 +309,81 @@ describe('sluice verify', { skip }, () => {
     } finally {
       await warehouse.run(`DROP SCHEMA ${legacy} CASCADE`)
     }
+  })
+
+  describe('two tables', () => {
+    let legacy: string
+    let target: string
+    /** Differences between the two, and nothing of the ledger: the tables are made by hand. */
+    const against = async (...options: readonly string[]) => {
+      const { findings } = await verify({}, '--against', legacy, '--key', 'id', ...options)
+      const finding = findings.at(-1)
+      assert.ok(finding)
+      return finding
+    }
+
+    beforeEach(async () => {
+      await using task = await warehouse.startTask()
+      await load(task, await announce(0, 4))
+      legacy = `legacy_${table}`
+      await warehouse.run(`CREATE SCHEMA ${legacy}`)
+      target = `${warehouse.schema}.${table}`
+      await warehouse.run(`DROP TABLE ${target}`)
+    })
+
+    afterEach(() => warehouse.run(`DROP SCHEMA ${legacy} CASCADE`))
+
+    test('of equal values in types of other widths and scales do not differ', async () => {
+      const row = (id: number) => `(${id}, TRUE, 1.50, 12, 'x', '2024-06-03 16:34:21.01', '{"a": 1}', 'AB')`
+      const values = `${range(1, 6).map(row).join(', ')}, (7, NULL, NULL, NULL, NULL, NULL, NULL, NULL), (8, NULL, NULL, NULL, NULL, NULL, NULL, NULL)`
+      const create = (name: string, [decimal, integer, text, zone]: readonly string[]) =>
+        `CREATE TABLE ${name} (id INT, flag BOOLEAN, price ${decimal}, n ${integer}, note ${text}, at ${zone}, doc SUPER, raw VARBYTE(9))`
+      await warehouse.run(create(target, ['DECIMAL(10,2)', 'SMALLINT', 'VARCHAR(9)', 'TIMESTAMPTZ']))
+      await warehouse.run(create(`${legacy}.${table}`, ['DECIMAL(20,6)', 'BIGINT', 'VARCHAR(200)', 'TIMESTAMP']))
+      for (const name of [target, `${legacy}.${table}`]) await warehouse.run(`INSERT INTO ${name} VALUES ${values}`)
+      assert.deepEqual((await against()).differences, [])
+      for (const [change, id] of [
+        ['flag = FALSE', 1],
+        ['price = 1.51', 2],
+        [`at = '2024-06-03 17:34:21.01'`, 3],
+        [`doc = JSON_PARSE('{"a": 2}')`, 4],
+        [`raw = 'AC'`, 5],
+        ['flag = FALSE', 7],
+        [`note = ''`, 8],
+      ] as const) {
+        await warehouse.run(`UPDATE ${target} SET ${change} WHERE id = ${id}`)
+      }
+      assert.deepEqual((await against()).differences, ['7 rows differ: 1, 2, 3, 4, 5, 7, 8'])
+    })
+
+    test('of texts that read alike when they are put together differ', async () => {
+      const create = (name: string) =>
+        warehouse.run(`CREATE TABLE ${name} (id INT, a VARCHAR(9), b VARCHAR(9), at BIGINT)`)
+      for (const name of [target, `${legacy}.${table}`]) await create(name)
+      const [glue, none] = ["'x\u001fy'", "'\\\\0'"]
+      await warehouse.run(
+        `INSERT INTO ${target} VALUES (1, ${glue}, 'z', 0), (2, NULL, 'b', 0), (3, 'a', 'b', NULL), (4, 'a', 'b', 0)`,
+      )
+      await warehouse.run(
+        `INSERT INTO ${legacy}.${table} VALUES (1, 'x', 'y\u001fz', 0), (2, ${none}, 'b', 0), (3, 'a', 'c', NULL), (4, 'a', 'b', 0), (4, 'a', 'b', 0)`,
+      )
+      for (const options of [[], ['--time', 'at']]) {
+        const { differences } = await against(...options)
+        assert.deepEqual(differences, [
+          `1 rows of ${legacy}.${table} are not in ${target}: 4`,
+          '3 rows differ: 1, 2, 3',
+        ])
+      }
+    })
+
+    test('of many rows are compared to the last one, and columns of one side are told of', async () => {
+      const rows = 'SELECT i AS id, i * 2 AS n FROM generate_series(1, 5000) AS i'
+      await warehouse.run(`CREATE TABLE ${target} AS ${rows}`)
+      await warehouse.run(`CREATE TABLE ${legacy}.${table} AS SELECT id, n, 1 AS more FROM (${rows}) AS r`)
+      await warehouse.run(`UPDATE ${target} SET n = 0 WHERE id = 4999`)
+      const { differences, notes } = await against()
+      assert.deepEqual(differences, ['1 rows differ: 4999'])
+      assert.deepEqual(notes, [`only ${legacy}.${table} has more: not compared`])
+    })
   })
 })

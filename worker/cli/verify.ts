@@ -2,6 +2,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises'
 import { type ParseArgsConfig, parseArgs } from 'node:util'
+import { foldName } from '../../connectors/redshift/sql.ts'
 import { ConfigError, toError } from '../api/errors.ts'
 import { checkAnnounced, checkCoverage, readAnnouncements } from './verify/announced-check.ts'
 import { checkFiles } from './verify/file-check.ts'
@@ -86,7 +87,7 @@ function readOptions(args: readonly string[]): VerifyOptions | null {
   const list = (text: string | undefined) =>
     (text ?? '')
       .split(',')
-      .map((item) => item.trim().toLowerCase())
+      .map((item) => foldName(item.trim()))
       .filter(Boolean)
   const bootstrapServers = values['bootstrap-servers'] ?? null
   if (values.files === true && bootstrapServers === null) throw new Error('--files needs --bootstrap-servers')
@@ -97,8 +98,8 @@ function readOptions(args: readonly string[]): VerifyOptions | null {
   const attempts = Number(values.attempts ?? '3')
   if (!Number.isInteger(attempts) || attempts < 1)
     throw new Error(`--attempts ${values.attempts} is not a number from 1 on`)
-  const time = values.time?.toLowerCase() ?? null
-  const against = values.against?.toLowerCase()
+  const time = values.time === undefined ? null : foldName(values.time)
+  const against = values.against === undefined ? undefined : foldName(values.against)
   return {
     file,
     bootstrapServers,
@@ -137,8 +138,11 @@ async function compare(warehouse: Warehouse, options: VerifyOptions, signal: Abo
     findings.push(...(await checkCoverage(announcements, connection, signal)))
     findings.push(checkAnnounced({ ...announcements, announced: chosen }, ledgers))
     if (options.files) {
-      const loadable = chosen.filter(({ message }) => !announcements.reported.has(message.id))
-      for (const table of tables) findings.push(await checkFiles(warehouse, table, loadable))
+      const expected = {
+        announced: chosen.filter(({ message }) => !announcements.reported.has(message.id)),
+        isComplete: announcements.isComplete,
+      }
+      for (const table of tables) findings.push(await checkFiles(warehouse, table, expected))
     }
   }
   for (const table of tables) findings.push(await checkLedger(warehouse, table))
@@ -152,7 +156,12 @@ async function compare(warehouse: Warehouse, options: VerifyOptions, signal: Abo
 
 async function chosenTables(warehouse: Warehouse, names: readonly string[] | null): Promise<readonly LedgeredTable[]> {
   const tables = await warehouse.ledgeredTables()
-  if (names === null) return tables
+  if (names === null) {
+    if (tables.length > 0) return tables
+    const { 'redshift.schema': schema, 'ledger.table.format': format } = warehouse.config
+    const message = `schema ${schema} has no table with a ledger (${format}): nothing was loaded, or elsewhere`
+    throw new ConfigError([{ option: 'redshift.schema', message }])
+  }
   const absent = names.filter((name) => !tables.some(({ target }) => target.table === name))
   if (absent.length === 0) return tables.filter(({ target }) => names.includes(target.table))
   const known = tables.map(({ target }) => nameOf(target)).join(', ')

@@ -33,6 +33,7 @@ CREATE OR REPLACE FUNCTION strtol(text, integer) RETURNS bigint LANGUAGE plpgsql
     END LOOP;
     RETURN result;
   END $$;
+CREATE OR REPLACE FUNCTION to_hex(bytea) RETURNS text LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT encode($1, 'hex') $$;
 CREATE OR REPLACE FUNCTION json_parse(text) RETURNS jsonb LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT $1::jsonb $$;
 CREATE OR REPLACE FUNCTION json_serialize(jsonb) RETURNS text LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT $1::text $$;
 

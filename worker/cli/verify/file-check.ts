@@ -1,8 +1,9 @@
+import { hash } from 'node:crypto'
 import { gunzipSync, zstdDecompressSync } from 'node:zlib'
 import { awsKeysOf, sdkCredentials } from '../../../connectors/common/aws-credentials.ts'
 import type { RedshiftSinkConfig } from '../../../connectors/redshift/config-options.ts'
 import type { FileMessage } from '../../../connectors/redshift/pending-file.ts'
-import { qualified } from '../../../connectors/redshift/sql.ts'
+import { foldName, qualified } from '../../../connectors/redshift/sql.ts'
 import { parseJson } from '../../util/json.ts'
 import type { Announced } from './announced-check.ts'
 import { type Finding, some } from './finding.ts'
@@ -20,40 +21,79 @@ interface Origin {
 /** Offsets by `partition:bucket`. */
 type Buckets = ReadonlyMap<string, ReadonlySet<bigint>>
 
+/** What is to be compared with a table. */
+export interface ExpectedFiles {
+  readonly announced: readonly Announced[]
+  /** Whether the metadata topics still hold every message that was ever written to them. */
+  readonly isComplete: boolean
+}
+
 /**
  * Files ↔ table, row by row: the records in the announced files against the rows, by `__partition` and `__offset`.
  * With `insert.mode=upsert` the files are folded by key first. Reads every file; memory is that of the offsets.
+ * Rows from before the first announced file count only while the metadata topics hold all that was written to them.
  */
 export async function checkFiles(
   warehouse: Warehouse,
   table: LedgeredTable,
-  announced: readonly Announced[],
+  { announced, isComplete }: ExpectedFiles,
 ): Promise<Finding> {
   const what = `files → ${nameOf(table.target)}`
   const messages = announced.filter((each) => each.table === table.target.table).map(({ message }) => message)
   const refusal = await reasonNotToCompare(warehouse, table, messages)
   if (refusal !== null) return { what, figures: { files: messages.length }, differences: [], notes: [refusal] }
-  const expected = toBuckets(await readOrigins(warehouse.config, messages))
+  const gone: FileMessage[] = []
+  const expected = toBuckets(await readOrigins(warehouse.config, messages, gone))
   const counts = await countBuckets(warehouse, table)
   const missing: string[] = []
   const extra: string[] = []
+  let notKnown = 0
+  const isKnown = knownOrigins(messages, { isComplete, gone })
   for (const bucket of new Set([...expected.keys(), ...counts.keys()])) {
     const wanted = expected.get(bucket) ?? new Set<bigint>()
     const found = counts.get(bucket)
-    if (found !== undefined && found.rows === BigInt(wanted.size) && found.sum === sumOf(wanted)) continue
+    if (found !== undefined && found.rows === BigInt(wanted.size) && found.hash === hashOf(wanted)) continue
     const present = await readBucket(warehouse, table, bucket)
-    const [partition] = bucket.split(':')
+    const partition = Number(bucket.split(':')[0])
     for (const offset of wanted) if (!present.has(offset)) missing.push(`${partition}-${offset}`)
     for (const [offset, rows] of present) {
-      if (!wanted.has(offset)) extra.push(`${partition}-${offset}`)
+      if (!wanted.has(offset) && !isKnown({ partition, offset })) notKnown += rows
+      else if (!wanted.has(offset)) extra.push(`${partition}-${offset}`)
       else if (rows > 1) extra.push(`${partition}-${offset} (${rows} times)`)
     }
   }
   const differences: string[] = []
+  const notes: string[] = []
   if (missing.length > 0) differences.push(`${missing.length} rows are missing: ${some(missing, 20)}`)
   if (extra.length > 0) differences.push(`${extra.length} rows are too many: ${some(extra, 20)}`)
+  const foreign = await countForeign(warehouse, table)
+  if (foreign > 0n) differences.push(`${foreign} rows are of no record: they have no __partition and __offset`)
+  const names = gone.map(({ files }) => files[0]?.key ?? '')
+  if (gone.length > 0) differences.push(`${gone.length} announced files are gone: ${some(names, 10)}`)
+  if (notKnown > 0) notes.push(`${notKnown} rows are of no file that can be looked at: not compared`)
   const rows = [...expected.values()].reduce((sum, { size }) => sum + size, 0)
-  return { what, figures: { files: messages.length, 'rows expected': rows }, differences, notes: [] }
+  return { what, figures: { files: messages.length, 'rows expected': rows }, differences, notes }
+}
+
+/** Tells of a row whether the files could tell of it: others are older than the topic, or of files that are gone. */
+function knownOrigins(
+  messages: readonly FileMessage[],
+  { isComplete, gone }: { readonly isComplete: boolean; readonly gone: readonly FileMessage[] },
+): (origin: Origin) => boolean {
+  const first = new Map<number, bigint>()
+  for (const { source } of messages) {
+    if (source === null) continue
+    const known = first.get(source.partition)
+    if (known === undefined || source.firstOffset < known) first.set(source.partition, source.firstOffset)
+  }
+  const isGone = ({ partition, offset }: Origin) =>
+    gone.some(
+      ({ source }) => source?.partition === partition && source.firstOffset <= offset && source.lastOffset >= offset,
+    )
+  return (origin) => {
+    const from = first.get(origin.partition)
+    return (isComplete || (from !== undefined && origin.offset >= from)) && !isGone(origin)
+  }
 }
 
 async function reasonNotToCompare(
@@ -63,6 +103,8 @@ async function reasonNotToCompare(
 ): Promise<string | null> {
   const other = messages.find(({ format }) => format !== 'json')
   if (other !== undefined) return `files of format ${other.format} are not compared row by row`
+  const topics = new Set(messages.map(({ topic }) => topic))
+  if (topics.size > 1) return `rows of several topics (${[...topics].join(', ')}) are not compared one by one`
   const needed = ['__partition', '__offset']
   const plain = messages.find(({ metaFields }) => needed.some((field) => !metaFields.includes(field)))
   const columns = await warehouse.columnsOf(target)
@@ -70,15 +112,19 @@ async function reasonNotToCompare(
   return 'rows carry no __partition and __offset (format.output.meta.fields), so they are not compared one by one'
 }
 
-/** Where the rows come from that the table should have, each once. */
-async function readOrigins(config: RedshiftSinkConfig, messages: readonly FileMessage[]): Promise<Iterable<Origin>> {
-  const keys = config['insert.mode'].toLowerCase() === 'upsert' ? config['pk.fields'] : null
+/** Where the rows come from that the table should have, each once. `gone` takes the messages whose files are not there. */
+async function readOrigins(
+  config: RedshiftSinkConfig,
+  messages: readonly FileMessage[],
+  gone: FileMessage[],
+): Promise<Iterable<Origin>> {
+  const keys = config['insert.mode'].toLowerCase() === 'upsert' ? config['pk.fields'].map(foldName) : null
   const origins = new Map<string, Origin & { readonly isDeleted: boolean }>()
-  for await (const row of readRows(config, messages)) {
+  for await (const row of readRows(config, messages, gone)) {
     const origin = { partition: Number(row['__partition']), offset: BigInt(String(row['__offset'])) }
     const isDeleted = row['__op'] === 'd'
-    const identity =
-      keys === null ? `${origin.partition}:${origin.offset}` : JSON.stringify(keys.map((key) => String(row[key])))
+    const key = keys === null ? null : keyOf(row, keys)
+    const identity = key ?? `${origin.partition}:${origin.offset}`
     if (keys !== null && isDeleted && !config['delete.enabled']) continue
     const known = origins.get(identity)
     // Keys have one source partition in topics that are keyed by them; then the offset is what orders their rows.
@@ -87,23 +133,39 @@ async function readOrigins(config: RedshiftSinkConfig, messages: readonly FileMe
   return origins.values().filter(({ isDeleted }) => keys === null || !isDeleted)
 }
 
+/** Null for a row without a key, which is no version of another one. */
+function keyOf(row: Readonly<Record<string, unknown>>, keys: readonly string[]): string | null {
+  const members = new Map(Object.entries(row).map(([name, value]) => [foldName(name), value]))
+  const key = keys.map((name) => members.get(name) ?? null)
+  return key.includes(null) ? null : JSON.stringify(key.map(String))
+}
+
 async function* readRows(
   config: RedshiftSinkConfig,
   messages: readonly FileMessage[],
+  gone: FileMessage[],
 ): AsyncGenerator<Readonly<Record<string, unknown>>> {
-  const { GetObjectCommand, S3Client } = await import('@aws-sdk/client-s3')
+  const { GetObjectCommand, NoSuchKey, S3Client } = await import('@aws-sdk/client-s3')
   const endpoint = config['s3.endpoint']
   const keys = awsKeysOf(config)
   const client = new S3Client({
-    region: config['aws.region'],
+    region: config['copy.region'] || config['aws.region'],
     ...(endpoint === '' ? {} : { endpoint, forcePathStyle: true }),
     ...(keys === null ? {} : { credentials: sdkCredentials(keys) }),
   })
   try {
-    for (const { files, compression } of messages) {
+    for (const message of messages) {
+      const { files, compression } = message
       for (const { bucket, key } of files) {
-        const { Body } = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key }))
-        const bytes = (await Body?.transformToByteArray()) ?? new Uint8Array()
+        const found = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key })).catch((error: unknown) => {
+          if (!(error instanceof NoSuchKey)) throw error
+          return null
+        })
+        if (found === null) {
+          gone.push(message)
+          break
+        }
+        const bytes = (await found.Body?.transformToByteArray()) ?? new Uint8Array()
         const text = decompress(bytes, compression).toString('utf8')
         for (const line of text.split('\n')) {
           if (line !== '') yield parseJson(line) as Readonly<Record<string, unknown>>
@@ -132,17 +194,27 @@ function toBuckets(origins: Iterable<Origin>): Buckets {
   return buckets
 }
 
-const sumOf = (offsets: ReadonlySet<bigint>) => offsets.values().reduce((sum, offset) => sum + offset, 0n)
+const hashOf = (offsets: ReadonlySet<bigint>) =>
+  offsets.values().reduce((sum, offset) => sum + BigInt(`0x${hash('md5', String(offset)).slice(0, 15)}`), 0n)
+
+/** Rows that no record of a topic can have left. */
+const isForeign = '"__partition" IS NULL OR "__offset" IS NULL OR "__offset" < 0'
+
+async function countForeign(warehouse: Warehouse, { target }: LedgeredTable): Promise<bigint> {
+  const [row] = await warehouse.query(`SELECT COUNT(*) FROM ${qualified(target)} WHERE ${isForeign}`)
+  return BigInt(String(row?.[0] ?? '0'))
+}
 
 async function countBuckets(warehouse: Warehouse, { target }: LedgeredTable) {
   const rows = await warehouse.query(
-    `SELECT "__partition", ("__offset"/${bucketSize})::VARCHAR, COUNT(*)::VARCHAR, SUM("__offset")::VARCHAR ` +
-      `FROM ${qualified(target)} GROUP BY 1, 2`,
+    `SELECT "__partition", ("__offset"/${bucketSize})::VARCHAR, COUNT(*)::VARCHAR, ` +
+      `SUM(CAST(STRTOL(LEFT(MD5("__offset"::VARCHAR), 15), 16) AS DECIMAL(38,0)))::VARCHAR ` +
+      `FROM ${qualified(target)} WHERE NOT (${isForeign}) GROUP BY 1, 2`,
   )
   return new Map(
-    rows.map(([partition, bucket, count, sum]) => [
+    rows.map(([partition, bucket, count, digest]) => [
       `${partition}:${bucket}`,
-      { rows: BigInt(String(count)), sum: BigInt(String(sum)) },
+      { rows: BigInt(String(count)), hash: BigInt(String(digest)) },
     ]),
   )
 }
