@@ -1,9 +1,9 @@
 import type { ConfigProblem } from '../../../worker/api/errors.ts'
 
-/** Codecs that can be written, by their names in the options. */
+/** Codecs that can be written, by their names in the options, in the order of the Java connector. */
 export const writableCodecs = {
   'avro.codec': ['null', 'deflate', 'snappy', 'zstandard'],
-  'parquet.codec': ['snappy', 'zstd', 'gzip', 'brotli', 'lz4', 'lz4_raw', 'none'],
+  'parquet.codec': ['none', 'gzip', 'snappy', 'lz4', 'brotli', 'lz4_raw', 'zstd'],
 } as const
 /** Those that Java has beside them. */
 export const unwritableCodecs = { 'avro.codec': ['bzip2'], 'parquet.codec': ['lzo'] } as const

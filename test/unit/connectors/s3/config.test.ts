@@ -5,7 +5,7 @@ import { s3SinkConfig } from '../../../../connectors/s3/config.ts'
 import { compatibilityOf } from '../../../../connectors/s3/config-rules.ts'
 import { clientOptions } from '../../../../connectors/s3/settings.ts'
 import { ConfigError } from '../../../../worker/api/errors.ts'
-import { parseConfig } from '../../../../worker/config/config-def.ts'
+import { parseConfig, validateConfig } from '../../../../worker/config/config-def.ts'
 
 const base = {
   's3.bucket.name': 'lake',
@@ -73,7 +73,8 @@ for (const [statement, changes, options] of [
   ['S5', { 'retry.backoff.ms': '-1' }, ['retry.backoff.ms']],
   ['S6', { 'parquet.codec': 'uncompressed' }, ['parquet.codec']],
   ['S6', { 'parquet.codec': 'shrink' }, ['parquet.codec']],
-  ...['none', 'snappy', 'gzip', 'lzo', 'brotli', 'lz4', 'zstd', 'ZSTD'].map(
+  ['S6', { 'parquet.codec': 'ZSTD' }, ['parquet.codec']],
+  ...['none', 'snappy', 'gzip', 'lzo', 'brotli', 'lz4', 'lz4_raw', 'zstd'].map(
     (codec) => ['S6', { 'parquet.codec': codec }, []] as const,
   ),
   ['S7', { ...gzip, 'format.class': format('Avro') }, ['format.class', 's3.compression.type']],
@@ -310,4 +311,68 @@ test('options of the recorded cases are known', () => {
   const framework = /^(connector\.class|tasks\.max|topics|(key|value)\.converter.*)$/
   const unknown = Object.keys(raw).filter((option) => !framework.test(option) && !(option in s3SinkConfig.keys))
   assert.deepEqual(unknown, [])
+})
+
+/** What `config/validate` tells of one option. */
+function told(option: string, changes: Readonly<Record<string, string>>) {
+  const infos = validateConfig(s3SinkConfig, { ...base, ...changes })
+  const info = infos.find(({ value }) => value.name === option)
+  assert.ok(info !== undefined, option)
+  return info
+}
+
+test('refusals have the words of the Java connector', () => {
+  const field = { 'partitioner.class': partitioner('Field') }
+  const refusals: readonly (readonly [string, Readonly<Record<string, string>>, string])[] = [
+    [
+      's3.part.size',
+      { 's3.part.size': '1' },
+      'Invalid value 1 for configuration s3.part.size: Part size must be at least: 5242880 bytes (5MB)',
+    ],
+    [
+      'parquet.codec',
+      { 'parquet.codec': 'GZIP' },
+      'Invalid value GZIP for configuration parquet.codec: Value must be one of: [none, gzip, snappy, lz4, brotli, lz4_raw, zstd, lzo]',
+    ],
+    [
+      's3.schema.partition.affix.type',
+      { 's3.schema.partition.affix.type': 'prefix' },
+      'Invalid value prefix for configuration s3.schema.partition.affix.type: String must be one of: SUFFIX, PREFIX, NONE',
+    ],
+    [
+      's3.object.behavior.on.tagging.error',
+      { 's3.object.behavior.on.tagging.error': 'x' },
+      'Invalid value x for configuration s3.object.behavior.on.tagging.error: String must be one of: ignore, fail',
+    ],
+    [
+      'partition.field.name',
+      { ...field, 'partition.field.name': 'a,b. .c' },
+      'Invalid value b. .c for configuration partition.field.name: Field name cannot contain an empty or whitespace-only path segment',
+    ],
+    ['partition.field.name', field, 'Partition field name cannot be null or empty when using FieldPartitioner.'],
+    [
+      'format.class',
+      { ...gzip, 'format.class': format('Avro') },
+      'Compression Type gzip not valid for data format class: ( io.confluent.connect.s3.format.avro.AvroFormat ).',
+    ],
+  ]
+  for (const [option, changes, message] of refusals) assert.deepEqual(told(option, changes).value.errors, [message])
+})
+
+test('validation proposes values, and shows the options that the others leave to choose', () => {
+  const shown = (option: string, changes: Readonly<Record<string, string>>) => told(option, changes).value.visible
+  assert.deepEqual(told('s3.schema.partition.affix.type', {}).value.recommended_values, ['SUFFIX', 'PREFIX', 'NONE'])
+  assert.equal(shown('avro.codec', {}), false)
+  assert.equal(shown('avro.codec', { 'format.class': format('Avro') }), true)
+  assert.equal(shown('keys.format.class', {}), false)
+  assert.equal(shown('keys.format.class', { 'store.kafka.keys': 'true' }), true)
+  assert.equal(shown('path.format', { 'partitioner.class': partitioner('Daily') }), false)
+  assert.equal(shown('path.format', { 'partitioner.class': partitioner('TimeBased') }), true)
+  assert.equal(shown('partition.field.name', { 'partitioner.class': partitioner('Header') }), true)
+  assert.equal(shown('s3.sse.kms.key.id', { 's3.ssea.name': 'aws:kms' }), true)
+  const { definition } = told('partitioner.class', {})
+  assert.deepEqual(
+    [definition?.group, definition?.order_in_group, definition?.width, definition?.display_name],
+    ['Partitioner', 1, 'LONG', 'Partitioner Class'],
+  )
 })
