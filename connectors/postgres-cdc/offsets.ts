@@ -178,6 +178,8 @@ export class StreamPosition {
   systemId: string | null
   /** Its timeline, set with it. */
   timeline: number | null
+  /** `catalog_xmin` of the slot as it was read last; null when it is not followed. */
+  xmin: number | null = null
 
   /** @param stored null for a stream without any offset, which then starts at `start` */
   constructor(stored: StoredOffset | null, start: Lsn) {
@@ -263,6 +265,7 @@ export class StreamPosition {
       offset['transaction_id'] = this.transactionId
       for (const [collection, count] of this.transactionCounts) offset[countPrefix + collection] = count
     }
+    if (this.xmin !== null) offset['xmin'] = this.xmin
     if (this.snapshotProgress !== null) Object.assign(offset, unfinishedMembers(this.snapshotProgress))
     if (this.incremental !== null) Object.assign(offset, this.incremental)
     if (this.signalPosition !== null) offset[signalMember] = this.signalPosition

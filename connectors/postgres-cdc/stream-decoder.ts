@@ -62,6 +62,8 @@ export interface DecoderOptions {
   nowUs(): number
   /** `catalog_xmin` of the slot, or null when it is not followed. */
   xmin(): number | null
+  /** Resolves when queries see what this transaction wrote, or that has taken too long. */
+  shown(xid: number): Promise<void>
   /** Null when no signals are expected. */
   readonly signals: StreamSignals | null
   /** Transactions that commit here or later wait for `passOn`; null lets all pass. */
@@ -115,6 +117,8 @@ export class StreamDecoder {
   /** Of the last event; most follow one of their own table and transaction. */
   #source: SourceBlock | null = null
   #xid = 0
+  /** The transaction that the catalog was last seen to show. */
+  #shownXid: number | null = null
   #inTransaction = false
   #time: EventTime
   #emitted: EventTime
@@ -281,6 +285,9 @@ export class StreamDecoder {
       this.#tables.set(oid, null)
       return
     }
+    // One that made or changed the table is sent before queries see it: they would miss its key, or the table.
+    if (this.#shownXid !== this.#xid) await this.#options.shown(this.#xid)
+    this.#shownXid = this.#xid
     const details = await catalog.details(oid)
     await catalog.loadTypes(columns.map((column) => column.typeOid))
     const tuple = columns.map(({ name, typeOid, typmod }) => ({ name, typeOid, typmod }))
@@ -477,7 +484,9 @@ export class StreamDecoder {
       progress.freeMessage(position, BigInt(this.#emitted.us))
     }
     if (!filters.capturesMessage(message.prefix)) return
-    const context = message.transactional ? this.#context : this.#newContext(null)
+    // An origin counts until the next transaction begins: the server names none for a message outside of them.
+    const { origin, originLsn } = this.#context
+    const context = message.transactional ? this.#context : { ...this.#newContext(null), origin, originLsn }
     const counted = message.transactional ? transactions : null
     this.#records.push(
       new SourceRecord({

@@ -16,6 +16,7 @@ import { progressMember } from './snapshot-progress.ts'
 import { StreamDecoder } from './stream-decoder.ts'
 import type { TableSchemas } from './table-schema.ts'
 import { TransactionMetadata } from './transaction-metadata.ts'
+import { untilVisible } from './visibility.ts'
 
 export interface StreamPhaseOptions {
   readonly settings: Settings
@@ -78,7 +79,6 @@ export class StreamPhase implements AsyncDisposable {
   #resumed = false
   /** Segments that the records of the last call, or those to come, refer to. */
   readonly #fed: Segment[] = []
-  #xmin: number | null = null
   #xminReadMs = Number.NEGATIVE_INFINITY
   /** Since when there was neither a record nor an offset without one. */
   #idleSinceMs: number
@@ -123,7 +123,8 @@ export class StreamPhase implements AsyncDisposable {
       transactions,
       logger: options.logger,
       nowUs: options.nowUs,
-      xmin: () => this.#xmin,
+      xmin: () => this.#position.xmin,
+      shown: (xid) => this.#untilShown(xid),
       signals: this.#signals,
       until: options.rest?.until ?? null,
     })
@@ -325,7 +326,16 @@ export class StreamPhase implements AsyncDisposable {
       'SELECT catalog_xmin FROM pg_replication_slots WHERE slot_name = $1',
       [settings.slot],
     )
-    this.#xmin = row?.catalog_xmin == null ? null : Number(row.catalog_xmin)
+    this.#position.xmin = row?.catalog_xmin == null ? null : Number(row.catalog_xmin)
+  }
+
+  async #untilShown(xid: number): Promise<void> {
+    const { database, clock, logger } = this.#options
+    if (await untilVisible(new Set([xid]), { database, clock })) return
+    logger.warn(
+      { xid },
+      'A transaction has been sent that does not show yet: tables are described as they were before it',
+    )
   }
 }
 

@@ -106,6 +106,7 @@ function decoder(): StreamDecoder {
     logger: { trace: silent, debug: silent, info: silent, warn: silent, error: silent },
     nowUs: () => Date.now() * 1000,
     xmin: () => null,
+    shown: async () => undefined,
     signals: null,
     until: null,
   })

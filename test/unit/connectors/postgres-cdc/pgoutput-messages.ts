@@ -36,6 +36,12 @@ export const begin = (finalLsn: bigint, xid: number, us = 0n): Buffer =>
 export const commit = (lsn: bigint, end: bigint): Buffer =>
   Buffer.concat([Buffer.from('C'), Buffer.alloc(1), int64(lsn), int64(end), int64(0n)])
 
+export const origin = (lsn: bigint, name: string): Buffer => Buffer.concat([Buffer.from('O'), int64(lsn), text(name)])
+
+/** A logical message outside of transactions. */
+export const freeMessage = (lsn: bigint, prefix: string, content: string): Buffer =>
+  Buffer.concat([Buffer.from('M\0'), int64(lsn), text(prefix), int32(Buffer.byteLength(content)), Buffer.from(content)])
+
 export interface ColumnSpec {
   readonly name: string
   readonly oid: number

@@ -18,7 +18,18 @@ import { parseConfig } from '../../../../worker/config/config-def.ts'
 import { JsonConverter, jsonConverterConfig } from '../../../../worker/converters/json.ts'
 import { GrowingByteWriter } from '../../../../worker/util/byte-writer.ts'
 import { defaultValueOptions } from '../../../support/postgres-values.ts'
-import { begin, type CellText, commit, insert, relation, remove, update, xlogData } from './pgoutput-messages.ts'
+import {
+  begin,
+  type CellText,
+  commit,
+  freeMessage,
+  insert,
+  origin,
+  relation,
+  remove,
+  update,
+  xlogData,
+} from './pgoutput-messages.ts'
 
 const types = [
   [23, 'int4', 'N'],
@@ -38,9 +49,11 @@ const columns = types.map(([oid, name], i) => ({
 }))
 
 /** Answers the catalog's queries for one table. */
+const asked: string[] = []
 const database = {
   rows: async (sql: string) => {
     if (sql.includes('pg_attribute a JOIN pg_type')) {
+      asked.push('columns')
       return columns.map((c) => ({
         attname: c.name,
         atttypid: String(c.oid),
@@ -97,6 +110,7 @@ function decoder(skipUnchanged: boolean): StreamDecoder {
     logger: { trace: silent, debug: silent, info: silent, warn: silent, error: silent },
     nowUs: () => 1_700_000_000_000_000,
     xmin: () => null,
+    shown: async (xid) => void asked.push(`transaction ${xid}`),
     signals: null,
     until: null,
   })
@@ -226,6 +240,38 @@ suite('stream decoder', () => {
     // Delete, tombstone and create; nothing; an update of a value that the old row does not have.
     const operations = records.map((record) => (record.value as { op?: string } | null)?.op ?? null)
     assert.deepEqual(operations, ['d', null, 'c', 'u'])
+  })
+
+  test('the catalog is asked once it shows the transaction that a table is announced in, which may have made it', async () => {
+    asked.length = 0
+    const rest: readonly CellText[] = columns.slice(1).map(() => null)
+    const announced = relation(9, 'public', 't', columns)
+    const messages = [
+      [begin(900n, 7), announced, announced, insert(9, ['1', ...rest]), commit(900n, 950n)],
+      [begin(960n, 8), insert(9, ['2', ...rest]), commit(960n, 970n)],
+      [begin(980n, 9), announced, insert(9, ['3', ...rest]), commit(980n, 990n)],
+    ]
+    await decode(messages.flat().map((message, i) => xlogData(BigInt(100 + i), message)))
+    assert.deepEqual(asked, ['transaction 7', 'columns', 'columns', 'transaction 9', 'columns'])
+  })
+
+  test('an origin counts until the next transaction begins, for a message behind it, too (statement P65)', async () => {
+    const rest: readonly CellText[] = columns.slice(1).map(() => null)
+    const messages = [
+      begin(900n, 7),
+      origin(5n, 'there'),
+      relation(9, 'public', 't', columns),
+      insert(9, ['1', ...rest]),
+      commit(900n, 950n),
+      freeMessage(955n, 'x', 'y'),
+      begin(960n, 8),
+      insert(9, ['2', ...rest]),
+      commit(960n, 970n),
+      freeMessage(975n, 'x', 'y'),
+    ]
+    const records = await decode(messages.map((message, i) => xlogData(BigInt(100 + i), message)))
+    const origins = records.map((record) => (record.value as { source: { origin: string | null } }).source.origin)
+    assert.deepEqual(origins, ['there', 'there', null, null])
   })
 
   test('a change of a relation that was not announced ends the session', async () => {
