@@ -429,7 +429,10 @@ const scratch = (text: string): Buffer => Buffer.from(text, 'utf8')
 
 function arrayCodec(type: PgType, typmod: number, context: TypeContext): ValueCodec | null {
   const element = context.lookupElement(type.elementOid)
-  if (element === undefined || element.kind === 'd' || unsupportedElements.has(element.name)) return null
+  // To Debezium a domain over an enum is an enum without labels, and any other domain unknown.
+  const isEnumDomain = element?.kind === 'd' && element.category === 'E'
+  if (element === undefined || unsupportedElements.has(element.name) || (element.kind === 'd' && !isEnumDomain))
+    return null
   // Debezium gives bit(n)[] the schema of its element and no value.
   if (element.name === 'bit') {
     return valueCodec(
@@ -439,9 +442,11 @@ function arrayCodec(type: PgType, typmod: number, context: TypeContext): ValueCo
       () => null,
     )
   }
-  const codec = scalarCodec(element, typmod, context, true)
+  const codec = isEnumDomain
+    ? enumCodec({ ...element, labels: [] }, context.options)
+    : scalarCodec(element, typmod, context, true)
   if (codec === null) return null
-  const isRequired = element.kind === 'e' || requiredElements.has(element.name)
+  const isRequired = isEnumDomain || element.kind === 'e' || requiredElements.has(element.name)
   const valueSchema = makeSchema({ ...codec.spec, optional: !isRequired })
   const unavailable = unavailableArray(element, codec, context.options)
   return textCodec({ spec: { type: 'ARRAY', valueSchema }, fallback: [], unavailable }, (text) => {
