@@ -1,7 +1,7 @@
 import { createHash, createHmac } from 'node:crypto'
 import type { Agent } from 'node:http'
 import { ConnectError, defineErrorCodes, RetriableError, toError } from '../../worker/api/errors.ts'
-import { nodeHttp, nodeHttps } from '../../worker/api/node-http.ts'
+import { nodeHttp, nodeHttps } from '../../worker/api/node-modules.ts'
 import { isTransientName, isTransientStatus } from './aws-errors.ts'
 
 /** Credentials in the form of the SDK. */

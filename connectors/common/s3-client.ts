@@ -11,7 +11,7 @@ import type {
 } from '@aws-sdk/client-s3'
 import type { Password } from '../../worker/api/config.ts'
 import { ConnectError, defineErrorCodes, type ErrorCode, RetriableError } from '../../worker/api/errors.ts'
-import { nodeHttp, nodeHttps } from '../../worker/api/node-http.ts'
+import { nodeHttp, nodeHttps } from '../../worker/api/node-modules.ts'
 import { assumeRole, assumeRoleErrorCodes } from './assume-role.ts'
 import { type AwsKeys, sdkCredentials } from './aws-credentials.ts'
 import { awsFailureOf, isTransientName, isTransientStatus } from './aws-errors.ts'

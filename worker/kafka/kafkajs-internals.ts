@@ -6,9 +6,9 @@
  */
 import { createRequire } from 'node:module'
 import { isIP, connect as netConnect, type OnReadOpts, type Socket } from 'node:net'
-import { connect as tlsConnect } from 'node:tls'
 import type { Logger } from '../api/context.ts'
 import { toError } from '../api/errors.ts'
+import { nodeTls } from '../api/node-modules.ts'
 import type { ClientTls } from '../api/tls/ssl-options.ts'
 import { AnswerReader } from './answer-reader.ts'
 import type { ConnectionConfig } from './client-config.ts'
@@ -292,7 +292,10 @@ function openSocket({ host, port, ssl, onConnect }: SocketRequest, onread?: OnRe
   const socket =
     ssl === null
       ? netConnect({ host, port, ...reads }, onConnect)
-      : tlsConnect({ host, port, ...(isIP(host) === 0 ? { servername: host } : {}), ...ssl, ...reads }, onConnect)
+      : nodeTls().connect(
+          { host, port, ...(isIP(host) === 0 ? { servername: host } : {}), ...ssl, ...reads },
+          onConnect,
+        )
   socket.setKeepAlive(true, KEEP_ALIVE_MS)
   // Requests are written whole; Nagle's algorithm would only hold back the tail of each.
   socket.setNoDelay(true)

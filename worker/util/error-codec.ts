@@ -156,7 +156,7 @@ export function errorClassName(error: Error): string {
 }
 
 /**
- * Trace text of a status, in Java's form: `ClassName: message` on line one, stack lines after it, each with a tab, then
+ * Trace text of a status, in Java's form: `ClassName: message` (the class alone without a message) on line one, stack lines after it, each with a tab, then
  * `Caused by:` per cause.
  * Values of passwords never stand in messages (I8).
  */
@@ -174,7 +174,8 @@ export function traceOf(error: unknown): string {
       current = cause
       continue
     }
-    const head = `${errorClassName(current)}: ${current.message}`
+    const name = errorClassName(current)
+    const head = current.message === '' ? name : `${name}: ${current.message}`
     parts.push([head, ...stackLines(current)].join('\n'))
     current = cause
   }

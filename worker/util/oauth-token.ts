@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Clock } from '../api/context.ts'
 import { ConnectError, defineErrorCodes, RetriableError, toError } from '../api/errors.ts'
-import { nodeHttp, nodeHttps } from '../api/node-http.ts'
+import { nodeHttp, nodeHttps } from '../api/node-modules.ts'
 import type { ClientTls } from '../api/tls/ssl-options.ts'
 import { readText } from './http-body.ts'
 
