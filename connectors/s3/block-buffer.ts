@@ -3,18 +3,21 @@ import type { MemoryBudget } from './memory-budget.ts'
 /** Largest block: what is wasted per open object, and what a socket is given at a time. */
 const maxBlockBytes = 65_536
 
-/** Full and last blocks in a smaller form; the first are dropped first. */
+/** Blocks that are packed together: what unpacking takes, and the cost of a call spread over more bytes. */
+const blocksPerPack = 4
+
+/** What was in blocks, in a smaller form; the first is dropped first. */
 export interface BlockPack {
-  /** Bytes of the blocks. */
+  /** Bytes as they were. */
   readonly length: number
   /** Memory that they take. */
   readonly capacity: number
-  /** Bytes of the first block; 0 when there is none. */
+  /** Of the first of `pieces`; 0 when there is none. */
   readonly firstLength: number
-  /** @returns false for a block that does not become much smaller: it is not taken */
-  add(block: Buffer): boolean
-  /** The blocks in turn, each unpacked when it is asked for; valid until the next change. */
-  blocks(): Iterable<Buffer>
+  /** @returns false for bytes that do not become much smaller: they are not taken */
+  add(bytes: Buffer): boolean
+  /** What was added, in turn, each unpacked when it is asked for; valid until the next change. */
+  pieces(): Iterable<Buffer>
   removeFirst(): void
   /** Idempotent. */
   release(): void
@@ -130,7 +133,7 @@ export class BlockBuffer {
   }
 
   *#allBlocks(): Generator<Buffer> {
-    if (this.#packed !== null) yield* this.#packed.blocks()
+    if (this.#packed !== null) yield* this.#packed.pieces()
     yield* this.#blocks
   }
 
@@ -143,13 +146,17 @@ export class BlockBuffer {
    * reading from it.
    */
   pack(): void {
-    while (this.#blocks.length > 1) {
-      const [block] = this.#blocks
-      if (block === undefined || !this.#addToPack(block)) return
-      this.#blocks.shift()
-      this.#budget.giveBack(block, this.#reusable)
+    while (this.packableBytes > 0) {
+      const full = this.#blocks.slice(0, Math.min(blocksPerPack, this.#blocks.length - 1))
+      const isWhole = full.length < blocksPerPack && full.length === this.#blocks.length - 1 && this.#isLastPackable
+      if (!this.#addToPack(isWhole ? [...full, this.#last.subarray(0, this.#filled)] : full)) return
+      this.#blocks.splice(0, full.length)
+      for (const block of full) this.#budget.giveBack(block, this.#reusable)
+      if (isWhole) this.#replaceLast()
     }
-    if (!this.#isLastPackable || !this.#addToPack(this.#last.subarray(0, this.#filled))) return
+  }
+
+  #replaceLast(): void {
     this.#budget.giveBack(this.#last, this.#reusable)
     this.#before += this.#filled
     this.#last = this.#budget.take(this.#firstBytes)
@@ -163,10 +170,10 @@ export class BlockBuffer {
   }
 
   /** @returns false when the bytes do not become much smaller; those that follow are taken to be of the same kind */
-  #addToPack(bytes: Buffer): boolean {
+  #addToPack(pieces: readonly Buffer[]): boolean {
     if (this.#openPack === null) return false
     const packed = (this.#packed ??= this.#openPack())
-    if (packed.add(bytes)) return true
+    if (packed.add(Buffer.concat(pieces))) return true
     this.#openPack = null
     if (packed.length === 0) this.#dropPack()
     return false

@@ -4,19 +4,19 @@ import type { MemoryBudget } from './memory-budget.ts'
 
 /** The fastest level that finds most of what repeats in rows of text. */
 const level = { params: { [constants.ZSTD_c_compressionLevel]: 1 } }
-/** What a block must shrink to for that it is worth the work. */
+/** What bytes must shrink to for that it is worth the work. */
 const worthwhile = 0.6
 const firstBytes = 4096
 
 interface Frame {
-  /** Of the block. */
+  /** As they were. */
   readonly bytes: number
   readonly packedBytes: number
 }
 
 /**
- * What many small open objects hold beyond the limit of a task, compressed block by block. Blocks are unpacked one at a
- * time when the object is sent, so sending needs no more than a block of memory.
+ * What many small open objects hold beyond the limit of a task, compressed some blocks at a time, and unpacked so when
+ * the object is sent, so that sending needs no more memory than these.
  */
 export class PackedBlocks implements BlockPack {
   readonly #stored: BlockBuffer
@@ -35,16 +35,16 @@ export class PackedBlocks implements BlockPack {
     return this.#stored.capacity
   }
 
-  add(block: Buffer): boolean {
-    const packed = zstdCompressSync(block, { ...level, chunkSize: block.length, pledgedSrcSize: block.length })
-    if (packed.length > block.length * worthwhile) return false
+  add(bytes: Buffer): boolean {
+    const packed = zstdCompressSync(bytes, { ...level, chunkSize: bytes.length, pledgedSrcSize: bytes.length })
+    if (packed.length > bytes.length * worthwhile) return false
     this.#stored.bytes(packed)
-    this.#frames.push({ bytes: block.length, packedBytes: packed.length })
-    this.#length += block.length
+    this.#frames.push({ bytes: bytes.length, packedBytes: packed.length })
+    this.#length += bytes.length
     return true
   }
 
-  *blocks(): Generator<Buffer> {
+  *pieces(): Generator<Buffer> {
     let at = 0
     for (const { bytes, packedBytes } of this.#frames) {
       yield zstdDecompressSync(this.#stored.read(at, packedBytes), { chunkSize: bytes })
