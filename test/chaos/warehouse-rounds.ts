@@ -282,7 +282,14 @@ async function compare(
   const warehouse = new Warehouse(services)
   try {
     const totals = await compareTotals(warehouse, payroll, events)
-    const how = { file, bootstrapServers: services.kafkaBrokers, files: true, tables: [...kinds], against: null }
+    const how = {
+      file,
+      bootstrapServers: services.kafkaBrokers,
+      records: true,
+      files: true,
+      tables: [...kinds],
+      against: null,
+    }
     const findings = await verify({ ...how, attempts: 1, json: true }, new AbortController().signal)
     return [
       ...totals.flatMap(({ differences }) => differences),

@@ -206,6 +206,30 @@ describe('sluice verify', { skip }, () => {
     assert.deepEqual(later.differences.slice(0, 2), ['1 rows are missing: 0-60', '1 rows are too many: 0-61 (2 times)'])
   })
 
+  test('every record is in a file, or named; markers and aborted records are none', async () => {
+    // Offsets 120–129 are committed, 130 is the marker; 131–133 are aborted, 134 their marker; then 135–136.
+    await using producer = clients.producer({ 'bootstrap.servers': brokers(), 'transactional.id': `${table}-tx` })
+    await producer.partitionsOf(events)
+    await producer.initTransactions()
+    for (const [count, ends] of [
+      [10, 'commit'],
+      [3, 'abort'],
+    ] as const) {
+      producer.beginTransaction()
+      for (let i = 0; i < count; i++) producer.append(record(events, { value: bytes(String(i)) }), new Outcomes())
+      await producer.flush()
+      await (ends === 'commit' ? producer.commitTransaction() : producer.abortTransaction())
+    }
+    await produce(events, ['a', 'b'])
+    await using task = await warehouse.startTask()
+    await load(task, await announce(0, 49), await announce(52, 129), await announce(135, 136))
+    const noted = await verify({}, '--bootstrap-servers', brokers())
+    assert.equal(noted.code, 0)
+    assert.match(noted.findings[0]?.notes.join() ?? '', /^7 offsets lie between files .*: 0-50\.\.51, 0-130\.\.134$/)
+    const { code, differences } = await verify({}, '--bootstrap-servers', brokers(), '--records')
+    assert.deepEqual([code, differences], [1, ['2 records are in no file: 0-50, 0-51']])
+  })
+
   test('a file that is gone is named, and its rows are not taken for planted ones', async () => {
     await using task = await warehouse.startTask()
     const first = await announce(0, 9)

@@ -4,7 +4,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { foldName } from '../../connectors/redshift/sql.ts'
 import { ConfigError, toError } from '../api/errors.ts'
-import { checkAnnounced, checkCoverage, readAnnouncements } from './verify/announced-check.ts'
+import { checkAnnounced, readAnnouncements } from './verify/announced-check.ts'
+import { checkCoverage } from './verify/coverage-check.ts'
 import { checkFiles } from './verify/file-check.ts'
 import type { Finding } from './verify/finding.ts'
 import { checkLedger, type LedgerEntry, readLedger } from './verify/ledger-check.ts'
@@ -15,6 +16,8 @@ const usage = `Usage: sluice verify <redshift-sink.json> [options]
 
 Compares the ends of a warehouse pipeline while it runs. The file is that of the Redshift sink connector.
   --bootstrap-servers HOST:PORT  also source topic → files and metadata topic → ledger
+  --records                      also source topic → files, record by record between the ranges of files: every record
+                                 must be in one, so not with transforms that filter (needs --bootstrap-servers)
   --files                        also files → table, row by row (reads every file; needs --bootstrap-servers)
   --tables A,B                   only these tables (default: all with a ledger)
   --against SCHEMA               also SCHEMA.table ↔ table, e.g. of the old pipeline
@@ -29,6 +32,7 @@ Exit codes: 0 no differences, 1 differences, 2 the comparison could not be made.
 
 const optionTypes = {
   'bootstrap-servers': { type: 'string' },
+  records: { type: 'boolean' },
   files: { type: 'boolean' },
   tables: { type: 'string' },
   against: { type: 'string' },
@@ -48,6 +52,7 @@ const graceMs = 900_000
 export interface VerifyOptions {
   readonly file: string
   readonly bootstrapServers: string | null
+  readonly records: boolean
   readonly files: boolean
   /** Null: every table with a ledger. */
   readonly tables: readonly string[] | null
@@ -90,7 +95,9 @@ function readOptions(args: readonly string[]): VerifyOptions | null {
       .map((item) => foldName(item.trim()))
       .filter(Boolean)
   const bootstrapServers = values['bootstrap-servers'] ?? null
-  if (values.files === true && bootstrapServers === null) throw new Error('--files needs --bootstrap-servers')
+  for (const option of ['records', 'files'] as const) {
+    if (values[option] === true && bootstrapServers === null) throw new Error(`--${option} needs --bootstrap-servers`)
+  }
   const keys = list(values.key)
   if (values.against !== undefined && keys.length === 0) throw new Error('--against needs --key')
   const until = values.until === undefined ? Date.now() - graceMs : Date.parse(values.until)
@@ -103,6 +110,7 @@ function readOptions(args: readonly string[]): VerifyOptions | null {
   return {
     file,
     bootstrapServers,
+    records: values.records ?? false,
     files: values.files ?? false,
     tables: values.tables === undefined ? null : list(values.tables),
     against: against === undefined ? null : { schema: against, keys, columns: list(values.columns), time, until },
@@ -135,7 +143,8 @@ async function compare(warehouse: Warehouse, options: VerifyOptions, signal: Abo
     const ledgers = new Map<string, readonly LedgerEntry[]>()
     for (const table of tables) ledgers.set(table.target.table, await readLedger(warehouse, table))
     const chosen = announcements.announced.filter(({ table }) => options.tables === null || ledgers.has(table))
-    findings.push(...(await checkCoverage(announcements, connection, signal)))
+    const coverage = { connection, readsRecords: options.records }
+    findings.push(...(await checkCoverage(announcements, coverage, signal)))
     findings.push(checkAnnounced({ ...announcements, announced: chosen }, ledgers))
     if (options.files) {
       const expected = {

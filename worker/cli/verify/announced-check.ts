@@ -5,6 +5,7 @@ import { messageOptions, nameOptions } from '../../../connectors/redshift/settin
 import { tableFor } from '../../../connectors/redshift/table-names.ts'
 import { ConfigError, kindOf } from '../../api/errors.ts'
 import { SinkRecord } from '../../api/record.ts'
+import type { TopicPartition } from '../../api/topic-partition.ts'
 import { createKafkaClientFactory } from '../../kafka/client.ts'
 import { createTopicLog } from '../../kafka/topic-log.ts'
 import type { ClientProperties, TopicLogRecord } from '../../kafka/types.ts'
@@ -94,7 +95,7 @@ async function readTopic(
   return partitions.map(({ partition }) => begins.get(topic, partition) ?? 0n)
 }
 
-const partitionsOf = (topic: string, count: number) =>
+export const partitionsOf = (topic: string, count: number): readonly TopicPartition[] =>
   Array.from({ length: count }, (_, partition) => ({ topic, partition }))
 
 /** Metadata topic ↔ ledgers: every announced set is loaded or reported. */
@@ -121,55 +122,4 @@ export function checkAnnounced(
     differences: files.length === 0 ? [] : [`${files.length} announced files are not loaded: ${some(files, 10)}`],
     notes,
   }
-}
-
-/** Source topic → files: the offsets that no file holds. Filtered and dead-lettered records are among them. */
-export async function checkCoverage(
-  { announced }: Announcements,
-  connection: ClientProperties,
-  signal: AbortSignal,
-): Promise<readonly Finding[]> {
-  const clients = createKafkaClientFactory()
-  await using admin = clients.admin(connection)
-  const findings: Finding[] = []
-  const sources = announced.flatMap(({ message }) => (message.source === null ? [] : [message.source]))
-  for (const topic of new Set(sources.map((source) => source.topic))) {
-    const described = await admin.describeTopic(topic, signal)
-    if (described === null) {
-      const note = 'the source topic does not exist there any more'
-      findings.push({ what: `${topic} → files`, figures: {}, differences: [], notes: [note] })
-      continue
-    }
-    const partitions = partitionsOf(topic, described.partitions)
-    const begins = await admin.listOffsets(partitions, 'earliest', 'read_committed', signal)
-    const ends = await admin.listOffsets(partitions, 'latest', 'read_committed', signal)
-    let uncovered = 0n
-    let behind = 0n
-    for (const { partition } of partitions) {
-      const ranges = sources.filter((source) => source.topic === topic && source.partition === partition)
-      let next = begins.get(topic, partition) ?? 0n
-      for (const { firstOffset, lastOffset } of ranges.toSorted((a, b) => (a.firstOffset < b.firstOffset ? -1 : 1))) {
-        if (firstOffset > next) uncovered += firstOffset - next
-        if (lastOffset >= next) next = lastOffset + 1n
-      }
-      const end = ends.get(topic, partition) ?? 0n
-      if (end > next) behind += end - next
-    }
-    const notes: string[] = []
-    if (uncovered > 0n)
-      notes.push(`${uncovered} offsets lie between files: filtered, compacted, dead-lettered, or markers`)
-    if (behind > 0n) notes.push(`${behind} offsets after the last file: not written yet, or filtered`)
-    findings.push({
-      what: `${topic} → files`,
-      figures: {
-        partitions: partitions.length,
-        files: announced.filter(({ message }) => message.source?.topic === topic).length,
-        uncovered: Number(uncovered),
-        behind: Number(behind),
-      },
-      differences: [],
-      notes,
-    })
-  }
-  return findings
 }
