@@ -1,9 +1,13 @@
 /** Random combinations of the connector's options that fit a database. */
-import type { Random } from '../../../support/random.ts'
-import { named, nameOf, type RandomDatabase, type Table } from './tables.ts'
+import { type Random, seededRandom } from '../../../support/random.ts'
+import { type Column, named, nameOf, type RandomDatabase, type Table } from './tables.ts'
 import { pickFrom } from './types.ts'
 
 export type Options = Readonly<Record<string, string>>
+
+/** Whether some tables may not be captured. */
+export const hasLists = (options: Options): boolean =>
+  Object.keys(options).some((name) => /^(?:schema|table)\.(?:in|ex)clude/.test(name))
 
 /** A regular expression for exactly this text, as an item of a list. */
 const exactly = (text: string): string => text.replaceAll(/[^\w]/gu, (c) => (c === ' ' || c > '\x7f' ? c : `\\${c}`))
@@ -117,7 +121,10 @@ const choices: readonly Choice[] = [
     chance: 0.12,
     choose: (random, { tables }) => {
       const keys = tables.flatMap((t) => t.key.map((key) => exactly(`${t.schema}.${t.name}.${key}`)))
-      return { 'column.include.list': [...keys, someColumns(random, tables, () => true)].join(',') }
+      // The columns of signals are read as events have them, too.
+      return {
+        'column.include.list': ['public\\.asked\\..*', ...keys, someColumns(random, tables, () => true)].join(','),
+      }
     },
   },
   {
@@ -233,11 +240,171 @@ const choices: readonly Choice[] = [
   },
 ]
 
+/** An item of a list that a team might write: one pattern for several names, in other letters, or with blanks and escapes. */
+function looseItem(random: Random, table: Table, column: string): string {
+  const exact = `${tableId(table)}\\.${exactly(column)}`
+  return random.pick([
+    exact.toUpperCase().replaceAll(/\\[A-Z]/g, (escape) => escape.toLowerCase()),
+    `  ${exact} `,
+    `(?:${exact}|none\\.such\\.x)`,
+    `.*\\.${exactly(table.name)}\\.(?:c[02-4]|${exactly(column)})`,
+    `[^.]+\\.[^.]+\\.c\\d{1\\,2}`,
+    `(?i)public\\.T\\d\\.C[0-2]`,
+    // Debezium takes signals from the columns as events have them.
+    `(?!public\\.asked).*`,
+  ])
+}
+
+/**
+ * Debezium reads columns again by parameters of the driver's, which most types refuse as a key (the row then stays as it
+ * is), and takes the driver's own objects for values: those of other types come out differently from the stream's. Ours
+ * reads the texts of any type.
+ */
+const isReread = ({ type }: Column): boolean => /^(?:smallint|integer|bigint|text|character varying)$/.test(type.sql)
+
+const neutral: readonly Options[] = [
+  { 'max.batch.size': '3', 'max.queue.size': '7' },
+  { 'max.queue.size.in.bytes': '20000' },
+  { 'snapshot.delay.ms': '50', 'streaming.delay.ms': '50' },
+  { 'database.initial.statements': "SELECT 'a;;b';SET statement_timeout = 0" },
+  { 'slot.failover': 'true', 'slot.max.retries': '2', 'slot.retry.delay.ms': '100' },
+  { 'database.tcpKeepAlive': 'false', 'database.sslmode': 'disable' },
+  { 'guardrail.collections.max': '1', 'guardrail.collections.limit.action': 'warn' },
+  { 'statistics.metrics.enabled': 'false', 'custom.metric.tags': 'k1=v1,k2=v2' },
+  { 'query.fetch.size': '2', 'database.query.timeout.ms': '60000' },
+  { 'xmin.fetch.interval.ms': '1' },
+  { 'slot.stream.params': '', 'topic.cache.size': '10', 'retriable.restart.connector.wait.ms': '500' },
+  { 'snapshot.lock.timeout.ms': '5000', 'executor.shutdown.timeout.ms': '3000', 'errors.max.retries': '3' },
+  { 'internal.log.position.check.enable': 'false', 'lsn.flush.timeout.ms': '20000' },
+]
+
+/** Drawn from numbers of their own: what a seed has of the others does not change with them. */
+const laterChoices: readonly Choice[] = [
+  { chance: 0.5, choose: (random) => pickFrom(random, neutral) },
+  {
+    chance: 0.3,
+    choose: (random, { tables }) => {
+      const items = tables.flatMap((table) =>
+        table.columns.filter(() => random.next() < 0.2).map(({ name }) => looseItem(random, table, name)),
+      )
+      const option = random.pick([
+        'column.mask.with.3.chars',
+        'column.truncate.to.2.chars',
+        'column.mask.hash.v2.SHA-256.with.salt.a.b',
+        'column.propagate.source.type',
+      ])
+      return items.length === 0 ? {} : { [option]: items.join(',') }
+    },
+  },
+  {
+    chance: 0.12,
+    choose: (random) => ({
+      [`table.${random.next() < 0.5 ? 'include' : 'exclude'}.list`]: random.pick([
+        ' public\\..* ,(?:other|none)\\.[a-z0-9]+',
+        '.*\\.T[0-2].*',
+        '(?:[^.]+)\\.t[13]|x',
+        'public\\.t\\d{1\\,2},ODD SCHEMA\\..*',
+        '\\Qpublic.t0\\E',
+      ]),
+    }),
+  },
+  { chance: 0.08, choose: oneOf('schema.include.list', 'p[a-z]+,Odd.Schema', '(?i)OTH(er)?,public') },
+  {
+    chance: 0.1,
+    choose: (random) => ({
+      'message.key.columns': random.pick(['.*\\.t[0-9]:c[01]', '(.*).t1:K0,c0;public.t0:c2', '[a-z]+.t2:none,c1']),
+    }),
+  },
+  { chance: 0.1, choose: oneOf('lsn.flush.mode', 'connector_and_driver') },
+  { chance: 0.15, choose: oneOf('schema.exclude.list', 'other', 'Odd.*', 'none', 'OTHER,public2') },
+  // Without a list of schemas the catalog itself would be read, which never stands still.
+  {
+    chance: 0.08,
+    choose: () => ({ 'table.ignore.builtin': 'false', 'schema.include.list': 'public,other,Odd Schema' }),
+  },
+  { chance: 0.1, choose: oneOf('offset.mismatch.strategy', 'trust_offset', 'no_validation') },
+  // Not snapshot.tables.order.by.row.count: Debezium counts no rows of PostgreSQL, so that its order stays; ours sorts.
+  { chance: 0.1, choose: oneOf('event.processing.failure.handling.mode', 'warn', 'skip', 'ignore') },
+  { chance: 0.1, choose: oneOf('publication.autocreate.mode', 'no_tables', 'disabled') },
+  {
+    chance: 0.12,
+    choose: (random) => ({
+      'snapshot.mode': 'configuration_based',
+      'snapshot.mode.configuration.based.snapshot.schema': String(random.next() < 0.5),
+      'snapshot.mode.configuration.based.snapshot.data': String(random.next() < 0.5),
+      'snapshot.mode.configuration.based.start.stream': 'true',
+    }),
+  },
+  {
+    chance: 0.12,
+    choose: (random) => ({
+      'heartbeat.interval.ms': '200',
+      'topic.heartbeat.name': '<prefix>.heartbeat-of-its-own',
+      ...(random.next() < 0.5 ? { 'heartbeat.action.query': 'SELECT 1' } : {}),
+    }),
+  },
+  {
+    chance: 0.2,
+    choose: (random, { tables }) => {
+      const columns = tables
+        .filter(({ columns: all, key }) => key.length > 0 && all.every((c) => !key.includes(c.name) || isReread(c)))
+        .flatMap((table) => table.columns.filter(isReread).map(({ name }) => `${tableId(table)}:${exactly(name)}`))
+      return {
+        'post.processors': 'again',
+        'again.type': 'io.debezium.processors.reselect.ReselectColumnsPostProcessor',
+        'again.reselect.null.values': String(random.next() < 0.5),
+        'again.reselect.unavailable.values': String(random.next() < 0.8),
+        'again.reselect.columns.include.list': columns.length === 0 ? 'none.such:c' : columns.join(),
+      }
+    },
+  },
+  {
+    chance: 0.2,
+    choose: (random) => ({
+      transforms: 'flat',
+      'transforms.flat.type': 'io.debezium.transforms.ExtractNewRecordState',
+      'transforms.flat.delete.tombstone.handling.mode': random.pick([
+        'drop',
+        'tombstone',
+        'rewrite',
+        'rewrite-with-tombstone',
+        'delete-to-tombstone',
+      ]),
+      ...(random.next() < 0.6
+        ? { 'transforms.flat.add.fields': random.pick(['op', 'op,table', 'op:o,source.db:d']) }
+        : {}),
+      ...(random.next() < 0.5 ? { 'transforms.flat.add.headers': random.pick(['op', 'schema,op']) } : {}),
+      ...(random.next() < 0.3 ? { 'transforms.flat.add.fields.prefix': 'x_' } : {}),
+    }),
+  },
+  {
+    chance: 0.1,
+    choose: () => ({
+      transforms: 'routed',
+      'transforms.routed.type': 'io.debezium.transforms.ByLogicalTableRouter',
+      'transforms.routed.topic.regex': '(.*)\\.t[0-9]',
+      'transforms.routed.topic.replacement': '$1.every',
+    }),
+  },
+]
+
 /** An option never excludes the messages by which a round sees how far a connector is. */
 function withoutClashes(options: Record<string, string>): Options {
   const kept = { ...options }
   if (kept['message.prefix.exclude.list'] !== undefined) kept['message.prefix.exclude.list'] = 'audit'
-  for (const what of ['column', 'table'] as const) {
+  // Of two with the same form, Debezium's hash map of options says which one counts.
+  for (const form of [
+    /^column\.truncate\./,
+    /^column\.mask\.with/,
+    /^column\.mask\.hash\.v2/,
+    /^column\.mask\.hash\.(?!v2)/,
+  ]) {
+    for (const name of Object.keys(kept)
+      .filter((name) => form.test(name))
+      .slice(1))
+      delete kept[name]
+  }
+  for (const what of ['column', 'table', 'schema'] as const) {
     if (kept[`${what}.include.list`] !== undefined) delete kept[`${what}.exclude.list`]
   }
   return kept
@@ -251,5 +418,14 @@ export function randomOptions(random: Random, database: RandomDatabase): Options
     const chosen = choose(random, database)
     if (taken) Object.assign(options, chosen)
   }
+  const later = seededRandom(random.seed ^ 0x1a_7e_12)
+  for (const { chance, choose } of laterChoices) {
+    const taken = later.next() < chance
+    const chosen = choose(later, database)
+    if (taken) Object.assign(options, chosen)
+  }
+  // To Debezium no nested array equals itself, so that it takes rows with one for changed; ours compares what is in them.
+  const hasArrays = database.tables.some(({ columns }) => columns.some(({ type }) => type.sql.endsWith('[]')))
+  if (hasArrays) delete options['skip.messages.without.change']
   return withoutClashes(options)
 }

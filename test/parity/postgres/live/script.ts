@@ -12,13 +12,15 @@ import {
   randomTable,
   type Table,
 } from './tables.ts'
-import { pickFrom, quoted } from './types.ts'
+import { type ColumnType, pickFrom, quoted } from './types.ts'
 
 /** Statements that are sent one after another; one that the server refuses is passed over. */
 export interface ScriptStep {
   readonly statements: readonly string[]
   /** One transaction: with a refused statement none of them counts. */
   readonly isAtomic: boolean
+  /** Of an atomic step: what another session commits before it does. */
+  readonly beside?: readonly string[]
   /** The catalog changes: events before it must have been read by then, as connectors read the catalog of now. */
   readonly changesCatalog: boolean
 }
@@ -42,11 +44,20 @@ function changeSql(random: Random, database: RandomDatabase): string {
   if (chance < 0.45) return insertSql(random, table)
   if (chance < 0.8) return updateSql(random, table)
   if (chance < 0.92) return `DELETE FROM ${nameOf(table)} WHERE ${someRow(random, table)}`
-  if (chance < 0.94) return `TRUNCATE ${nameOf(table)}`
+  if (chance < 0.93) return `TRUNCATE ${nameOf(table)}`
+  if (chance < 0.94) return wideSql(random, table)
   if (chance < 0.95) return `TRUNCATE ${database.tables.slice(0, 3).map(nameOf).join(', ')} CASCADE`
   const prefix = random.pick(['audit', 'Other prefix', ''])
   const transactional = random.next() < 0.5
   return `SELECT pg_logical_emit_message(${transactional}, ${quoted(prefix)}, ${quoted(random.pick(['', 'content', 'ünï']))})`
+}
+
+/** Many rows at once, an update that changes nothing, rows that are read from the table itself. */
+function wideSql(random: Random, table: Table): string {
+  const column = table.columns.find(({ isGenerated }) => !isGenerated)
+  const name = column === undefined ? null : named(column.name)
+  if (name === null || random.next() < 0.3) return `DELETE FROM ${nameOf(table)}`
+  return `UPDATE ${nameOf(table)} SET ${name} = ${name}`
 }
 
 function replace(database: RandomDatabase, old: Table, columns: readonly Column[], key = old.key): void {
@@ -80,7 +91,7 @@ const definitions: readonly Definition[] = [
   },
   (random, database, table) => {
     const old = pickFrom(random, table.columns)
-    const name = `renamed${added++}`
+    const name = `${old.name.startsWith('gen') ? 'gen_' : ''}renamed${added++}`
     replace(
       database,
       table,
@@ -138,6 +149,86 @@ const definitions: readonly Definition[] = [
       `ALTER TYPE ${pickFrom(random, database.enums)} ADD VALUE ${label}${random.next() < 0.5 ? " BEFORE 'one'" : ''}`,
     ]
   },
+  // Of another type that takes the same values.
+  (random, database, table) => {
+    const wider: Readonly<Record<string, readonly string[]>> = {
+      smallint: ['integer', 'bigint', 'numeric'],
+      integer: ['bigint', 'double precision', 'numeric(20,4)'],
+      bigint: ['numeric', 'text'],
+      real: ['double precision'],
+      text: ['character varying'],
+      'character varying': ['text'],
+      timestamp: ['timestamp(3)', 'timestamp with time zone'],
+      date: ['timestamp'],
+      json: ['jsonb'],
+    }
+    const plain = plainColumns(table).filter(({ type, isGenerated }) => !isGenerated && wider[type.sql] !== undefined)
+    if (plain.length === 0) return []
+    const old = pickFrom(random, plain)
+    const sql = pickFrom(random, wider[old.type.sql] ?? [])
+    const { values } = old.type
+    const type: ColumnType = {
+      sql,
+      values: values.filter((value) => value !== '9007199254740993'),
+      odd: [],
+      isPlain: true,
+    }
+    replace(
+      database,
+      table,
+      table.columns.map((column) => (column === old ? { ...column, type } : column)),
+    )
+    const column = named(old.name)
+    return [
+      alter(table, `ALTER COLUMN ${column} DROP DEFAULT, ALTER COLUMN ${column} TYPE ${sql} USING ${column}::${sql}`),
+    ]
+  },
+  // Gone, and there again as something else.
+  (random, database, table) => {
+    const plain = plainColumns(table)
+    if (plain.length === 0) return []
+    const { name } = pickFrom(random, plain)
+    if (name.startsWith('gen')) return []
+    const column = { name, type: anyType(random, database), isNotNull: false, isGenerated: false }
+    replace(database, table, [...table.columns.filter((old) => old.name !== name), column])
+    return [alter(table, `DROP COLUMN ${named(name)}, ADD COLUMN ${columnSql(random, column, false)}`)]
+  },
+  // A primary key, of what is NOT NULL: rows may be in its way.
+  (random, _database, table) => {
+    const columns = table.columns.filter(({ isNotNull, type }) => isNotNull && type.isPlain)
+    if (columns.length === 0 || table.key.length > 0) return []
+    return [alter(table, `ADD PRIMARY KEY (${named(pickFrom(random, columns).name)})`)]
+  },
+  (random, _database, table) => {
+    const numbers = plainColumns(table).filter(({ type }) => /^(?:smallint|integer|bigint)$/.test(type.sql))
+    if (numbers.length === 0) return []
+    const name = named(pickFrom(random, numbers).name)
+    const how = random.pick(['ADD GENERATED BY DEFAULT AS IDENTITY', 'DROP IDENTITY IF EXISTS', 'DROP DEFAULT'])
+    return [alter(table, `ALTER COLUMN ${name} ${how}`)]
+  },
+  (random, database, table) => {
+    const schema = random.pick(['public', 'other', 'Odd Schema'])
+    if (schema === table.schema) return []
+    database.tables[database.tables.indexOf(table)] = { ...table, schema }
+    return [alter(table, `SET SCHEMA ${named(schema)}`)]
+  },
+  (random, _database, table) => [
+    `COMMENT ON TABLE ${nameOf(table)} IS 'told'`,
+    `COMMENT ON COLUMN ${nameOf(table)}.${named(pickFrom(random, table.columns).name)} IS 'told'`,
+  ],
+  (random, _database, table) => [
+    alter(table, `ALTER COLUMN ${named(pickFrom(random, table.columns).name)} SET STORAGE EXTERNAL`),
+  ],
+  (random, database) => {
+    if (database.enums.length === 0) return []
+    return [`ALTER TYPE ${pickFrom(random, database.enums)} RENAME VALUE 'one' TO ${quoted(`value ${added++}`)}`]
+  },
+  // A table that has the name of one that was there.
+  (random, database, old) => {
+    const { table, sql } = randomTable(random, database, { schema: old.schema, name: old.name })
+    database.tables[database.tables.indexOf(old)] = table
+    return [`DROP TABLE ${nameOf(old)}`, ...sql, insertSql(random, table)]
+  },
   (random, database) => {
     const { table, sql } = randomTable(random, database, { schema: 'public', name: `new_t${added++}` })
     database.tables.push(table)
@@ -150,24 +241,62 @@ const definitions: readonly Definition[] = [
   },
 ]
 
+/** What a subscription might write: changes that name where they came from, and when they were committed there. */
+function replicatedSql(random: Random, database: RandomDatabase): readonly string[] {
+  const name = 'current_database()'
+  return [
+    `SELECT pg_replication_origin_create(${name}) WHERE NOT EXISTS (SELECT FROM pg_replication_origin WHERE roname = ${name})`,
+    `SELECT pg_replication_origin_session_setup(${name})`,
+    changeSql(random, database),
+    'BEGIN',
+    `SELECT pg_replication_origin_xact_setup('${random.integer(0, 9)}/AB${random.integer(10, 99)}', '2020-01-02 03:04:05.678901+00')`,
+    changeSql(random, database),
+    changeSql(random, database),
+    'COMMIT',
+    'SELECT pg_replication_origin_session_reset()',
+  ]
+}
+
 /** Changes of rows, without any of tables. */
 export function someChanges(random: Random, database: RandomDatabase): readonly string[] {
   return Array.from({ length: random.integer(1, 4) }, () => changeSql(random, database))
 }
 
-/** The changes of one round; what they define is kept in `database`. */
-export function* randomScript(random: Random, database: RandomDatabase): Generator<ScriptStep> {
+const moves = /^ALTER TABLE .* (?:RENAME TO|SET SCHEMA) "/
+
+/**
+ * The changes of one round; what they define is kept in `database`.
+ * @param mayMove tables get other names; where those are left out by a list, Debezium goes on under the old one until it
+ * is restarted, and ours stops
+ */
+export function* randomScript(random: Random, database: RandomDatabase, mayMove: boolean): Generator<ScriptStep> {
   added = 0
   for (let i = 0, count = random.integer(8, 16); i < count; i++) {
     if (random.next() < 0.25) {
-      const statements = pickFrom(random, definitions)(random, database, pickFrom(random, database.tables))
-      if (statements.length > 0) yield { statements, isAtomic: false, changesCatalog: true }
+      const before = [...database.tables]
+      const statements = [...pickFrom(random, definitions)(random, database, pickFrom(random, database.tables))]
+      if (!mayMove && statements.some((sql) => moves.test(sql))) {
+        database.tables.splice(0, database.tables.length, ...before)
+        continue
+      }
+      // In one transaction with changes: a connector that reads it sees the catalog as it is behind it.
+      const isAtomic = statements.length > 0 && random.next() < 0.25 && !/ADD VALUE|RENAME TO/.test(statements.join())
+      if (isAtomic) statements.push(changeSql(random, database), changeSql(random, database))
+      if (statements.length > 0) yield { statements, isAtomic, changesCatalog: true }
     } else {
       const isAtomic = random.next() < 0.5
       const length = isAtomic ? random.integer(1, 6) : random.integer(1, 4)
       const statements = Array.from({ length }, () => changeSql(random, database))
+      if (random.next() < 0.05) {
+        yield { statements: replicatedSql(random, database), isAtomic: false, changesCatalog: false }
+        continue
+      }
       if (isAtomic && random.next() < 0.05) statements.push('SELECT 1 / 0')
-      yield { statements, isAtomic, changesCatalog: false }
+      if (isAtomic && random.next() < 0.1) {
+        statements.splice(1, 0, 'SAVEPOINT s', changeSql(random, database), 'ROLLBACK TO SAVEPOINT s')
+      }
+      const beside = isAtomic && random.next() < 0.25 ? someChanges(random, database) : []
+      yield { statements, isAtomic, beside, changesCatalog: false }
     }
   }
 }

@@ -3,19 +3,26 @@ import { appendFile, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Random } from '../../../support/random.ts'
-import { named, nameOf, type RandomDatabase, type Table } from './tables.ts'
+import { hasLists } from './options.ts'
+import { someChanges } from './script.ts'
+import { type Column, named, nameOf, type RandomDatabase, type Table } from './tables.ts'
 import { pickFrom, quoted } from './types.ts'
 
 export interface Signal {
-  readonly type: 'execute-snapshot' | 'stop-snapshot' | 'pause-snapshot' | 'resume-snapshot' | 'log'
+  readonly type: 'execute-snapshot' | 'stop-snapshot' | 'pause-snapshot' | 'resume-snapshot' | 'log' | 'unheard-of'
   readonly data: object
 }
 
 /** Signals that are sent at once, and what both have sent when they are through with them. */
 export interface SignalStep {
   readonly signals: readonly Signal[]
-  /** The notification of both that says so; a snapshot that completes is never paused any more. */
-  readonly until: 'COMPLETED' | 'PAUSED'
+  /**
+   * The notification of both that says so; a snapshot that completes is never paused any more, nor aborted. Null where
+   * nothing tells.
+   */
+  readonly until: 'COMPLETED' | 'PAUSED' | 'ABORTED' | null
+  /** Changes of rows behind it. */
+  readonly changes: readonly string[]
 }
 
 /** How a round sends signals: by rows that the stream carries, or by a file with nothing written to the database. */
@@ -29,40 +36,124 @@ export const signalTableSql = `CREATE TABLE public.asked (id varchar(64) PRIMARY
 export const signalTopic = /[^a-z]asked$/
 export const noticeTopic = 'notices'
 
-/** Once a signal has made Debezium read a table with generated columns, it has them in later changes as well. */
-const isSimple = ({ columns, key }: Table): boolean => columns.every((c) => !c.isGenerated || key.includes(c.name))
+/**
+ * Whether Debezium finds a table that is to be read chunk by chunk. It takes ids apart: blanks end a name, and what has
+ * three parts is in another database. And it knows the tables of its start, but of others only those of which it has read
+ * a change. Ours takes the ids as they are, and asks the catalog.
+ */
+const isReachable = ({ schema, name }: Table): boolean =>
+  !/[\s.]/.test(`${schema}${name}`) && !/^(?:new|renamed)_t\d/.test(name)
 
-const tableIds = (random: Random, tables: readonly Table[]): readonly string[] =>
-  tables.filter((table) => isSimple(table) && random.next() < 0.6).map(({ schema, name }) => `${schema}.${name}`)
+/** Debezium's statement for a chunk fails on most tables with columns that the server computes; ours leaves those out. */
+const isStored = ({ columns, key }: Table): boolean => columns.every((c) => !c.isGenerated || key.includes(c.name))
+
+/** Types that Debezium gives back to the server as what they were in the next chunk: of others its statement fails. */
+const isOrdered = ({ type }: Column): boolean =>
+  /^(?:smallint|integer|bigint|text|character varying|varchar|uuid)/.test(type.sql) && !type.sql.endsWith(']')
+
+/** Whether the columns by which a table is read in chunks are of such types: its key's, or those of an option. */
+function isChunked(table: Table, { options }: Asked): boolean {
+  const named = (options['message.key.columns'] ?? '').includes(`${idOf(table).replaceAll('-', '\\-')}:`)
+  if (named) return table.columns.every(isOrdered)
+  // Those of a unique index where there is no key.
+  const columns = table.columns.filter(({ name, isNotNull }) =>
+    table.key.length === 0 ? isNotNull : table.key.includes(name),
+  )
+  return columns.every(isOrdered)
+}
 
 const escaped = (text: string): string => text.replaceAll(/[.^$*+?()[\]{}|\\]/g, '\\$&')
+const idOf = ({ schema, name }: Table): string => escaped(`${schema}.${name}`)
+
+/** What signals may ask of the tables of a round. */
+interface Asked {
+  readonly database: RandomDatabase
+  readonly options: Readonly<Record<string, string>>
+}
+
+/**
+ * A pattern for this table alone: what others match is, in Debezium, every table that it has ever seen, in no order. Where
+ * it captures none that matches, a pattern is an id, and a wrong one.
+ */
+const patternOf = (random: Random, table: Table, asked: Asked): string =>
+  random.next() < 0.3 && !hasLists(asked.options) ? `.*\\.${escaped(table.name)}` : idOf(table)
+
+const step = (signals: readonly Signal[], until: SignalStep['until'], changes: readonly string[] = []): SignalStep => ({
+  signals,
+  until,
+  changes,
+})
+
+/** What connectors pass over, or only log. */
+const idle: readonly Signal[] = [
+  { type: 'log', data: { message: 'at {}' } },
+  { type: 'unheard-of', data: {} },
+  { type: 'execute-snapshot', data: {} },
+  { type: 'execute-snapshot', data: { 'data-collections': [], type: 'INCREMENTAL' } },
+  { type: 'stop-snapshot', data: { 'data-collections': ['public.t0'], type: 'incremental' } },
+  { type: 'pause-snapshot', data: {} },
+  { type: 'resume-snapshot', data: {} },
+]
+
+function blocking(random: Random, asked: Asked): SignalStep | null {
+  const { tables } = asked.database
+  const chosen = tables.filter(() => random.next() < 0.6).map((table) => patternOf(random, table, asked))
+  const table = pickFrom(random, tables)
+  // Of these, the ids are no patterns: one with escapes names nothing.
+  const id = isReachable(table) && random.next() < 0.7 ? `${table.schema}.${table.name}` : idOf(table)
+  const conditions = [{ 'data-collection': id, filter: `SELECT * FROM ${nameOf(table)} LIMIT 2` }]
+  const data = { type: random.pick(['BLOCKING', 'blocking']), 'data-collections': chosen }
+  if (chosen.length === 0) return null
+  const more = random.next() < 0.4 ? { 'additional-conditions': conditions } : {}
+  return step([{ type: 'execute-snapshot', data: { ...data, ...more } }], 'COMPLETED')
+}
+
+function incremental(random: Random, asked: Asked): Signal | null {
+  const { tables } = asked.database
+  const reachable = tables.filter((table) => isReachable(table) && isStored(table) && isChunked(table, asked))
+  const chosen = reachable.filter(() => random.next() < 0.6)
+  const collections = chosen.map((table) => patternOf(random, table, asked))
+  if (random.next() < 0.2) collections.push('none.such')
+  if (collections.length === 0) return null
+  const table = pickFrom(random, tables)
+  const filter = `${named(pickFrom(random, table.columns).name)} IS NOT NULL`
+  const [only] = chosen
+  // Of a table without a key Debezium emits one row per chunk, which is all that it tells apart; ours refuses it.
+  // Nor does it order by a column that events leave out.
+  const isWhole = !Object.keys(asked.options).some((name) => /^column\.(?:in|ex)clude/.test(name))
+  const keys = isWhole && only?.key.length ? only.columns.filter((column) => column.isNotNull && isOrdered(column)) : []
+  const surrogate = keys.length > 0 && collections.length === 1 ? pickFrom(random, keys).name : null
+  const data = {
+    ...(random.next() < 0.8 ? { type: random.pick(['incremental', 'INCREMENTAL']) } : {}),
+    'data-collections': collections,
+    ...(random.next() < 0.3 ? { 'additional-conditions': [{ 'data-collection': idOf(table), filter }] } : {}),
+    ...(surrogate !== null && random.next() < 0.5 ? { 'surrogate-key': surrogate } : {}),
+  }
+  return { type: 'execute-snapshot', data }
+}
 
 /** Steps that read some tables again; an incremental snapshot is now and then held up after its first chunk. */
-export function* signalSteps(random: Random, database: RandomDatabase): Generator<SignalStep> {
-  // By name: what a pattern matches is, in Debezium, the tables that it has seen so far, and the signal table, too.
-  const collections = [...tableIds(random, database.tables).map(escaped), ...(random.next() < 0.2 ? ['none.such'] : [])]
-  if (collections.length === 0) return
-  const table = pickFrom(random, database.tables)
-  const id = escaped(`${table.schema}.${table.name}`)
+export function* signalSteps(
+  random: Random,
+  database: RandomDatabase,
+  options: Readonly<Record<string, string>>,
+): Generator<SignalStep> {
+  const asked = { database, options }
+  if (random.next() < 0.15) yield step([pickFrom(random, idle)], null)
   if (random.next() < 0.3) {
-    const condition = { 'data-collection': id, filter: `SELECT * FROM ${nameOf(table)} LIMIT 2` }
-    const conditions = random.next() < 0.4 ? { 'additional-conditions': [condition] } : {}
-    const data = { type: 'BLOCKING', 'data-collections': collections, ...conditions }
-    yield { signals: [{ type: 'execute-snapshot', data }], until: 'COMPLETED' }
+    const whole = blocking(random, asked)
+    if (whole !== null) yield whole
     return
   }
-  const column = pickFrom(random, table.columns)
-  const filter = `${named(column.name)} IS NOT NULL`
-  const data = {
-    type: 'incremental',
-    'data-collections': collections,
-    ...(random.next() < 0.3 ? { 'additional-conditions': [{ 'data-collection': id, filter }] } : {}),
-  }
-  const execute: Signal = { type: 'execute-snapshot', data }
-  if (random.next() < 0.5) yield { signals: [execute], until: 'COMPLETED' }
+  const execute = incremental(random, asked)
+  if (execute === null) return
+  const chance = random.next()
+  if (chance < 0.4) yield step([execute], 'COMPLETED')
   else {
-    yield { signals: [execute, { type: 'pause-snapshot', data: {} }], until: 'PAUSED' }
-    yield { signals: [{ type: 'resume-snapshot', data: {} }], until: 'COMPLETED' }
+    const changes = random.next() < 0.5 ? someChanges(random, database) : []
+    yield step([execute, { type: 'pause-snapshot', data: {} }], 'PAUSED', changes)
+    if (chance < 0.55) yield step([{ type: 'stop-snapshot', data: { type: 'INCREMENTAL' } }], 'ABORTED')
+    yield step([{ type: 'resume-snapshot', data: {} }], chance < 0.55 ? null : 'COMPLETED')
   }
 }
 
@@ -74,6 +165,13 @@ export function signalRows(signals: readonly Signal[], token: string): string {
   return `INSERT INTO public.asked VALUES ${rows.join(', ')}`
 }
 
+/** How the chunks of incremental snapshots are read. */
+export const chunkOptions = (random: Random): Readonly<Record<string, string>> => ({
+  'incremental.snapshot.chunk.size': random.pick(['1', '2', '2', '3', '1024']),
+  ...(random.next() < 0.3 ? { 'incremental.snapshot.watermarking.strategy': 'insert_delete' } : {}),
+  ...(random.next() < 0.2 ? { 'incremental.snapshot.allow.schema.changes': 'true' } : {}),
+})
+
 /** Options by which a connector takes signals and tells what they led to, and its file of signals. */
 export class SignalLine implements AsyncDisposable {
   readonly options: Readonly<Record<string, string>>
@@ -81,7 +179,7 @@ export class SignalLine implements AsyncDisposable {
   readonly #file: string
   readonly #folder: string
 
-  private constructor(way: SignalWay, folder: string, prefix: string) {
+  private constructor(way: SignalWay, folder: string, prefix: string, more: Readonly<Record<string, string>>) {
     this.way = way
     this.#folder = folder
     this.#file = join(folder, 'signals.txt')
@@ -98,14 +196,15 @@ export class SignalLine implements AsyncDisposable {
           }
     this.options = {
       ...byWay,
-      'incremental.snapshot.chunk.size': '2',
+      ...more,
       'notification.enabled.channels': 'sink',
       'notification.sink.topic.name': `${prefix}.${noticeTopic}`,
     }
   }
 
-  static async open(way: SignalWay, prefix: string): Promise<SignalLine> {
-    return new SignalLine(way, await mkdtemp(join(tmpdir(), 'signals-')), prefix)
+  /** @param more options of incremental snapshots */
+  static async open(way: SignalWay, prefix: string, more: Readonly<Record<string, string>>): Promise<SignalLine> {
+    return new SignalLine(way, await mkdtemp(join(tmpdir(), 'signals-')), prefix, more)
   }
 
   /** Sends signals at once by the file. */

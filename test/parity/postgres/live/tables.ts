@@ -165,7 +165,8 @@ export function randomTable(
   }
   const source = columns.at(-1)
   if (source !== undefined && !source.isGenerated && random.next() < 0.15) {
-    const name = freshName(random, 'gen', oddColumnNames, taken)
+    // By such a name they are known (`records.ts`).
+    const name = freshName(random, 'gen', ['gen 1'], taken)
     const type: ColumnType = { sql: 'boolean', values: ['t'], odd: [], isPlain: true }
     columns.push({ name, type, isNotNull: false, isGenerated: true })
     lines.push(`${named(name)} boolean GENERATED ALWAYS AS (${named(source.name)} IS NULL) STORED`)
@@ -175,12 +176,18 @@ export function randomTable(
   const table: Table = { ...at, columns, key }
   const partitioned = keyed && random.next() < 0.12
   const constraint = keyed ? [`PRIMARY KEY (${key.map(named).join(', ')})`] : []
-  const tail = partitioned ? ` PARTITION BY HASH (${named(key[0] ?? '')})` : ''
+  const isList = partitioned && random.next() < 0.4
+  const tail = partitioned ? ` PARTITION BY ${isList ? 'LIST' : 'HASH'} (${named(key[0] ?? '')})` : ''
   const sql = [`CREATE TABLE ${nameOf(table)} (${[...lines, ...constraint].join(', ')})${tail}`]
   if (partitioned) {
     for (const remainder of [0, 1]) {
       const part = nameOf({ ...table, name: `${table.name}_p${remainder}` })
-      sql.push(`CREATE TABLE ${part} PARTITION OF ${nameOf(table)} FOR VALUES WITH (MODULUS 2, REMAINDER ${remainder})`)
+      const values = isList
+        ? remainder === 0
+          ? `FOR VALUES IN (${quoted(columns.find((c) => c.name === key[0])?.type.values[0] ?? '')})`
+          : 'DEFAULT'
+        : `FOR VALUES WITH (MODULUS 2, REMAINDER ${remainder})`
+      sql.push(`CREATE TABLE ${part} PARTITION OF ${nameOf(table)} ${values}`)
     }
   } else sql.push(...indexes(random, table))
   if (random.next() < 0.1)
@@ -227,7 +234,7 @@ export function randomDatabase(random: Random, available: ReadonlySet<string>): 
   const enums: string[] = []
   for (let i = 0, count = random.integer(0, 4); i < count; i++) {
     const name = random.next() < 0.2 ? named(`Own Type ${i}`) : `own${i}`
-    const own = ownType(random, name, extensions)
+    const own = ownType(random, name, { extensions, types })
     setup.push(own.create)
     types.push(own.type)
     if (own.create.includes('AS ENUM')) enums.push(name)
@@ -239,6 +246,12 @@ export function randomDatabase(random: Random, available: ReadonlySet<string>): 
     const { table, sql } = randomTable(random, database, at)
     setup.push(...sql)
     database.tables.push(table)
+    // One that inherits has rows of its own, which a snapshot of the other has, too.
+    if (random.next() < 0.08 && !sql[0]?.includes('PARTITION BY')) {
+      const child: Table = { ...table, name: `${at.name}_child`, key: [] }
+      setup.push(`CREATE TABLE ${nameOf(child)} () INHERITS (${nameOf(table)})`, insertSql(random, child))
+      database.tables.push(child)
+    }
     for (let row = random.integer(0, 4); row > 0; row--) setup.push(insertSql(random, table))
   }
   return database

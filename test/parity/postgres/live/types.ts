@@ -201,7 +201,7 @@ function temporal(random: Random): ColumnType {
       values: ['00:00:00', `13:51:30${f}`, '23:59:59'],
       odd: ['24:00:00'],
       isPlain: true,
-      expressions: ["'10:11:12'", 'LOCALTIME'],
+      expressions: ["'10:11:12'", 'LOCALTIME', "'24:00:00'"],
     }),
     type(name('time', ' with time zone'), {
       values: [`13:51:30${f}+02`, '00:00:00-11:30', '23:59:59+00'],
@@ -291,6 +291,12 @@ const others: readonly ColumnType[] = [
   type('xid', { values: ['1'] }),
   type('tid', { values: ['(0,1)'] }),
   type('regclass', { values: ['pg_class'] }),
+  type('regtype', { values: ['integer', '"char"'] }),
+  type('int8multirange', { values: ['{[1,3)}', '{}'] }),
+  type('nummultirange', { values: ['{[1.5,3)}', '{}'] }),
+  type('datemultirange', { values: ['{[2020-01-01,2020-02-01)}', '{}'] }),
+  type('xid8', { values: ['1', '18446744073709551615'] }),
+  type('pg_snapshot', { values: ['10:20:10,14,15'] }),
 ]
 
 const extensions: readonly ColumnType[] = [
@@ -305,11 +311,19 @@ const extensions: readonly ColumnType[] = [
   type('isbn', { values: ['0-393-04002-X'] }),
   type('ean13', { values: ['4006381333931'] }),
   type('cube', { values: ['(1, 2)'] }),
+  type('seg', { values: ['1 .. 2', '<4'] }),
+  type('query_int', { values: ['1&(2|3)'] }),
+  type('lo', { values: ['0', '42'] }),
 ]
 
 /** Names of extensions that random databases have where the server ships them. */
-export const extensionNames = ['hstore', 'citext', 'ltree', 'isn', 'cube'] as const
-const extensionOf: Readonly<Record<string, string>> = { lquery: 'ltree', isbn: 'isn', ean13: 'isn' }
+export const extensionNames = ['hstore', 'citext', 'ltree', 'isn', 'cube', 'seg', 'intarray', 'lo'] as const
+const extensionOf: Readonly<Record<string, string>> = {
+  lquery: 'ltree',
+  isbn: 'isn',
+  ean13: 'isn',
+  query_int: 'intarray',
+}
 
 /**
  * Values that Debezium loses inside of arrays, and ours keeps. It reads dates and times through Java's older classes:
@@ -363,8 +377,15 @@ export interface OwnType {
   readonly type: ColumnType
 }
 
-/** An enum, composite or range type, or a domain over any other type. */
-export function ownType(random: Random, name: string, extensionsThere: ReadonlySet<string>): OwnType {
+/** An enum, composite or range type, or a domain over any other type, those of `types` too. */
+export function ownType(
+  random: Random,
+  name: string,
+  {
+    extensions: extensionsThere,
+    types,
+  }: { readonly extensions: ReadonlySet<string>; readonly types: readonly ColumnType[] },
+): OwnType {
   const kind = random.integer(0, 6)
   if (kind <= 1) {
     const labels = ['one', 'Two', "it's", 'with space', 'ünï', 'x"y', 'back\\slash'].slice(0, random.integer(1, 7))
@@ -385,7 +406,9 @@ export function ownType(random: Random, name: string, extensionsThere: ReadonlyS
       type: type(name, { values: ['[1.5,2)', 'empty'] }),
     }
   }
-  const base = scalarType(random, extensionsThere)
+  // Also a domain over a domain.
+  const own = types.length > 0 && random.next() < 0.35
+  const base = own ? pickFrom(random, types) : scalarType(random, extensionsThere)
   const modifier = random.next() < 0.3 ? ` DEFAULT ${quoted(base.values[0] ?? '')}` : ''
   return {
     create: `CREATE DOMAIN ${name} AS ${base.sql}${modifier}`,
