@@ -266,8 +266,10 @@ export class FileBuffer implements PartitionWriter, MemoryHolder {
         return 'commit-first'
       }
       // Only a refused record can have come before this one. Without projection its schema stays until the next record,
-      // as in the Java connector: the objects have the same names. To project to it would refuse this record, too.
-      if (compatibility !== 'NONE') this.#schemas.set(directory, record.valueSchema)
+      // as in the Java connector: the objects have the same names. To project to it would refuse this record, too, and
+      // no schema beside one is never kept.
+      const isFlip = current === null || record.valueSchema === null
+      if (isFlip || compatibility !== 'NONE') this.#schemas.set(directory, record.valueSchema)
     }
     const isNew = !this.#files.has(directory)
     if (isNew && rotation.maxOpenFiles > 0 && this.#files.size >= rotation.maxOpenFiles) return 'commit-first'

@@ -74,8 +74,8 @@ function mondayBefore(day: number): number {
   return day - ((new Date(day).getUTCDay() + 6) % 7) * dayMs
 }
 
-/** `Date.UTC` takes the years 0 to 99 for those of the 20th century. */
-function dayStart(yearNumber: number, month: number, day: number): number {
+/** Midnight UTC, of a month from 0 on. `Date.UTC` takes the years 0 to 99 for those of the 20th century. */
+export function dayStart(yearNumber: number, month: number, day: number): number {
   return new Date(0).setUTCFullYear(yearNumber, month, day)
 }
 

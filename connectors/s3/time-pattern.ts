@@ -1,3 +1,5 @@
+import { dayStart } from './iso-time.ts'
+
 /** Calendar arithmetic of time-based directories and of scheduled rotation, as Joda-Time does it. */
 
 const dayMs = 86_400_000
@@ -58,8 +60,8 @@ export class TimeZone {
     const parts = new Map(this.#format.formatToParts(instant).map((p) => [p.type, p.value]))
     const read = (type: Intl.DateTimeFormatPartTypes) => Number(parts.get(type) ?? 0)
     const year = parts.get('era') === 'BC' ? 1 - read('year') : read('year')
-    const local = Date.UTC(year, read('month') - 1, read('day'), read('hour'), read('minute'), read('second'))
-    return local - instant
+    const day = dayStart(year, read('month') - 1, read('day'))
+    return day + ((read('hour') * 60 + read('minute')) * 60 + read('second')) * 1000 - instant
   }
 }
 
@@ -160,8 +162,12 @@ function fieldOf(letter: string, count: number, { zone, locale }: { zone: TimeZo
   switch (letter) {
     case 'y':
     case 'Y':
+      if (count === 2) return (t) => pad(t.date.getUTCFullYear() % 100, 2)
       // Joda's Y is the year of era, unlike the week-year of other libraries.
-      return count === 2 ? (t) => pad(t.date.getUTCFullYear() % 100, 2) : number((t) => t.date.getUTCFullYear())
+      return number(({ date }) => {
+        const year = date.getUTCFullYear()
+        return letter === 'Y' && year < 1 ? 1 - year : year
+      })
     case 'x':
       return count === 2 ? (t) => pad(isoWeek(t.date).year % 100, 2) : number((t) => isoWeek(t.date).year)
     case 'M':
@@ -254,7 +260,7 @@ function pad(value: number, width: number): string {
 }
 
 function dayOfYear(date: Date): number {
-  return Math.floor((date.getTime() - Date.UTC(date.getUTCFullYear(), 0, 1)) / dayMs) + 1
+  return Math.floor((date.getTime() - dayStart(date.getUTCFullYear(), 0, 1)) / dayMs) + 1
 }
 
 /** Week and week-year of ISO 8601: the week that holds the year's first Thursday is the first. */

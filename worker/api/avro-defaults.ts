@@ -1,7 +1,8 @@
 /** Defaults of Connect schemas in the JSON of Avro schemas. */
 import { isAvroUnion } from './avro-unions.ts'
-import { Decimal, LogicalName, type Schema, type Value } from './data.ts'
+import { Decimal, Float64, LogicalName, type Schema, type Value } from './data.ts'
 import { inHashOrder } from './java-hash.ts'
+import { javaFloat } from './json.ts'
 import { twosComplement } from './values.ts'
 
 /** Days of a Date, milliseconds of a Time. */
@@ -38,23 +39,38 @@ function isAvroMember(schema: Schema, value: Value): boolean {
   return nullFirst ? value === null : value !== null && isAvroDefault(schema, value)
 }
 
+/** The value of `connect.default`: as `defaultJson`, with floats in the digits of their type. */
+export function connectDefaultJson(schema: Schema, value: Value): Value {
+  const { type } = schema
+  if (type === 'FLOAT32' && typeof value === 'number' && Number.isFinite(value)) {
+    return new Float64(Number(javaFloat(value)))
+  }
+  return type === 'FLOAT64' && typeof value === 'number'
+    ? new Float64(value)
+    : toJson(schema, value, connectDefaultJson)
+}
+
 /** A default as Avro's JSON: bytes as text of one character per byte. */
 export function defaultJson(schema: Schema, value: Value): Value {
+  return toJson(schema, value, defaultJson)
+}
+
+function toJson(schema: Schema, value: Value, partOf: typeof defaultJson): Value {
   if (value === null) return null
   if (value instanceof Decimal) return Buffer.from(twosComplement(value.unscaled)).toString('latin1')
   if (value instanceof Uint8Array) return Buffer.from(value).toString('latin1')
   if (value instanceof Date) return schema.type === 'INT32' ? epochOf(schema, value) : value.getTime()
   const { valueSchema, keySchema } = schema
   if (Array.isArray(value) && valueSchema !== null) {
-    return (value as readonly Value[]).map((item) => defaultJson(valueSchema, item))
+    return (value as readonly Value[]).map((item) => partOf(valueSchema, item))
   }
   if (value instanceof Map && valueSchema !== null && keySchema !== null) {
     const entries = [...(value as ReadonlyMap<Value, Value>)]
     return keySchema.type === 'STRING'
-      ? Object.fromEntries(entries.map(([k, v]) => [String(k), defaultJson(valueSchema, v)]))
-      : inHashOrder(entries).map(([k, v]) => [defaultJson(keySchema, k), defaultJson(valueSchema, v)])
+      ? Object.fromEntries(inHashOrder(entries).map(([k, v]) => [String(k), partOf(valueSchema, v)]))
+      : inHashOrder(entries).map(([k, v]) => [partOf(keySchema, k), partOf(valueSchema, v)])
   }
   if (schema.type !== 'STRUCT' || typeof value !== 'object') return value
   const struct = value as { readonly [name: string]: Value }
-  return Object.fromEntries(schema.fields.map((f) => [f.name, defaultJson(f.schema, struct[f.name] ?? null)]))
+  return Object.fromEntries(schema.fields.map((f) => [f.name, partOf(f.schema, struct[f.name] ?? null)]))
 }

@@ -3,7 +3,7 @@
  * Whoever writes Avro takes it from here, so that files and messages agree.
  */
 
-import { defaultJson, epochOf, isAvroDefault } from './avro-defaults.ts'
+import { connectDefaultJson, defaultJson, epochOf, isAvroDefault } from './avro-defaults.ts'
 import { AvroOutput } from './avro-output.ts'
 import { isAvroUnion } from './avro-unions.ts'
 import type { ByteWriter } from './converter.ts'
@@ -422,7 +422,7 @@ class Compiler {
       ...(doc === null ? {} : { 'connect.doc': doc }),
       ...(version === null ? {} : { 'connect.version': version }),
       ...(shown.length === 0 ? {} : { 'connect.parameters': Object.fromEntries(shown) }),
-      ...(defaultValue === null || ofField ? {} : { 'connect.default': defaultJson(schema, defaultValue) }),
+      ...(defaultValue === null || ofField ? {} : { 'connect.default': connectDefaultJson(schema, defaultValue) }),
       ...(name === null ? {} : { 'connect.name': name }),
       ...connectType,
       ...kept,

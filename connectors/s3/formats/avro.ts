@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { crc32, deflateRawSync, zstdCompressSync } from 'node:zlib'
+import { anythingType } from '../../../worker/api/avro-anything.ts'
 import { AvroOutput } from '../../../worker/api/avro-output.ts'
 import { type AvroType, compileAvro } from '../../../worker/api/avro-schema.ts'
 import { GrowingByteWriter } from '../../../worker/api/byte-writer.ts'
@@ -52,7 +53,8 @@ export class AvroFormat implements RecordFormat {
   }
 
   /** @throws DataError when Avro cannot express the schema */
-  typeOf(schema: Schema): AvroType {
+  typeOf(schema: Schema | null): AvroType {
+    if (schema === null) return withoutSchema
     let type = this.#types.get(schema)
     if (type === undefined) {
       type = compileAvro(schema, { ...this.#options, mismatch })
@@ -61,6 +63,11 @@ export class AvroFormat implements RecordFormat {
     return type
   }
 }
+
+/** For values without a schema, as the reference writes them: one may read them, if not by columns. */
+const withoutSchema = anythingType(
+  (found) => new DataError('CONNECT_S3_VALUE_MISMATCH', `Avro without a schema has no form for ${found}`),
+)
 
 /** Where Avro's Java library ends a block. */
 const blockBytes = 64_000
@@ -91,13 +98,8 @@ class AvroEncoder implements RecordEncoder {
   }
 
   write({ schema, value }: FormatInput): void {
-    if (schema === null) {
-      const remedy =
-        'use a converter with schemas (AvroConverter, JsonConverter with schemas.enable=true) or JsonFormat'
-      throw new DataError('CONNECT_S3_SCHEMA_MISSING', `AvroFormat needs records with a schema: ${remedy}`)
-    }
     const type = this.#type ?? this.#format.typeOf(schema)
-    if (this.#schema !== null && schema !== this.#schema && !schemaEquals(schema, this.#schema)) {
+    if (this.#type !== null && schema !== this.#schema && !schemaEquals(schema, this.#schema)) {
       throw new DataError('CONNECT_S3_VALUE_MISMATCH', 'The schema is not that of the first record of the object')
     }
     this.#mark = this.#block.mark()

@@ -433,3 +433,22 @@ test('bytes with a separator and an extension of one’s own (S55)', async () =>
     'v0SEPARATORv1SEPARATOR',
   )
 })
+
+test('a refused tombstone without a schema does not cut those with one apart (S47)', async () => {
+  const { harness, store } = await open({
+    ...sides,
+    'store.kafka.headers': 'false',
+    'keys.format.class': 'io.confluent.connect.s3.format.json.JsonFormat',
+    'behavior.on.null.values': 'write',
+    'flush.size': '2',
+  })
+  const tombstone = (offset: number, valueSchema: Schema | null) =>
+    record({ offset, key: offset === 0 ? null : 'k' }).with({ value: null, valueSchema })
+  harness.append([tombstone(0, null), tombstone(1, Schemas.optionalString), tombstone(2, Schemas.optionalString)])
+  await harness.settle()
+  assert.deepEqual(
+    harness.reported.map(({ record: r }) => r.offset),
+    [0n],
+  )
+  assert.deepEqual([...store.objects.keys()], ['topics/orders/tombstone/orders+0+0000000001.keys.json'])
+})

@@ -31,6 +31,13 @@ test(`a rotation lies after now, within the period, and never past midnight (see
   )
 })
 
+test('the years 0 to 99 are not those of the 20th century', () => {
+  const format = (pattern: string, zone: string) => new TimePattern(pattern, new TimeZone(zone), 'en').format(at)
+  const at = Date.parse('0001-01-01T12:00:00Z')
+  assert.equal(format('YYYY-MM-dd/DDD', 'UTC'), '0001-01-01/001')
+  assert.equal(format('YYYY-MM-dd/HH', 'Etc/GMT+1'), '0001-01-01/11')
+})
+
 test('letters, quotes and names', () => {
   const zone = new TimeZone('Asia/Kolkata')
   const at = Date.UTC(2024, 11, 29, 20, 5, 6, 7)
