@@ -39,7 +39,12 @@ export class DocumentWriter {
   readonly #routing: RecordPart | null
   readonly #converting: JsonWriter
   // With schema.ignore nothing is converted for Elasticsearch; values look as JsonConverter writes them.
-  readonly #plain = new JsonWriter({ decimals: 'base64', maps: 'connect', replaceNullWithDefault: true })
+  readonly #plain = new JsonWriter({
+    decimals: 'base64',
+    maps: 'connect',
+    hashedPairs: true,
+    replaceNullWithDefault: true,
+  })
   readonly #names = new DistinctNames()
   readonly #keylessTopics: ReadonlySet<string>
   readonly #schemalessTopics: ReadonlySet<string>
@@ -200,7 +205,9 @@ export class DocumentWriter {
     const found = fields.find((field) => Object.hasOwn(document, field) && document[field] !== null)
     if (found === undefined) return null
     const value = document[found] ?? null
-    return typeof value === 'string' ? value : stringifyJson(value)
+    if (typeof value === 'string') return value
+    // As there, lists and objects have no text; the server says that the field is no date.
+    return Array.isArray(value) || isStruct(value) ? '' : stringifyJson(value)
   }
 }
 

@@ -24,6 +24,8 @@ export interface JsonWriteOptions {
    * but `[{"key":…,"value":…},…]` instead of pairs, in the order of a `HashMap`; `entries`: always the latter.
    */
   readonly maps: 'connect' | 'compact' | 'entries'
+  /** Whether the pairs of `connect` are in that order, too: the map was read by a converter of Java's. */
+  readonly hashedPairs?: boolean
   /** A Date as days since 1970, as Connect writes it (the default), or as a text like `2026-01-31`. */
   readonly dates?: 'days' | 'iso'
   /** Whether a null with a schema default is written as that default; `required`: unless it may be null. */
@@ -210,7 +212,7 @@ export class JsonWriter {
   #map(schema: Schema): Write {
     const writeKey = this.#member(schema.keySchema, 'Map schema did not specify the key type')
     const writeItem = this.#member(schema.valueSchema, 'Map schema did not specify the value type')
-    const { maps } = this.#options
+    const { maps, hashedPairs = maps !== 'connect' } = this.#options
     const stringKeys = schema.keySchema?.type === 'STRING'
     if (stringKeys && maps !== 'entries') {
       return (value, out) => {
@@ -225,7 +227,7 @@ export class JsonWriter {
     const [open, between, close] = maps === 'connect' ? ['[', ',', ']'] : ['{"key":', ',"value":', '}']
     return (value, out) => {
       const map = asMap(value)
-      const ordered = maps === 'connect' ? map : new Map(inHashOrder([...map]))
+      const ordered = hashedPairs ? new Map(inHashOrder([...map], undefined, schema.keySchema?.type)) : map
       writeMembers(ordered, '[', ']', out, (key, item) => {
         out.ascii(open as string)
         writeKey(key, out)

@@ -271,7 +271,7 @@ export class RandomValues {
 
   /**
    * With text keys it may be an object; with others it is a list of entries, or of pairs (E27). Keys are listed in the
-   * order of a Java `HashMap`, which that of entries is; the record has them the other way round, as all else.
+   * order of a Java `HashMap`, which that of lists is; the record has them the other way round, as all else.
    */
   #map(depth: number): RandomType {
     const [keySchema, keys] = this.#random.pick<readonly [SchemaType, readonly Value[]]>([
@@ -290,7 +290,7 @@ export class RandomValues {
           if (keySchema === 'STRING' && rendering !== 'entries') {
             return Object.fromEntries(entries.map(([key, it]) => [String(key), it.json(rendering)]))
           }
-          return (rendering === 'plain' ? entries : hashed).map(([key, it]) => {
+          return hashed.map(([key, it]) => {
             const name = typeof key === 'string' || typeof key === 'boolean' ? key : number(key as bigint)
             return rendering === 'plain' ? [name, it.json(rendering)] : { key: name, value: it.json(rendering) }
           })

@@ -56,6 +56,35 @@ describe('documents', () => {
     }
   })
 
+  it('have entries and pairs in the order of a hash map (E27)', () => {
+    const keySchema = makeSchema({ type: 'FLOAT64' })
+    const map = makeSchema({ type: 'MAP', keySchema, valueSchema: makeSchema({ type: 'INT8' }) })
+    const value = new Map([
+      [1.5, 1],
+      [0.0001, 2],
+      [1, 3],
+    ])
+    const entries = '[{"key":1.0,"value":3},{"key":1.5,"value":1},{"key":1.0E-4,"value":2}]'
+    assert.equal(written({}, value, map), entries)
+    assert.equal(written({ 'schema.ignore': 'true' }, value, map), '[[1.0,3],[1.5,1],[1.0E-4,2]]')
+  })
+
+  it('of a stream have the text of a field as their time, which lists and objects lack (E35)', () => {
+    const options = { 'data.stream.type': 'logs', 'data.stream.dataset': 'd', 'data.stream.timestamp.field': 'no,at' }
+    for (const [at, text] of [
+      [5, '5'],
+      [1.5e10, '15000000000'],
+      [0.5, '0.5'],
+      ['2026', '2026'],
+      [true, 'true'],
+      [[1], ''],
+      [{ a: 1 }, ''],
+    ] as const) {
+      const [, document = ''] = lines(options, { at })
+      assert.equal((JSON.parse(document) as { '@timestamp': string })['@timestamp'], text)
+    }
+  })
+
   it('are sent twice with write.method=upsert, as an update that is repeated by the server (E36)', () => {
     for (const [inFlight, repeats] of [
       ['1', 1],
