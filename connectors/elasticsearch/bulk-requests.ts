@@ -4,9 +4,9 @@ import { BulkSuccess, bulkQuery } from './bulk-answer.ts'
 import type { BulkMetrics } from './bulk-metrics.ts'
 import type { ServerConnection, ServerRequest } from './client.ts'
 import type { ElasticsearchSinkConfig } from './config-options.ts'
-import { type BulkItem, classify, type ItemError, requestError, serverError, statusOf } from './errors.ts'
+import { type BulkItem, classify, type ItemError, reasonOf, requestError, serverError, statusOf } from './errors.ts'
 import { type FlowControl, taskClosed } from './flow-control.ts'
-import { type Backoff, exhausted, reasonOf } from './retry.ts'
+import type { Backoff } from './retry.ts'
 
 /** Outcome of one bulk request: what became of each action, or that it was refused before any was looked at. */
 export type BulkOutcome =
@@ -41,18 +41,20 @@ export class BulkRequests {
    */
   async bulk(ndjson: Uint8Array, actions: number, attempt: number): Promise<BulkOutcome> {
     const first = this.#options.config['bulk.item.retries'] < 0 ? attempt : 1
+    let answer: unknown
     try {
-      const answer = await this.#repeat('execute bulk request', actions, first, () => {
+      answer = await this.#repeat('execute bulk request', actions, first, () => {
         this.#options.metrics.requests.add(1)
         this.#options.metrics.bytes.add(ndjson.length)
         return { method: 'POST', path: '/_bulk', query: this.#query, ndjson }
       })
-      return readAnswer(answer, actions)
     } catch (error) {
-      if (!isDivisible(error)) throw error instanceof ConnectError ? error : requestError('execute bulk request', error)
+      if (this.#options.flow.cut.aborted) throw error
+      if (!isDivisible(error)) throw failedBulk(error)
       const reason = `the request was refused with HTTP ${statusOf(error)}: ${ndjson.length} bytes`
       return { kind: 'unread', error: { type: 'content_too_long_exception', reason, ...serverError(error) } }
     }
+    return readAnswer(answer, actions)
   }
 
   /** A request that reads. @throws ConnectError */
@@ -60,7 +62,7 @@ export class BulkRequests {
     try {
       return await this.#repeat(what, actions, 1, () => request)
     } catch (error) {
-      throw error instanceof ConnectError ? error : requestError(what, error)
+      throw failed(what, error)
     }
   }
 
@@ -72,7 +74,7 @@ export class BulkRequests {
       } catch (error) {
         if (flow.cut.aborted) throw taskClosed()
         if (classify(error) !== 'retry') throw error
-        if (attempt > config['max.retries']) throw exhausted(what, error, attempt)
+        if (attempt > config['max.retries']) throw requestError({ what, error, attempts: attempt })
         metrics.retries.add(actions)
         logger.warn(
           { attempt, records: actions, error: reasonOf(error) },
@@ -82,6 +84,18 @@ export class BulkRequests {
       }
     }
   }
+}
+
+/** A request that went out once. What the server says of one that it cannot read may quote it (I8). */
+function failed(what: string, error: unknown): ConnectError {
+  if (error instanceof ConnectError) return error
+  return requestError({ what, error, attempts: 1, quotesData: statusOf(error) === 400 })
+}
+
+/** The error that fails the task, with what happened as its cause, as in Confluent's traces. */
+function failedBulk(error: unknown): ConnectError {
+  const cause = failed('execute bulk request', error)
+  return new ConnectError('fatal', cause.code, 'Bulk request failed', { cause, context: cause.context })
 }
 
 /** Anything that a repeat may mend, but a connection that was refused or lost. */

@@ -155,7 +155,6 @@ function proxyOf(config: ElasticsearchSinkConfig): Proxy | null {
   if (config['proxy.host'] === '') return null
   const credentials = Buffer.from(`${username}:${config['proxy.password']?.reveal() ?? ''}`).toString('base64')
   return {
-    // As a URL writes it.
     hostname: config['proxy.host'],
     port: String(config['proxy.port']),
     headers: username === '' ? {} : { 'proxy-authorization': `Basic ${credentials}` },

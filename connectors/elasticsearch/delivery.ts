@@ -1,4 +1,5 @@
 import type { Clock, Logger, Metrics } from '../../worker/api/context.ts'
+import { ConnectError } from '../../worker/api/errors.ts'
 import type { SinkRecord } from '../../worker/api/record.ts'
 import { type BulkMetrics, bulkMetrics } from './bulk-metrics.ts'
 import { BulkRequests } from './bulk-requests.ts'
@@ -7,7 +8,7 @@ import type { ElasticsearchSinkConfig } from './config-options.ts'
 import { FlowControl } from './flow-control.ts'
 import type { OffsetSlot } from './offset-tracker.ts'
 import { Refusals } from './refusals.ts'
-import { Backoff, exhausted } from './retry.ts'
+import { Backoff } from './retry.ts'
 
 /** What a writer is given. */
 export interface WriterOptions {
@@ -88,7 +89,8 @@ export class Delivery {
   /** Notes records that the server was too busy for. @throws ConnectError after the last repeat */
   tooBusy(attempt: number, records: number): void {
     if (this.isLast(attempt)) {
-      throw exhausted('index records', new Error('the cluster is too busy'), attempt)
+      const message = `Failed to index records due to 'the cluster is too busy' after ${attempt} attempt(s)`
+      throw new ConnectError('fatal', 'CONNECT_ES_RETRIES_EXHAUSTED', message, { context: { attempts: attempt } })
     }
     this.#options.logger.warn({ attempt, records }, 'Elasticsearch was too busy for some records')
   }

@@ -24,7 +24,8 @@ export const elasticsearchErrorCodes = defineErrorCodes({
   },
   CONNECT_ES_RECORD: {
     meaning: 'A record cannot be made into a document.',
-    remedy: 'Correct its key or value, or set drop.invalid.message=true with a dead letter queue.',
+    remedy:
+      'Correct its key or value, or set drop.invalid.message=true with a dead letter queue. Where values have no schema, set schema.ignore=true.',
   },
   CONNECT_ES_VERSION_HEADER: {
     meaning: 'The header named by external.version.header does not hold a version number.',
@@ -144,22 +145,54 @@ function errorTypes(error: ItemError | undefined): readonly string[] {
 
 /** The chain of causes in the words of the Java client, for the dead letter queue; quotes the document. */
 export function describeItemError(error: ItemError | undefined): string {
-  const parts: string[] = []
-  for (let at = error; at !== undefined && parts.length < 20; at = at.caused_by) {
-    parts.push(`ElasticsearchException[Elasticsearch exception [type=${at.type}, reason=${at.reason}]]`)
-  }
-  return `Indexing failed: ${parts.join('; nested: ')}${parts.length > 1 ? ';' : ''}`
+  return `Indexing failed: ${causesText(error)}`
 }
 
-/** A failed request as the error that fails the task; bodies of answers stay out of it (I8). */
-export function requestError(what: string, error: unknown): ConnectError {
+function causesText(error: ItemError | undefined): string {
+  const parts: string[] = []
+  for (let at = error; at !== undefined && parts.length < 20; at = at.caused_by) {
+    parts.push(`ElasticsearchException[Elasticsearch exception [type=${at.type}, reason=${at.reason ?? null}]]`)
+  }
+  return `${parts.join('; nested: ')}${parts.length > 1 ? ';' : ''}`
+}
+
+/** A request that failed as a whole and is not sent again. */
+export interface FailedRequest {
+  /** What it was to do, in Confluent's words. */
+  readonly what: string
+  readonly error: unknown
+  readonly attempts: number
+  /** Whether what the server says may quote documents, and has to stay out (I8). */
+  readonly quotesData?: boolean
+}
+
+/** A failed request as the error that fails the task, in Confluent's words. */
+export function requestError({ what, error, attempts, quotesData = false }: FailedRequest): ConnectError {
   const status = statusOf(error)
-  const cause = toError(error)
-  const detail = status === null ? cause.name : `HTTP ${status}${serverErrorType(error)}`
-  return new ConnectError('fatal', 'CONNECT_ES_REQUEST', `Failed to ${what}: ${detail}`, {
-    cause: status === null ? cause : undefined,
-    context: { status },
+  const refusal = quotesData ? null : refusalOf(error)
+  const code = classify(error) === 'retry' ? 'CONNECT_ES_RETRIES_EXHAUSTED' : 'CONNECT_ES_REQUEST'
+  const reason = refusal?.name ?? reasonOf(error)
+  return new ConnectError('fatal', code, `Failed to ${what} due to '${reason}' after ${attempts} attempt(s)`, {
+    cause: refusal ?? (status === null ? toError(error) : undefined),
+    context: { attempts, status },
   })
+}
+
+/** Kind of a failure in a few words that never quote data. */
+export function reasonOf(error: unknown): string {
+  const status = statusOf(error)
+  if (status !== null) return `HTTP ${status}${serverErrorType(error)}`
+  const { name, message } = toError(error)
+  return `${name}: ${message}`
+}
+
+/** What the server said, as the Java client prints it in traces: no class stands in front of it. Null: nothing. */
+function refusalOf(error: unknown): Error | null {
+  const said = serverError(error)
+  if (said === null) return null
+  const refusal = new Error('')
+  refusal.name = causesText(said).replace('Elasticsearch', 'ElasticsearchStatus')
+  return refusal
 }
 
 /** `error.type` of an error answer, which never quotes data. */

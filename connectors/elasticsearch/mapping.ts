@@ -1,5 +1,5 @@
 import { LogicalName, type Schema, type Value } from '../../worker/api/data.ts'
-import { ConnectError } from '../../worker/api/errors.ts'
+import { ConnectError, DataError } from '../../worker/api/errors.ts'
 
 /** A mapping of a field, as Elasticsearch takes it. */
 export type FieldMapping = { readonly [member: string]: string | number | boolean | FieldMapping }
@@ -30,11 +30,10 @@ const logicalTypes: ReadonlyMap<string, string> = new Map([
  */
 export function mappingOf(schema: Schema | null): FieldMapping {
   if (schema === null) {
-    throw new ConnectError(
-      'fatal',
-      'CONNECT_ES_RECORD',
-      'Cannot infer mapping without schema. Set schema.ignore=true, or use a converter that has schemas.',
-    )
+    const message = 'Cannot infer mapping without schema.'
+    // The next record meets the same index: the task fails whatever errors.tolerance says.
+    const cause = new DataError('CONNECT_ES_RECORD', message)
+    throw new ConnectError('fatal', 'CONNECT_ES_RECORD', message, { cause })
   }
   const logical = schema.name === null ? undefined : logicalTypes.get(schema.name)
   if (logical !== undefined) return withDefault({ type: logical }, schema.defaultValue)

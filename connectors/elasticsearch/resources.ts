@@ -65,7 +65,7 @@ export class Resources {
       }
       // Only now is a schema needed: an index that has its mapping takes records without one, too.
       if (maps && !mappings.some((mapping) => this.#saysAnything(mapping))) {
-        await this.#putMapping(name, mappingOf(schema))
+        await this.#putMapping(name, mappingOf(schema), schemaText(schema))
       }
     }
     if (maps) this.#mapped.add(name)
@@ -86,11 +86,12 @@ export class Resources {
 
   /** Offsets of a fence are neither searched nor indexed, and partitions must not become fields of the mapping. */
   async #putFence(name: string, field: string): Promise<void> {
-    await this.#putMapping(name, { properties: { [field]: { type: 'object', enabled: false } } })
+    const mapping = { properties: { [field]: { type: 'object', enabled: false } } }
+    await this.#putMapping(name, mapping, `the field '${field}'`)
   }
 
-  async #putMapping(name: string, mapping: object): Promise<void> {
-    await this.#request(`put the mapping of '${name}'`, {
+  async #putMapping(name: string, mapping: object, what: string): Promise<void> {
+    await this.#request(`create mapping for resource ${name} with ${what}`, {
       method: 'PUT',
       path: `${pathOf(name)}/_mapping`,
       json: JSON.stringify(mapping),
@@ -98,28 +99,32 @@ export class Resources {
   }
 
   async #exists(name: string): Promise<boolean> {
-    return (await this.#request(`look for '${name}'`, { method: 'HEAD', path: pathOf(name) })) === true
+    return (await this.#request(`check if index ${name} exists`, { method: 'HEAD', path: pathOf(name) })) === true
   }
 
   async #create(name: string): Promise<void> {
     const path = this.#kind === 'data-stream' ? `/_data_stream${pathOf(name)}` : pathOf(name)
-    await withRetries(`create '${name}'`, this.#retry, async () => {
-      try {
-        await this.#connection.request({ method: 'PUT', path }, this.#retry.signal)
-      } catch (error) {
-        if (classify(error) === 'fail' && serverErrorType(error) === ' resource_already_exists_exception') return
-        // A data stream that exists is reported without a type of its own; and a distribution without the route for
-        // data streams still makes them, from their template, when the first document arrives.
-        const untyped = this.#kind === 'data-stream' && (statusOf(error) === 400 || statusOf(error) === 405)
-        if (untyped && (serverErrorType(error) === '' || (await this.#exists(name)))) return
-        throw error
-      }
-    })
+    await withRetries(
+      `create ${this.#kind === 'data-stream' ? 'data stream' : 'index'} ${name}`,
+      this.#retry,
+      async () => {
+        try {
+          await this.#connection.request({ method: 'PUT', path }, this.#retry.signal)
+        } catch (error) {
+          if (classify(error) === 'fail' && serverErrorType(error) === ' resource_already_exists_exception') return
+          // A data stream that exists is reported without a type of its own; and a distribution without the route for
+          // data streams still makes them, from their template, when the first document arrives.
+          const untyped = this.#kind === 'data-stream' && (statusOf(error) === 400 || statusOf(error) === 405)
+          if (untyped && (serverErrorType(error) === '' || (await this.#exists(name)))) return
+          throw error
+        }
+      },
+    )
   }
 
   /** Of an index, or of each that an alias stands for. */
   async #mappings(name: string): Promise<readonly IndexMapping[]> {
-    const answer = await this.#request(`read the mapping of '${name}'`, {
+    const answer = await this.#request(`get mapping for index ${name}`, {
       method: 'GET',
       path: `${pathOf(name)}/_mapping`,
     })
@@ -130,6 +135,12 @@ export class Resources {
   async #request(what: string, request: Parameters<ServerConnection['request']>[0]): Promise<unknown> {
     return await withRetries(what, this.#retry, () => this.#connection.request(request, this.#retry.signal))
   }
+}
+
+/** A schema as Java prints it. */
+function schemaText(schema: Schema | null): string {
+  if (schema === null) return 'schema null'
+  return `schema Schema{${schema.name === null ? '' : `${schema.name}:`}${schema.type}}`
 }
 
 function pathOf(name: string): string {

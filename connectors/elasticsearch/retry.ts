@@ -1,7 +1,6 @@
 import type { Clock, Logger } from '../../worker/api/context.ts'
-import { ConnectError, toError } from '../../worker/api/errors.ts'
 import type { ElasticsearchSinkConfig } from './config-options.ts'
-import { classify, requestError, serverErrorType, statusOf } from './errors.ts'
+import { classify, reasonOf, requestError } from './errors.ts'
 
 /** Java's shift has 32 useful steps; beyond them the bound holds anyway. */
 const maxDoublings = 32
@@ -49,29 +48,11 @@ export async function withRetries<T>(what: string, context: RetryContext, call: 
     try {
       return await call()
     } catch (error) {
-      if (classify(error) !== 'retry') throw requestError(what, error)
-      if (attempt > context.maxRetries) throw exhausted(what, error, attempt)
+      if (classify(error) !== 'retry' || attempt > context.maxRetries) {
+        throw requestError({ what, error, attempts: attempt })
+      }
       context.logger.warn({ what, attempt, error: reasonOf(error) }, 'Elasticsearch request failed, will be repeated')
       await context.clock.sleep(context.backoff.waitMs(attempt), context.signal)
     }
   }
-}
-
-/** The error after the last attempt, in Confluent's words. */
-export function exhausted(what: string, error: unknown, attempts: number): ConnectError {
-  const reason = reasonOf(error)
-  return new ConnectError(
-    'fatal',
-    'CONNECT_ES_RETRIES_EXHAUSTED',
-    `Failed to ${what} due to '${reason}' after ${attempts} attempt(s)`,
-    { context: { attempts, status: statusOf(error) } },
-  )
-}
-
-/** Kind of a failure in a few words that never quote data. */
-export function reasonOf(error: unknown): string {
-  const status = statusOf(error)
-  if (status !== null) return `HTTP ${status}${serverErrorType(error)}`
-  const { name, message } = toError(error)
-  return `${name}: ${message}`
 }

@@ -85,3 +85,10 @@ test('a trace begins with class and message, one part per cause', () => {
     /^org\.apache\.kafka\.connect\.errors\.ConnectException: outer\n\tat [\s\S]*\nCaused by: Error: inner\n\tat /,
   )
 })
+
+test('an error without a message is its class alone in a trace, as in Java', () => {
+  const cause = new Error('')
+  cause.name = 'Refusal[reason]'
+  const trace = traceOf(decodeError(encodeError(new ConnectError('fatal', 'CONNECT_A', 'outer', { cause }))))
+  assert.match(trace, /\nCaused by: Refusal\[reason\]\n\tat /)
+})
