@@ -73,6 +73,8 @@ export class FileBuffer implements PartitionWriter, MemoryHolder {
   /** Schema that the current file of a directory was begun with, be it by a record that was then refused. */
   readonly #schemas = new Map<string, Schema | null>()
   readonly #takenNames = new Set<string>()
+  /** Whether an open file may have a part or a chunk to go on with: hundreds of them need not be asked each time. */
+  #isSomeFull = false
   #commit: Commit | null = null
   #count = 0
   #lastDirectory: string | null = null
@@ -277,7 +279,8 @@ export class FileBuffer implements PartitionWriter, MemoryHolder {
     this.#lastDirectory = directory
     this.#count++
     if (this.#isComplete(record.offset)) return 'next-then-commit'
-    return file.isFull ? 'next-then-drain' : 'next'
+    this.#isSomeFull ||= file.isFull
+    return this.#isSomeFull ? 'next-then-drain' : 'next'
   }
 
   /** A tombstone has its own time only: there is no field to look into, and its directory does not depend on it. */
@@ -358,7 +361,10 @@ export class FileBuffer implements PartitionWriter, MemoryHolder {
   }
 
   async #drainFull(): Promise<void> {
+    if (!this.#isSomeFull) return
     for (const file of this.#files.values()) if (file.isFull) await file.drain()
+    // Not after a failure: what is full then is drained first by the next call.
+    this.#isSomeFull = false
   }
 
   async #beginCommit(now: number): Promise<void> {
