@@ -65,7 +65,9 @@ const info = '{"version":{"number":"9.4.3"}}'
 const bulk = (bytes = 1000) => Buffer.alloc(bytes, 'x')
 
 async function open(url: string, options: RawOptions = {}) {
-  const config = elasticsearchConfig({ 'connection.url': url, 'read.timeout.ms': '2000', ...options })
+  // Long enough for any machine; who tests a timeout sets it.
+  const timeouts = { 'read.timeout.ms': '60000', 'connection.timeout.ms': '60000' }
+  const config = elasticsearchConfig({ 'connection.url': url, ...timeouts, ...options })
   const connection = await openConnection(config)
   return {
     request: connection.request.bind(connection),
@@ -318,27 +320,26 @@ describe('a request to Elasticsearch', () => {
     assert.deepEqual(asked, ['lost', 'one', 'two', 'one', 'two'])
   })
 
-  it('ends when the proxy never opens a tunnel, or refuses it', async () => {
-    const cases = {
-      silent: [() => {}, /connection\.timeout\.ms=100/],
-      refusing: [(socket: Socket) => socket.end('HTTP/1.1 407 No\r\n\r\n'), /407/],
-    } as const
-    for (const [serve, message] of Object.values(cases)) {
-      await using proxy = await Double.listen(
-        createSocketServer((socket) => void socket.once('data', () => serve(socket))),
-      )
+  const proxies = {
+    'never opens a tunnel': { serve: () => {}, timeout: '100', message: /connection\.timeout\.ms=100/ },
+    'refuses a tunnel': {
+      serve: (socket: Socket) => void socket.end('HTTP/1.1 407 No\r\n\r\n'),
+      timeout: '60000',
+      message: /407/,
+    },
+  }
+  for (const [what, { serve, timeout, message }] of Object.entries(proxies)) {
+    it(`is repeatable when the proxy ${what}`, async () => {
+      await using proxy = await Double.listen(createSocketServer((socket) => socket.once('data', () => serve(socket))))
       const [host = '', port = ''] = proxy.host.split(':')
-      await using client = await open('https://127.0.0.1:1', {
-        'proxy.host': host,
-        'proxy.port': port,
-        'connection.timeout.ms': '100',
-      })
+      const options = { 'proxy.host': host, 'proxy.port': port, 'connection.timeout.ms': timeout }
+      await using client = await open('https://127.0.0.1:1', options)
       const error = await failure(client.bulk())
       assert.deepEqual([error.name, classify(error)], ['ConnectionError', 'retry'])
       assert.match(error.message, message)
       await eventually(() => proxy.openSockets === 0)
-    }
-  })
+    })
+  }
 })
 
 it('a task of Elasticsearch loads neither undici, its own or Node’s, nor the modules of each API', async () => {
