@@ -5,7 +5,7 @@ import { badData, loadErrorContext, missingFile, type Suspicion, suspicionOf } f
 import type { CopyRunner, Outcome } from './copy-runner.ts'
 import type { CopySettings, Load } from './copy-statement.ts'
 import { classifyStatement, withHint } from './errors.ts'
-import { type LedgerRow, selectLedger } from './ledger.ts'
+import { type LedgerRow, selectLedger, selectTopics } from './ledger.ts'
 import { type LoadPlan, loadTransaction } from './load-transaction.ts'
 import { manifestAddress, manifestBody } from './manifest.ts'
 import { canBeFiltered, isCovered, overlapError, overlappingRows } from './overlaps.ts'
@@ -70,6 +70,8 @@ export class BatchLoader {
   readonly #services: LoaderServices
   readonly #outcomes: SetOutcomes
   #attempts = 0
+  /** Source topics whose rows are in the table; null before the ledger was asked. */
+  #topics: Set<string> | null = null
 
   constructor(names: { target: TableName; ledger: TableName }, services: LoaderServices, outcomes: SetOutcomes) {
     this.#target = names.target
@@ -84,7 +86,27 @@ export class BatchLoader {
    */
   async load(sets: readonly FileSet[], signal: AbortSignal): Promise<void> {
     await this.#prepare(sets, signal)
+    if (this.#services.options.upsert?.fence === true) await this.#checkTopics(sets, signal)
     await this.#load(sets, [], signal)
+  }
+
+  /**
+   * Offsets of two topics say nothing about each other: without the topic in the rows the fence would take changes of
+   * one for older ones of the other, and drop them.
+   */
+  async #checkTopics(sets: readonly FileSet[], signal: AbortSignal): Promise<void> {
+    const { runner, tables } = this.#services
+    this.#topics ??= new Set((await runner.query(selectTopics(this.#ledger), signal)).map(([topic]) => String(topic)))
+    for (const { message } of sets) this.#topics.add(message.topic)
+    if (this.#topics.size < 2) return
+    const target = await tables.columnsOf(this.#target, signal)
+    if (target.has('__topic') && sets.every(({ message }) => message.metaFields.includes('__topic'))) return
+    throw new ConnectError(
+      'fatal',
+      'CONNECT_REDSHIFT_UPSERT_COLUMNS',
+      `Table ${this.#target.table} takes rows of several topics (${[...this.#topics].join(', ')}), which upsert.fence tells apart by ` +
+        '__topic only: add topic to format.output.meta.fields of the S3 sink and the column to the table, or set upsert.fence=false',
+    )
   }
 
   async #prepare(sets: readonly FileSet[], signal: AbortSignal): Promise<void> {

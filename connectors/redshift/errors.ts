@@ -48,7 +48,8 @@ export const redshiftErrorCodes = defineErrorCodes({
   },
   CONNECT_REDSHIFT_UPSERT_COLUMNS: {
     meaning: 'The target table lacks columns that insert.mode=upsert works with.',
-    remedy: 'Add them, or set upsert.fence=false when __partition and __offset are not wanted in the table.',
+    remedy:
+      'Add them, or set upsert.fence=false when __partition and __offset (with several topics __topic) are not wanted in the table.',
   },
   CONNECT_REDSHIFT_EVOLUTION: {
     meaning: 'A message has a column that the table lacks and that may not be null, so no column can be added for it.',

@@ -64,6 +64,11 @@ export function selectLedger(ledger: TableName, messages: readonly FileMessage[]
   return `SELECT ${columns} FROM ${qualified(ledger)} WHERE ${concerns(messages, true)}`
 }
 
+/** The topics whose rows a table has, as far as the ledger remembers. */
+export function selectTopics(ledger: TableName): string {
+  return `SELECT DISTINCT src_topic FROM ${qualified(ledger)} WHERE src_topic IS NOT NULL`
+}
+
 /** One row per file set and directory. */
 export function insertLedger(
   ledger: TableName,

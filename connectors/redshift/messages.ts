@@ -15,6 +15,8 @@ export interface MessageOptions {
   readonly manifestPrefix: string
   /** Whether tables are made from the columns of messages (`auto.create`, `auto.evolve`). */
   readonly makesColumns: boolean
+  /** Whether COPY finds only columns whose names have no capitals in the files (`copy.json.mode=auto`). */
+  readonly matchesCase: boolean
   /** Whether rows become one document each (`copy.json.mode=noshred`). */
   readonly noshred: boolean
 }
@@ -67,6 +69,12 @@ function checkLoadable({ format, compression, columns, metaFields }: FileMessage
     )
   }
   if ((options.makesColumns && !options.noshred) || isPositional(format)) checkNames(columns ?? [], refuse)
+  const capital = columns?.find(({ name }) => foldName(name) !== name)
+  if (capital !== undefined && options.makesColumns && options.matchesCase && format === 'json') {
+    throw refuse(
+      `the column '${capital.name}' has capitals, which COPY does not find with copy.json.mode=auto: set 'auto ignorecase'`,
+    )
+  }
   if (options.upsert === null) return
   const needed = options.upsert.fence ? ['__offset', '__partition'] : ['__offset']
   const absent = needed.filter((field) => !metaFields.includes(field))

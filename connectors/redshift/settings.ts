@@ -111,6 +111,7 @@ export function messageOptions(config: RedshiftSinkConfig): MessageOptions {
     upsert: upsertSettings(config),
     manifestPrefix: config['manifest.prefix'],
     makesColumns: config['auto.create'] || config['auto.evolve'],
+    matchesCase: jsonMode(config) === 'auto',
     noshred: jsonMode(config) === 'noshred',
   }
 }

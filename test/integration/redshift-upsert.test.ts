@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, describe, test } from 'node:test'
-import type { MetadataMessage } from '../../connectors/common/metadata-message.ts'
+import { type MetadataMessage, messageId } from '../../connectors/common/metadata-message.ts'
 import { messageColumn, WarehouseTest } from '../support/redshift-sink.ts'
 import { requireService, skipUnless } from '../support/services.ts'
 
@@ -123,6 +123,25 @@ describe('Redshift sink, insert.mode=upsert', { skip }, () => {
     await task.deliver(await writeChanges(1, [[1, 'b']]))
     await task.settle()
     assert.deepEqual(await rows(), ['1 b'])
+  })
+
+  test('statement R32: a second topic needs its name in the rows, or no fence', async () => {
+    await using task = await warehouse.startTask(upsert)
+    await task.deliver(await writeChanges(100, [[1, 'old topic']]))
+    await task.settle()
+    // Offset 0 of the new topic is no older version of the row.
+    const message = await writeChanges(0, [[1, 'new topic']])
+    const source = { ...message.source, topic: 'events.v2' }
+    const change = { ...message, source, id: messageId(message.files, source, message.role) }
+    await using next = await warehouse.startTask(upsert)
+    await next.deliver(change)
+    const refusal = { code: 'CONNECT_REDSHIFT_UPSERT_COLUMNS', message: /events, events\.v2.*__topic/ }
+    await assert.rejects(next.settle(), refusal)
+    assert.deepEqual(await rows(), ['1 old topic'])
+    await using unfenced = await warehouse.startTask({ ...upsert, 'upsert.fence': 'false' })
+    await unfenced.deliver(change)
+    await unfenced.settle()
+    assert.deepEqual(await rows(), ['1 new topic'])
   })
 
   test('a change of another source partition replaces the row', async () => {

@@ -10,6 +10,7 @@ const append: MessageOptions = {
   upsert: null,
   manifestPrefix: '',
   makesColumns: false,
+  matchesCase: false,
   noshred: false,
 }
 const upsert = { ...append, upsert: { keys: ['id'], deletes: true, fence: true } }
@@ -82,6 +83,11 @@ test('what cannot be loaded as configured is an error of the record with its rem
     [{ ...message, format: 'avro' }, { ...append, noshred: true }, /noshred/],
     [{ ...message, columns: twins }, { ...append, makesColumns: true }, /two columns are called 'id'.*rename/],
     [{ ...message, format: 'csv', columns: twins }, append, /two columns are called 'id'/],
+    [
+      { ...message, columns: [column('Id')] },
+      { ...append, makesColumns: true, matchesCase: true },
+      /'auto ignorecase'/,
+    ],
     [{ ...message, columns: [column('é'.repeat(64))] }, { ...append, makesColumns: true }, /127 bytes: rename/],
   ] as const) {
     assert.throws(() => read(bad, options), { kind: 'record', code, message: remedy })
