@@ -16,9 +16,14 @@ export interface BlockPack {
   readonly firstLength: number
   /** @returns false for bytes that do not become much smaller: they are not taken */
   add(bytes: Buffer): boolean
-  /** What was added, in turn, each unpacked when it is asked for; valid until the next change. */
+  /**
+   * What was added, in turn, each unpacked when it is asked for: as it was when the first was, unless its memory has been
+   * handed out again.
+   */
   pieces(): Iterable<Buffer>
   removeFirst(): void
+  /** As that of the buffer. */
+  keepFromReuse(): void
   /** Idempotent. */
   release(): void
 }
@@ -110,14 +115,7 @@ export class BlockBuffer {
 
   /** `count` bytes from `start` on in one piece, copied when they are in several; valid until the next change. */
   read(start: number, count: number): Buffer {
-    const pieces: Buffer[] = []
-    let at = -start
-    for (const piece of this.#pieces(start + count)) {
-      if (at + piece.length > 0) pieces.push(at < 0 ? piece.subarray(-at) : piece)
-      at += piece.length
-    }
-    const [first = Buffer.alloc(0)] = pieces
-    return pieces.length <= 1 ? first : Buffer.concat(pieces)
+    return joined(this.#pieces(start + count), start, count)
   }
 
   *#pieces(count: number): Generator<Buffer> {
@@ -132,9 +130,11 @@ export class BlockBuffer {
     }
   }
 
+  /** Those of now, whatever becomes of the buffer meanwhile. */
   *#allBlocks(): Generator<Buffer> {
+    const blocks = [...this.#blocks]
     if (this.#packed !== null) yield* this.#packed.pieces()
-    yield* this.#blocks
+    yield* blocks
   }
 
   get #packedBytes(): number {
@@ -226,6 +226,7 @@ export class BlockBuffer {
   /** From now on blocks are not handed out again: somebody may go on reading what was in them. */
   keepFromReuse(): void {
     this.#reusable = false
+    this.#packed?.keepFromReuse()
   }
 
   /** Gives the memory back; the buffer must not be used afterwards. Idempotent. */
@@ -248,4 +249,17 @@ export class BlockBuffer {
     this.#filled = 0
     this.#blocks.push(next)
   }
+}
+
+/** `count` bytes from `start` on of pieces that follow each other, copied when they are in several. */
+export function joined(pieces: Iterable<Buffer>, start: number, count: number): Buffer {
+  const parts: Buffer[] = []
+  let at = -start
+  for (const piece of pieces) {
+    if (at >= count) break
+    if (at + piece.length > 0) parts.push(piece.subarray(Math.max(0, -at), Math.min(piece.length, count - at)))
+    at += piece.length
+  }
+  const [first = Buffer.alloc(0)] = parts
+  return parts.length <= 1 ? first : Buffer.concat(parts)
 }

@@ -1,5 +1,5 @@
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
-import { BlockBuffer, type BlockPack } from './block-buffer.ts'
+import { BlockBuffer, type BlockPack, joined } from './block-buffer.ts'
 import type { MemoryBudget } from './memory-budget.ts'
 
 /** The fastest level that finds most of what repeats in rows of text. */
@@ -45,9 +45,12 @@ export class PackedBlocks implements BlockPack {
   }
 
   *pieces(): Generator<Buffer> {
+    // A request that failed may go on reading when the object is long done with.
+    const stored = [...this.#stored.pieces()]
+    const frames = [...this.#frames]
     let at = 0
-    for (const { bytes, packedBytes } of this.#frames) {
-      yield zstdDecompressSync(this.#stored.read(at, packedBytes), { chunkSize: bytes })
+    for (const { bytes, packedBytes } of frames) {
+      yield zstdDecompressSync(joined(stored, at, packedBytes), { chunkSize: bytes })
       at += packedBytes
     }
   }
@@ -61,6 +64,10 @@ export class PackedBlocks implements BlockPack {
     if (frame === undefined) return
     this.#stored.consume(frame.packedBytes)
     this.#length -= frame.bytes
+  }
+
+  keepFromReuse(): void {
+    this.#stored.keepFromReuse()
   }
 
   release(): void {

@@ -85,6 +85,25 @@ test('full blocks are packed where that is worth it, and only the end that is no
   assert.equal(budget.usedBytes, 3 * blockBytes)
 })
 
+test('who began to read packed blocks reads them to the end after they were released, if that is asked for', () => {
+  const budget = new MemoryBudget(1e9)
+  const open = () => new BlockBuffer(budget, 16_384, () => new PackedBlocks(budget))
+  const rows = open()
+  for (let i = 0; rows.length < 20 * blockBytes + 100; i++) rows.text(`{"id":${i * 7919},"name":"record ${i}"}\n`)
+  rows.pack()
+  rows.bytes(noiseOf(2 * blockBytes, 3))
+  const before = Buffer.from(rows.view())
+  const reader = rows.pieces()[Symbol.iterator]()
+  const pieces = [Buffer.from(reader.next().value ?? [])]
+  rows.keepFromReuse()
+  rows.release()
+  assert.equal(budget.usedBytes, 0)
+  const other = open()
+  other.bytes(noiseOf(30 * blockBytes, 4))
+  for (let next = reader.next(); next.done !== true; next = reader.next()) pieces.push(Buffer.from(next.value))
+  assert.ok(Buffer.concat(pieces).equals(before))
+})
+
 test('free blocks and those in use stay below the limit together, whatever their sizes', () => {
   const budget = new MemoryBudget(4 * blockBytes)
   const large = [1, 2, 3, 4].map(() => budget.take(blockBytes))
