@@ -7,7 +7,7 @@ import { ConfigError, toError } from '../api/errors.ts'
 import { checkAnnounced, readAnnouncements } from './verify/announced-check.ts'
 import { checkCoverage } from './verify/coverage-check.ts'
 import { checkFiles } from './verify/file-check.ts'
-import type { Finding } from './verify/finding.ts'
+import { agreedOn, type Finding, findingOf, type Look } from './verify/finding.ts'
 import { checkLedger, type LedgerEntry, readLedger } from './verify/ledger-check.ts'
 import { checkTables, type TablePair } from './verify/table-check.ts'
 import { type LedgeredTable, nameOf, Warehouse } from './verify/target.ts'
@@ -25,7 +25,7 @@ Compares the ends of a warehouse pipeline while it runs. The file is that of the
   --columns COLUMNS              what is compared with --against (default: what both have)
   --time COLUMN                  time of a row in epoch ms: compares per hour
   --until ISO-TIME               leaves later rows out with --time (default: 15 minutes ago)
-  --attempts N                   looks again N-1 times, 5 s apart, before a difference counts (default 3)
+  --attempts N                   looks again N-1 times, 5 s apart: what all looks agree on counts (default 3)
   --json                         one JSON document instead of text
 Exit codes: 0 no differences, 1 differences, 2 the comparison could not be made.
 `
@@ -125,17 +125,18 @@ function readOptions(args: readonly string[]): VerifyOptions | null {
  */
 export async function verify(options: VerifyOptions, signal: AbortSignal): Promise<readonly Finding[]> {
   using warehouse = await Warehouse.open(options.file, signal)
-  for (let attempt = 1; ; attempt++) {
-    const findings = await compare(warehouse, options, signal)
-    const differs = findings.some(({ differences }) => differences.length > 0)
-    if (!differs || attempt >= options.attempts) return findings
+  const differs = (found: readonly Look[]) => found.some(({ differences }) => differences.length > 0)
+  let looks = await compare(warehouse, options, signal)
+  for (let attempt = 1; attempt < options.attempts && differs(looks); attempt++) {
     await delay(pauseMs, undefined, { signal })
+    looks = agreedOn(looks, await compare(warehouse, options, signal))
   }
+  return looks.map(findingOf)
 }
 
-async function compare(warehouse: Warehouse, options: VerifyOptions, signal: AbortSignal): Promise<readonly Finding[]> {
+async function compare(warehouse: Warehouse, options: VerifyOptions, signal: AbortSignal): Promise<readonly Look[]> {
   const tables = await chosenTables(warehouse, options.tables)
-  const findings: Finding[] = []
+  const looks: Look[] = []
   if (options.bootstrapServers !== null) {
     const connection = { 'bootstrap.servers': options.bootstrapServers }
     const announcements = await readAnnouncements(warehouse, connection, signal)
@@ -144,23 +145,23 @@ async function compare(warehouse: Warehouse, options: VerifyOptions, signal: Abo
     for (const table of tables) ledgers.set(table.target.table, await readLedger(warehouse, table))
     const chosen = announcements.announced.filter(({ table }) => options.tables === null || ledgers.has(table))
     const coverage = { connection, readsRecords: options.records }
-    findings.push(...(await checkCoverage(announcements, coverage, signal)))
-    findings.push(checkAnnounced({ ...announcements, announced: chosen }, ledgers))
+    looks.push(...(await checkCoverage(announcements, coverage, signal)))
+    looks.push(checkAnnounced({ ...announcements, announced: chosen }, ledgers))
     if (options.files) {
       const expected = {
         announced: chosen.filter(({ message }) => !announcements.reported.has(message.id)),
         isComplete: announcements.isComplete,
       }
-      for (const table of tables) findings.push(await checkFiles(warehouse, table, expected))
+      for (const table of tables) looks.push(await checkFiles(warehouse, table, expected))
     }
   }
-  for (const table of tables) findings.push(await checkLedger(warehouse, table))
-  if (options.against === null) return findings
+  for (const table of tables) looks.push(await checkLedger(warehouse, table))
+  if (options.against === null) return looks
   const { schema, ...how } = options.against
   for (const { target } of tables) {
-    findings.push(await checkTables(warehouse, { ...how, left: { schema, table: target.table }, right: target }))
+    looks.push(await checkTables(warehouse, { ...how, left: { schema, table: target.table }, right: target }))
   }
-  return findings
+  return looks
 }
 
 async function chosenTables(warehouse: Warehouse, names: readonly string[] | null): Promise<readonly LedgeredTable[]> {

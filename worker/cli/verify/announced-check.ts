@@ -9,7 +9,7 @@ import type { TopicPartition } from '../../api/topic-partition.ts'
 import { createKafkaClientFactory } from '../../kafka/client.ts'
 import { createTopicLog } from '../../kafka/topic-log.ts'
 import type { ClientProperties, TopicLogRecord } from '../../kafka/types.ts'
-import { type Finding, some } from './finding.ts'
+import { differencesOf, type Look } from './finding.ts'
 import type { LedgerEntry } from './ledger-check.ts'
 import type { Warehouse } from './target.ts'
 
@@ -102,7 +102,7 @@ export const partitionsOf = (topic: string, count: number): readonly TopicPartit
 export function checkAnnounced(
   { announced, unreadable, reported }: Announcements,
   ledgers: ReadonlyMap<string, readonly LedgerEntry[]>,
-): Finding {
+): Look {
   const loaded = new Set([...ledgers.values()].flatMap((entries) => entries.map(({ fileId }) => fileId)))
   const missing = announced.filter(({ message: { id } }) => !loaded.has(id) && !reported.has(id))
   // A set whose offsets others hold already is passed over without a row of its own in the ledger.
@@ -119,7 +119,7 @@ export function checkAnnounced(
   return {
     what: 'metadata topic → ledgers',
     figures: { announced: announced.length, loaded: announced.length - missing.length },
-    differences: files.length === 0 ? [] : [`${files.length} announced files are not loaded: ${some(files, 10)}`],
+    differences: differencesOf({ 'announced files are not loaded': files }),
     notes,
   }
 }

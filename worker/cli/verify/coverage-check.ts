@@ -2,7 +2,7 @@ import type { TopicPartition } from '../../api/topic-partition.ts'
 import { createKafkaClientFactory } from '../../kafka/client.ts'
 import type { Admin, ClientProperties } from '../../kafka/types.ts'
 import { type Announcements, partitionsOf } from './announced-check.ts'
-import { type Finding, some } from './finding.ts'
+import { differencesOf, type Look, some } from './finding.ts'
 
 /** Offsets that no file holds, both inclusive. */
 interface Gap {
@@ -37,20 +37,20 @@ export async function checkCoverage(
   announcements: Announcements,
   options: CoverageOptions,
   signal: AbortSignal,
-): Promise<readonly Finding[]> {
+): Promise<readonly Look[]> {
   const clients = createKafkaClientFactory()
   await using admin = clients.admin(options.connection)
-  const findings: Finding[] = []
+  const looks: Look[] = []
   const topics = announcements.announced.flatMap(({ message: { source } }) => (source === null ? [] : [source.topic]))
-  for (const topic of new Set(topics)) findings.push(await checkTopic(topic, { announcements, options, admin }, signal))
-  return findings
+  for (const topic of new Set(topics)) looks.push(await checkTopic(topic, { announcements, options, admin }, signal))
+  return looks
 }
 
 async function checkTopic(
   topic: string,
   { announcements, options, admin }: { announcements: Announcements; options: CoverageOptions; admin: Admin },
   signal: AbortSignal,
-): Promise<Finding> {
+): Promise<Look> {
   const what = `${topic} → files`
   const described = await admin.describeTopic(topic, signal)
   if (described === null) {
@@ -61,12 +61,10 @@ async function checkTopic(
   const sum = (numbers: readonly bigint[]) => numbers.reduce((total, number) => total + number, 0n)
   const uncovered = sum(found.flatMap(({ gaps }) => gaps.map(({ first, last }) => last - first + 1n)))
   const behind = sum(found.map((partition) => partition.behind))
-  const differences: string[] = []
+  const lost: string[] = []
   const notes: string[] = []
   if (uncovered > 0n && options.readsRecords) {
-    const offsets: string[] = []
-    for (const partition of found) offsets.push(...(await readGaps(partition, options.connection, signal)))
-    if (offsets.length > 0) differences.push(`${offsets.length} records are in no file: ${some(offsets, 20)}`)
+    for (const partition of found) lost.push(...(await readGaps(partition, options.connection, signal)))
   } else if (uncovered > 0n) {
     const why = 'filtered, compacted, dead-lettered, or markers; --records tells'
     notes.push(`${uncovered} offsets lie between files (${why}): ${some(ranges, 10)}`)
@@ -74,7 +72,7 @@ async function checkTopic(
   if (behind > 0n) notes.push(`${behind} offsets after the last file: not written yet, or filtered`)
   const files = announcements.announced.filter(({ message }) => message.source?.topic === topic).length
   const figures = { partitions: described.partitions, files, uncovered: Number(uncovered), behind: Number(behind) }
-  return { what, figures, differences, notes }
+  return { what, figures, differences: differencesOf({ 'records are in no file': lost }), notes }
 }
 
 async function gapsOf(

@@ -6,7 +6,7 @@ import type { FileMessage } from '../../../connectors/redshift/pending-file.ts'
 import { foldName, qualified } from '../../../connectors/redshift/sql.ts'
 import { parseJson } from '../../util/json.ts'
 import type { Announced } from './announced-check.ts'
-import { type Finding, some } from './finding.ts'
+import { differencesOf, type Look } from './finding.ts'
 import { type LedgeredTable, nameOf, type Warehouse } from './target.ts'
 
 /** Offsets of one bucket are compared one by one only when the bucket differs. */
@@ -37,7 +37,7 @@ export async function checkFiles(
   warehouse: Warehouse,
   table: LedgeredTable,
   { announced, isComplete }: ExpectedFiles,
-): Promise<Finding> {
+): Promise<Look> {
   const what = `files → ${nameOf(table.target)}`
   const messages = announced.filter((each) => each.table === table.target.table).map(({ message }) => message)
   const refusal = await reasonNotToCompare(warehouse, table, messages)
@@ -62,14 +62,13 @@ export async function checkFiles(
       else if (rows > 1) extra.push(`${partition}-${offset} (${rows} times)`)
     }
   }
-  const differences: string[] = []
   const notes: string[] = []
-  if (missing.length > 0) differences.push(`${missing.length} rows are missing: ${some(missing, 20)}`)
-  if (extra.length > 0) differences.push(`${extra.length} rows are too many: ${some(extra, 20)}`)
-  const foreign = await countForeign(warehouse, table)
-  if (foreign > 0n) differences.push(`${foreign} rows are of no record: they have no __partition and __offset`)
-  const names = gone.map(({ files }) => files[0]?.key ?? '')
-  if (gone.length > 0) differences.push(`${gone.length} announced files are gone: ${some(names, 10)}`)
+  const differences = differencesOf({
+    'rows are missing': missing,
+    'rows are too many': extra,
+    'rows are of no record: they have no __partition and __offset': await countForeign(warehouse, table),
+    'announced files are gone': gone.map(({ files }) => files[0]?.key ?? ''),
+  })
   if (notKnown > 0) notes.push(`${notKnown} rows are of no file that can be looked at: not compared`)
   const rows = [...expected.values()].reduce((sum, { size }) => sum + size, 0)
   return { what, figures: { files: messages.length, 'rows expected': rows }, differences, notes }

@@ -1,6 +1,6 @@
 import type { LoadedRange } from '../../../connectors/redshift/overlaps.ts'
 import { qualified } from '../../../connectors/redshift/sql.ts'
-import type { Finding } from './finding.ts'
+import { differencesOf, type Look } from './finding.ts'
 import { type LedgeredTable, nameOf, type Warehouse } from './target.ts'
 
 /** A file set as the ledger remembers it. */
@@ -30,7 +30,7 @@ export async function readLedger(warehouse: Warehouse, { ledger }: LedgeredTable
  * Ledger ↔ table: as many rows as the ledger says were loaded, none twice. Both are read in one statement, so that a
  * load in between makes no difference.
  */
-export async function checkLedger(warehouse: Warehouse, table: LedgeredTable): Promise<Finding> {
+export async function checkLedger(warehouse: Warehouse, table: LedgeredTable): Promise<Look> {
   const columns = await warehouse.columnsOf(table.target)
   const hasOffsets = columns.has('__partition') && columns.has('__offset')
   const entries = await readLedger(warehouse, table)
@@ -54,16 +54,16 @@ export async function checkLedger(warehouse: Warehouse, table: LedgeredTable): P
   const [files = 0n, records = 0n, unknown = 0n, rows = 0n, doubled = 0n, older = 0n] = numbers
   const total = rows - older
   const overlapping = countOverlaps(entries)
-  const differences: string[] = []
+  const found: Record<string, bigint> = {}
   const notes: string[] = []
   const isUpsert = warehouse.config['insert.mode'].toLowerCase() === 'upsert'
   if (isUpsert) notes.push('rows are merged by key: their number is compared with the files only (--files)')
   else if (unknown > 0n) notes.push(`${unknown} files came without a number of records`)
-  else if (total > records) differences.push(`${total - records} rows more than the ledger says were loaded`)
-  else if (total < records && overlapping === 0) differences.push(`${records - total} rows of the ledger are missing`)
+  else if (total > records) found['rows more than the ledger says were loaded'] = total - records
+  else if (total < records && overlapping === 0) found['rows of the ledger are missing'] = records - total
   else if (total < records)
     notes.push(`${overlapping} files overlap with others, so their records count twice in the ledger`)
-  if (!isUpsert && doubled > 0n) differences.push(`${doubled} rows have the offset of another row`)
+  if (!isUpsert && doubled > 0n) found['rows have the offset of another row'] = doubled
   if (!isUpsert && older > 0n)
     notes.push(`${older} rows are older than what the ledger remembers (ledger.retention.ms)`)
   if (!hasOffsets) notes.push('rows carry no __partition and __offset: duplicates are not seen')
@@ -71,7 +71,7 @@ export async function checkLedger(warehouse: Warehouse, table: LedgeredTable): P
   return {
     what: `ledger → ${nameOf(table.target)}`,
     figures: { files: Number(files), records: Number(records), rows: Number(rows) },
-    differences,
+    differences: differencesOf(found),
     notes,
   }
 }

@@ -1,6 +1,6 @@
 import { identifier, literal, qualified, type TableName } from '../../../connectors/redshift/sql.ts'
 import { ConfigError } from '../../api/errors.ts'
-import { type Finding, some } from './finding.ts'
+import { differencesOf, type Look } from './finding.ts'
 import { nameOf, type Warehouse } from './target.ts'
 
 /** Two tables that should hold the same rows: the old pipeline's and the new one's. */
@@ -30,7 +30,7 @@ interface Digest {
  * Table ↔ table: counts and hashes per hour; where an hour differs, the rows whose key and hash do not come as often
  * on both sides. The warehouse compares them: only what differs leaves it.
  */
-export async function checkTables(warehouse: Warehouse, pair: TablePair): Promise<Finding> {
+export async function checkTables(warehouse: Warehouse, pair: TablePair): Promise<Look> {
   const { left: before, right: after, notes } = await sidesOf(warehouse, pair)
   const [left, right] = await Promise.all([digests(warehouse, before), digests(warehouse, after)])
   const found = { missing: new Set<string>(), extra: new Set<string>(), changed: new Set<string>() }
@@ -41,13 +41,11 @@ export async function checkTables(warehouse: Warehouse, pair: TablePair): Promis
     // None: what was on its way while the hours were read has come by now.
     sortRows(await differingRows(warehouse, { left: before, right: after, hour }), found)
   }
-  const differences: string[] = []
-  const tell = (keys: ReadonlySet<string>, text: string) => {
-    if (keys.size > 0) differences.push(`${keys.size} rows ${text}: ${some([...keys].toSorted(), 20)}`)
-  }
-  tell(found.missing, `of ${nameOf(pair.left)} are not in ${nameOf(pair.right)}`)
-  tell(found.extra, `of ${nameOf(pair.right)} are not in ${nameOf(pair.left)}`)
-  tell(found.changed, 'differ')
+  const differences = differencesOf({
+    [`rows of ${nameOf(pair.left)} are not in ${nameOf(pair.right)}`]: [...found.missing].toSorted(),
+    [`rows of ${nameOf(pair.right)} are not in ${nameOf(pair.left)}`]: [...found.extra].toSorted(),
+    'rows differ': [...found.changed].toSorted(),
+  })
   return {
     what: `${nameOf(pair.left)} ↔ ${nameOf(pair.right)}`,
     figures: { left: total(left), right: total(right), 'hours that differ': hours.length },
