@@ -342,13 +342,13 @@ describe('a request to Elasticsearch', () => {
   }
 })
 
-it('a task of Elasticsearch loads neither undici, its own or Node’s, nor the modules of each API', async () => {
+it('a task of Elasticsearch loads no undici, its own or Node’s, no module for each API, and no TLS', async () => {
   const source = `
     const { parentPort } = require('node:worker_threads')
     const { execArgv } = process
     import(${JSON.stringify(new URL('../../connectors/elasticsearch/task.ts', import.meta.url).href)}).then(() => {
       const files = Object.keys(require.cache)
-      const builtin = process.moduleLoadList.filter((name) => name.includes('deps/undici'))
+      const builtin = process.moduleLoadList.filter((name) => /deps\\/undici|Module tls$/.test(name))
       parentPort.postMessage({ files, builtin })
     })`
   const thread = new Thread(source, { eval: true, execArgv: [] })
