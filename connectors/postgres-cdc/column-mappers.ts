@@ -5,8 +5,9 @@ import { copySchema, type Schema, type Value } from '../../worker/api/data.ts'
 import type { ConfigProblem } from '../../worker/api/errors.ts'
 import { PatternList } from './pattern-list.ts'
 import type { FieldPlan } from './row-plan.ts'
-import { bitsSchema, numericModifier, type PgType, type ResolvedType } from './types.ts'
+import { bitsSchema, type PgType, type ResolvedType } from './types.ts'
 import { type ReadFrom, valueCodec } from './values/codec.ts'
+import { numericModifier } from './values/number-codecs.ts'
 
 /** The column that a mapper may apply to. */
 export interface MappedColumn {

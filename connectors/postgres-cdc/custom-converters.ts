@@ -5,8 +5,9 @@ import { copySchema, type Schema, type Value } from '../../worker/api/data.ts'
 import { ConfigError, type ConfigProblem, DataError, toError } from '../../worker/api/errors.ts'
 import { requireModule } from '../../worker/api/module-file.ts'
 import { splitList } from './pattern-list.ts'
-import { numericModifier, type ResolvedType } from './types.ts'
+import type { ResolvedType } from './types.ts'
 import { textCodec, type ValueCodec } from './values/codec.ts'
+import { numericModifier } from './values/number-codecs.ts'
 
 const moduleFile = /\.[cm]?[jt]s$/
 

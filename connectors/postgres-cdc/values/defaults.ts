@@ -1,7 +1,8 @@
 /** Column defaults of the catalog (`pg_get_expr`) as schema defaults. */
 import type { Value } from '../../../worker/api/data.ts'
-import { numericModifier, type ResolvedType } from '../types.ts'
+import type { ResolvedType } from '../types.ts'
 import type { ValueCodec } from './codec.ts'
+import { numericModifier } from './number-codecs.ts'
 import { parseDecimal, rescale, stripZeros } from './text-formats.ts'
 
 interface Parser {

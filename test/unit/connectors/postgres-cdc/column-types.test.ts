@@ -3,13 +3,13 @@ import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import {
   columnCodec,
-  numericModifier,
   type PgType,
   type ResolvedType,
   type TypeContext,
 } from '../../../../connectors/postgres-cdc/types.ts'
 import type { ReadFrom, ValueCodec, ValueOptions } from '../../../../connectors/postgres-cdc/values/codec.ts'
 import { schemaDefault } from '../../../../connectors/postgres-cdc/values/defaults.ts'
+import { numericModifier } from '../../../../connectors/postgres-cdc/values/number-codecs.ts'
 import type { Value } from '../../../../worker/api/data.ts'
 import { defaultValueOptions } from '../../../support/postgres-values.ts'
 
