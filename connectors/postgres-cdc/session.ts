@@ -436,6 +436,7 @@ export class Session implements AsyncDisposable {
         settings.signals.table === null ? null : `${settings.signals.table.schema}.${settings.signals.table.table}`,
       only: null,
       sequencePrefix: '[null,',
+      xmin: null,
       ...resume,
       resumable: settings.snapshot.policy.streams,
       persist: resume.stored === null && settings.snapshot.policy.streams ? this.#options.persist : null,

@@ -264,6 +264,7 @@ export class SignalHandler implements StreamSignals, AsyncDisposable {
       limits: { rows: settings.batchRecords, blockBytes: 256 * 1024, maxBytes: settings.queueBytes },
       only,
       sequencePrefix: sequencePrefix(position),
+      xmin: position.xmin,
       offsetOf: (last) => ({
         ...position.offset(),
         snapshot: 'BLOCKING',

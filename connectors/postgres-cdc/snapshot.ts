@@ -53,6 +53,8 @@ export interface SnapshotOptions {
   readonly only: ReadonlySet<string> | null
   /** `["<last commit>",` of a snapshot within the stream, or `[null,` */
   readonly sequencePrefix: string
+  /** `catalog_xmin` of the slot for a snapshot within the stream that follows it. */
+  readonly xmin: number | null
   /** Offset of a record; null makes that of an initial snapshot. */
   readonly offsetOf: ((last: boolean) => SourceOffset) | null
   /** Progress of an interrupted initial snapshot that this one goes on with. */
@@ -398,7 +400,7 @@ export class Snapshot implements AsyncDisposable {
           snapshot,
           txId: this.#options.txId,
           sequencePrefix: this.#options.sequencePrefix,
-          xmin: null,
+          xmin: this.#options.xmin,
           origin: null,
           originLsn: null,
         },
