@@ -106,18 +106,18 @@ function maskSource(source: Tree, operation: string | undefined): Tree {
 }
 
 /**
- * The counts of a transaction stand in no order (a Java hash map's), and messages under a name that holds the address
- * of an object.
+ * The counts of a transaction stand in no order (a Java hash map's), and each message for itself, under a name that holds
+ * the address of an object; with ours all have one name.
  */
 function maskTransaction(name: string, value: Tree): Tree {
   if (name !== 'data_collections' || value.kind !== 'list') return value
-  const items = value.items.map((item) =>
-    mapMembers(item, (key, part) =>
-      key === 'data_collection' && /LogicalDecodingMessageId@|LOGICAL_DECODING_MESSAGE/.test(textOf(part) ?? '')
-        ? scalar('<messages>')
-        : part,
-    ),
-  )
+  const isOfMessages = (item: Tree) =>
+    /LogicalDecodingMessageId@|LOGICAL_DECODING_MESSAGE/.test(textOf(member(item, 'data_collection')) ?? '')
+  const count = value.items
+    .filter(isOfMessages)
+    .reduce((sum, item) => sum + Number(textOf(member(item, 'event_count'))), 0)
+  const messages = scalar(`<${count} messages>`)
+  const items = [...value.items.filter((item) => !isOfMessages(item)), ...(count > 0 ? [messages] : [])]
   return { kind: 'list', items: items.toSorted((a, b) => (render(a) < render(b) ? -1 : 1)) }
 }
 
@@ -144,6 +144,10 @@ function maskPayload(payload: Tree): Tree {
   const operation = textOf(member(payload, 'op'))
   return mapMembers(payload, (name, value) => {
     if (name === 'source') return maskSource(value, operation)
+    // Each message is the first of its own collection there.
+    if (name === 'transaction' && operation === '"m"') {
+      return mapMembers(value, (key, part) => (key === 'data_collection_order' ? hidden(part) : part))
+    }
     return clockNames.has(name) ? hidden(value) : value
   })
 }

@@ -8,7 +8,7 @@ import { TopicCollector } from '../collector.ts'
 import { compareOffsets } from './offsets.ts'
 import { hasLists, type Options, randomOptions } from './options.ts'
 import { byClock, compareSides, type KafkaRecord, recordTexts } from './records.ts'
-import { randomScript, type ScriptStep, someChanges } from './script.ts'
+import { changesWhileStopped, randomScript, type ScriptStep } from './script.ts'
 import { lastError, Side, shortTrace, startMs } from './side.ts'
 import {
   chunkOptions,
@@ -162,7 +162,7 @@ export class Round {
       if (more.next() < 0.15 && this.#lines.length > 0) {
         for (const asked of signalSteps(more, database, options)) await this.#signal(asked, options)
       }
-      if (more.next() < 0.04 && restarts) await this.#restart(someChanges(more, database))
+      if (more.next() < 0.04 && restarts) await this.#restart(changesWhileStopped(more, database))
     }
     await this.#sync()
     if (!(await this.#hasFailed())) await this.#compareOffsets(options)
