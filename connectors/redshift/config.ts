@@ -59,7 +59,7 @@ const forbidden = /\b(CREDENTIALS|ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|
 function checkCopy(config: RedshiftSinkConfig): ConfigProblem[] {
   const problems: ConfigProblem[] = []
   // What is in quotes are values: a date format may well hold such a word.
-  const words = config['copy.options'].replaceAll(/'[^']*'/g, "''")
+  const words = config['copy.options'].replaceAll(/'(?:[^'\\]|\\.)*'/g, "''")
   const [written] = reserved.exec(words) ?? []
   if (written !== undefined) {
     const message = `must not hold ${written.toUpperCase()}: the sink writes it itself, from the message or an option of its own`

@@ -5,6 +5,10 @@ import { isNameTooLong, normaliseName } from './sql.ts'
 
 /** What `table.name.format` may hold. */
 export const tableVariables = ['table', 'event_key', 'topic', 'bucket'] as const
+type TableVariable = (typeof tableVariables)[number]
+
+/** All in one pass: a value may hold the text of a variable. */
+const variable = new RegExp(`\\$\\{(${tableVariables.join('|')})\\}`, 'g')
 
 /** Which tables a sink writes to (`table.name.map`, `table.name.format`, `ledger.table.format`). */
 export interface NameOptions {
@@ -22,17 +26,13 @@ export function tableFor(message: FileMessage, { map, format, ledgerFormat }: Na
   const eventKey = message.eventKey ?? message.topic
   const mapped = map.get(eventKey) ?? map.get(message.topic)
   if (mapped !== undefined) return normaliseName(mapped)
-  const values: Readonly<Record<(typeof tableVariables)[number], string>> = {
+  const values: Readonly<Record<TableVariable, string>> = {
     table: message.table ?? eventKey,
     event_key: eventKey,
     topic: message.topic,
     bucket: message.files[0]?.bucket ?? '',
   }
-  const table = tableVariables.reduce(
-    (name, variable) => name.replaceAll(`\${${variable}}`, () => values[variable]),
-    format,
-  )
-  const name = normaliseName(table)
+  const name = normaliseName(format.replaceAll(variable, (_, named: TableVariable) => values[named]))
   if (name === '') throw refuse('its event key is empty: put text around the variable in table.name.format')
   const [before = '', after = ''] = normaliseParts(ledgerFormat)
   if (name.length > before.length + after.length && name.startsWith(before) && name.endsWith(after)) {

@@ -49,11 +49,12 @@ export function agreedOn(before: readonly Look[], now: readonly Look[]): readonl
   })
 }
 
-export function findingOf({ differences, ...look }: Look): Finding {
+/** A look as it is shown: members in the order of the report. */
+export function findingOf({ what, figures, differences, notes }: Look): Finding {
   const lines = differences.map(({ text, items }) =>
     typeof items === 'bigint' ? `${items} ${text}` : `${items.length} ${text}: ${some(items, shownItems)}`,
   )
-  return { ...look, differences: lines }
+  return { what, figures, differences: lines, notes }
 }
 
 /** Names some of many, so that a report stays readable. */

@@ -46,6 +46,7 @@ test('statement R3: options of COPY that the sink writes itself are refused', ()
     "MASTER_SYMMETRIC_KEY 'x'",
     'noload',
     "JSON 'auto'",
+    "DATEFORMAT 'x\\\\' FROM 's3://b/k'",
     'GZIP',
   ]) {
     assert.deepEqual(refused({ 'copy.options': text }), ['copy.options'], text)

@@ -282,6 +282,10 @@ test('statements R14, R15: literals and names', () => {
   assert.equal(tableFor(one, names), 'ad_click')
   assert.equal(tableFor(one, { ...names, format: '${topic}_${event_key}_v2' }), 'events_ad_click_v2')
   assert.equal(tableFor(one, { ...names, map: new Map([['Ad.Click', 'Clicks']]) }), 'clicks')
+  assert.equal(
+    tableFor({ ...one, eventKey: '${topic}' }, { ...names, format: '${event_key}_${topic}' }),
+    '$_topic__events',
+  )
   // A dollar of a name is none of a replacement.
   assert.equal(tableFor({ ...one, eventKey: 'a$$b$&' }, { ...names, format: 'x_${event_key}' }), 'x_a$$b$_')
 })
