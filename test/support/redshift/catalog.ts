@@ -35,7 +35,7 @@ CREATE OR REPLACE FUNCTION strtol(text, integer) RETURNS bigint LANGUAGE plpgsql
   END $$;
 CREATE OR REPLACE FUNCTION to_hex(bytea) RETURNS text LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT encode($1, 'hex') $$;
 CREATE OR REPLACE FUNCTION json_parse(text) RETURNS jsonb LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT $1::jsonb $$;
-CREATE OR REPLACE FUNCTION json_serialize(jsonb) RETURNS text LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT $1::text $$;
+CREATE OR REPLACE FUNCTION "json_serialize"(jsonb) RETURNS text LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT $1::text $$;
 
 CREATE TABLE IF NOT EXISTS sys_load_error_detail (
   user_id integer NOT NULL DEFAULT 100, query_id bigint, transaction_id bigint, session_id integer, database_name char(64),

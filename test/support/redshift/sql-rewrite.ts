@@ -11,7 +11,12 @@ export interface RewrittenStatement {
   readonly values: readonly string[]
 }
 
-const functionNames: Readonly<Record<string, string>> = { nvl: 'coalesce', listagg: 'string_agg' }
+const functionNames: Readonly<Record<string, string>> = {
+  nvl: 'coalesce',
+  listagg: 'string_agg',
+  // In quotes: PostgreSQL has one of its own from 17 on, with a syntax of its own.
+  json_serialize: '"json_serialize"',
+}
 
 function significant(tokens: readonly Token[]): Token[] {
   return tokens.filter((token) => token.kind !== 'space')
