@@ -2,8 +2,8 @@ import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { BlockBuffer, type BlockPack, joined } from './block-buffer.ts'
 import type { MemoryBudget } from './memory-budget.ts'
 
-/** The fastest level that finds most of what repeats in rows of text. */
-const level = { params: { [constants.ZSTD_c_compressionLevel]: 1 } }
+/** The fastest level that finds most of what repeats in rows of text; room for what a pack mostly becomes. */
+const packing = { params: { [constants.ZSTD_c_compressionLevel]: 1 }, chunkSize: 65_536 }
 /** What bytes must shrink to for that it is worth the work. */
 const worthwhile = 0.6
 const firstBytes = 4096
@@ -36,7 +36,7 @@ export class PackedBlocks implements BlockPack {
   }
 
   add(bytes: Buffer): boolean {
-    const packed = zstdCompressSync(bytes, { ...level, chunkSize: bytes.length, pledgedSrcSize: bytes.length })
+    const packed = zstdCompressSync(bytes, { ...packing, pledgedSrcSize: bytes.length })
     if (packed.length > bytes.length * worthwhile) return false
     this.#stored.bytes(packed)
     this.#frames.push({ bytes: bytes.length, packedBytes: packed.length })
