@@ -1,5 +1,5 @@
 import { Float64, type Schema, type Value } from '../../worker/api/data.ts'
-import { ConfigError, DataError } from '../../worker/api/errors.ts'
+import { ConfigError, DataError, toError } from '../../worker/api/errors.ts'
 import type { SinkRecord } from '../../worker/api/record.ts'
 import type { S3SinkConfig } from './config-options.ts'
 import { extractorOf, partitionerOf, templateOf } from './config-rules.ts'
@@ -94,7 +94,7 @@ function fieldPartitioner(names: readonly string[], delimiter: string): Partitio
       let directory = ''
       for (const { name, path } of fields) {
         if (directory !== '') directory += delimiter
-        directory += `${name}=${directoryValue(path.read(record))}`
+        directory += `${name}=${directoryValue(fieldOf(record, path))}`
       }
       return directory
     },
@@ -116,8 +116,20 @@ function directoryValue({ schema, value }: TypedValue): string {
       if (value instanceof Date && schema !== null) return String(epoch(schema, value))
   }
   const type = value instanceof Float64 ? 'a float' : `a ${schema?.type ?? typeof value}`
-  throw new DataError('CONNECT_S3_PARTITION', `Error encoding partition: ${type} cannot name a directory.`)
+  throw encodingError(new DataError('CONNECT_S3_PARTITION', `${type} cannot name a directory`))
 }
+
+/** What a struct lacks is said in the words of the Java connector; anything else has no fields there. */
+function fieldOf(record: SinkRecord, path: FieldPath): TypedValue {
+  try {
+    return path.read(record)
+  } catch (error) {
+    throw record.valueSchema?.type === 'STRUCT' ? error : encodingError(toError(error))
+  }
+}
+
+/** The text that dead letter consumers know from the Java connector; what is wrong is in the cause. */
+const encodingError = (cause: Error) => new DataError('CONNECT_S3_PARTITION', 'Error encoding partition.', { cause })
 
 function isInteger(schema: Schema | null, value: number): boolean {
   if (schema === null) return Number.isInteger(value)

@@ -52,7 +52,8 @@ export function connectDefaultJson(schema: Schema, value: Value): Value {
 
 /** A default as Avro's JSON: bytes as text of one character per byte. */
 export function defaultJson(schema: Schema, value: Value): Value {
-  return toJson(schema, value, defaultJson)
+  const isFloat = schema.type === 'FLOAT32' || schema.type === 'FLOAT64'
+  return isFloat && typeof value === 'number' ? new Float64(value) : toJson(schema, value, defaultJson)
 }
 
 function toJson(schema: Schema, value: Value, partOf: typeof defaultJson): Value {

@@ -42,6 +42,9 @@ interface Outcome {
   readonly reported: readonly string[]
 }
 
+const textOf = ({ message, cause }: Error): string =>
+  cause instanceof Error ? `${message} <- ${textOf(cause)}` : message
+
 /** Keys of the objects that records become, one commit per record. */
 async function write(config: Readonly<Record<string, string>>, records: readonly SinkRecord[]): Promise<Outcome> {
   const store = new MemoryStore()
@@ -52,7 +55,7 @@ async function write(config: Readonly<Record<string, string>>, records: readonly
   harness.append(records)
   await harness.settle()
   await harness.stop()
-  return { keys: [...store.objects.keys()], reported: harness.reported.map(({ error }) => error.message) }
+  return { keys: [...store.objects.keys()], reported: harness.reported.map(({ error }) => textOf(error)) }
 }
 
 const order = makeSchema({ type: 'STRUCT', name: 'com.acme.Order', fields: [{ name: 'id', schema: Schemas.int32 }] })
@@ -160,13 +163,19 @@ for (const [statement, config, given, expected] of [
 
 // Statements S20, S21, S22, S23, S24, S25, S26, S32 are the rows above.
 
-test('a missing field and a float are reported, with what is wrong (S25)', async () => {
+test('a missing field and a float are reported in the words of the Java connector, with what is wrong (S25)', async () => {
   const config = { ...partitioner('Field'), 'partition.field.name': 'a' }
-  const outcome = await write(config, [record({ value: { b: 1 } }), record({ offset: 121, value: { a: 1.5 } })])
+  const schema = makeSchema({ type: 'STRUCT', fields: [{ name: 'b', schema: Schemas.int32 }] })
+  const outcome = await write(config, [
+    record({ value: { b: 1 } }),
+    record({ offset: 121, value: { a: 1.5 } }),
+    record({ offset: 122, value: { b: 1 }, schema }),
+  ])
   assert.deepEqual(outcome.keys, [])
   assert.deepEqual(outcome.reported, [
-    "Field 'a' is not present in the object.",
-    'Error encoding partition: a number cannot name a directory.',
+    "Error encoding partition. <- Field 'a' is not present in the object.",
+    'Error encoding partition. <- a number cannot name a directory',
+    "Field 'a' is not present in the schema.",
   ])
 })
 
