@@ -96,7 +96,7 @@ export interface ServiceParts {
 /** The services of all buffers of a task, from its options; loads formats and codecs. @throws ConfigError */
 export async function buildServices({ config, context, store, topicB }: ServiceParts): Promise<FileBufferServices> {
   const { metrics, clock, logger } = context
-  const budget = new MemoryBudget(config['s3.buffer.total.bytes'])
+  const budget = new MemoryBudget(budgetBytes(config, context))
   const layout = await fileLayout({ config, context, store }, budget)
   const written = metrics.counter('s3-records-written-total', 'Records in committed objects')
   const objects = metrics.counter('s3-objects-committed-total', 'Objects that became visible')
@@ -132,6 +132,13 @@ export async function buildServices({ config, context, store, topicB }: ServiceP
       held.set(budget.usedBytes)
     },
   }
+}
+
+/** Each object that is being compressed by gzip takes 0.3 MB that cannot be packed, so by default they have more. */
+function budgetBytes(config: S3SinkConfig, { rawConfig }: SinkTaskContext): number {
+  const option = 's3.buffer.total.bytes'
+  const isGzip = config['s3.compression.type'].toLowerCase() === 'gzip'
+  return isGzip && rawConfig[option] === undefined ? 2 * config[option] : config[option]
 }
 
 /** Makes the writer of a topic partition: files by rotation or, with `file.name.template`, one object per key. */

@@ -238,3 +238,15 @@ test('row groups of Parquet end early before an object does (S74)', async (t) =>
   assert.ok(peak.used < limitBytes + 20 * recordBytes, `${peak.used}`)
   await harness.stop()
 })
+
+test('with gzip 200 open objects have room by default (S74)', async (t) => {
+  const load = { partitions: 4, directories: 50, recordsPerObject: 6, body: rows(recordBytes) }
+  const peak = watchBudgets(t)
+  const store = new SlowStore()
+  const harness = await open(load, store, { 's3.compression.type': 'gzip' })
+  await deliver(harness, recordsOf(load))
+  assert.equal(store.objects.size, 200)
+  assert.deepEqual(harness.warnings, [])
+  assert.ok(peak.used > 67_108_864 && peak.used < 134_217_728, `${peak.used}`)
+  await harness.stop()
+})
