@@ -159,10 +159,17 @@ function limitConnecting(outgoing: ClientRequest, socket: Socket, connectMs: num
     ? (socket as TLSSocket & { readonly secureConnecting?: boolean }).secureConnecting === false
     : !socket.connecting
   if (isReady || connectMs === 0) return
+  let isLate = true
   const timer = setTimeout(() => {
-    outgoing.destroy(new Error(`no connection within connection.timeout.ms=${connectMs}`))
+    // A thread that was held up looks at its sockets first: the connection may be there.
+    setImmediate(() => {
+      if (isLate) outgoing.destroy(new Error(`no connection within connection.timeout.ms=${connectMs}`))
+    })
   }, connectMs)
-  socket.once(isSecure ? 'secureConnect' : 'connect', () => clearTimeout(timer))
+  socket.once(isSecure ? 'secureConnect' : 'connect', () => {
+    isLate = false
+    clearTimeout(timer)
+  })
   outgoing.once('close', () => clearTimeout(timer))
 }
 
