@@ -52,7 +52,7 @@ const corpora: Readonly<Record<string, Corpus>> = {
   s3: {
     program: 'test/parity/s3.ts',
     needs: ['kafka', 's3'],
-    about: 'what the S3 sink leaves behind; [--lines N] [--changes FILE] [case …]',
+    about: 'what the S3 sink leaves behind; [--ignore-order] [--lines N] [--changes FILE] [case …]',
   },
   's3-random': {
     program: 'test/parity/s3-random.ts',
@@ -85,13 +85,15 @@ ${Object.entries(corpora)
   .map(([name, { about }]) => `  ${name.padEnd(13)} ${about}`)
   .join('\n')}`
 
-/** Addresses of the servers: those of the environment, else of the local stack, started where it is not running. */
+/** Addresses of the servers: each of the environment, else of the local stack, started where it is not running. */
 async function withServices(needs: Corpus['needs'], body: () => Promise<number>): Promise<number> {
   const isGiven = (name: TestService): boolean => serviceVariables[name].every((v) => (process.env[v] ?? '') !== '')
-  if (needs.every(isGiven)) return body()
+  const absent = needs.filter((name) => !isGiven(name))
+  if (absent.length === 0) return body()
   const settings = withFreePorts(loadSettings())
-  const started = await up(settings, needs)
-  Object.assign(process.env, environment(settings))
+  const started = await up(settings, absent)
+  const local = environment(settings)
+  for (const variable of absent.flatMap((name) => serviceVariables[name])) process.env[variable] = local[variable] ?? ''
   try {
     return await body()
   } finally {

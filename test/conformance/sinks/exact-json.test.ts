@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { differences, memberTexts, readJson, withChange, writeJson } from './exact-json.ts'
+import { differences, isOrderOfMembers, memberTexts, readJson, withChange, writeJson } from './exact-json.ts'
 import { Normaliser } from './normalise.ts'
 import { expectedOutcome } from './player.ts'
 
@@ -23,6 +23,19 @@ describe('comparison of recorded sink cases', () => {
       differences(expected, readJson('{"a":2,"b":[1,2,3],"c":{}, "e":0}')).map(({ path }) => path),
       [['a'], ['b'], ['c', 'd'], ['e']],
     )
+  })
+
+  it('tells lines that differ in the order of their members from those that differ', () => {
+    const path = ['final', 'objects', 0, 'lines', 0]
+    const isOrder = (expected: string, actual: string) => isOrderOfMembers({ path, expected, actual })
+    assert.ok(isOrder('{"a":1,"b":{"c":"é","d":2}}\n', '{"b":{"d":2,"c":"\\u00e9"},"a":1}\n'))
+    assert.ok(!isOrder('{"a":[1,2]}\n', '{"a":[2,1]}\n'))
+    assert.ok(!isOrder('{"a":1}\n', '{"a":1}'))
+    assert.ok(!isOrder('{"a":9007199254740993}\n', '{"a":9007199254740992}\n'))
+    assert.ok(!isOrder('{"a":1}\n', '{"a":1,"b":null}\n'))
+    assert.ok(!isOrder('text\n', 'other\n'))
+    // Elsewhere a text is what it is.
+    assert.ok(!isOrderOfMembers({ path: ['final', 'dlq', 0], expected: '{"a":1,"b":2}', actual: '{"b":2,"a":1}' }))
   })
 
   it('refuses an expectation of our own that changes nothing', () => {
