@@ -76,6 +76,10 @@ SELECT t.oid, t.typname, t.typtype, t.typcategory, t.typelem, t.typdelim, t.typb
        (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) AS labels
 FROM pg_type t WHERE t.oid = ANY($1::oid[])`
 
+const sqlNameSql = `
+SELECT quote_ident(n.nspname) || '.' || quote_ident(t.typname) AS name
+FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.oid = $1`
+
 const tablesSql = `
 SELECT c.oid, n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema')
@@ -127,6 +131,13 @@ export class Catalog {
         .flatMap((type) => [type.elementOid, type.baseOid])
         .filter((oid) => oid !== 0 && !this.#types.has(oid))
     }
+  }
+
+  /** A type as SQL names it, whatever the search path is. */
+  async sqlName(oid: number): Promise<string> {
+    const [row] = await this.#database.rows<{ name: string }>(sqlNameSql, [oid])
+    if (row === undefined) throw new Error(`No type has the OID ${oid} any more`)
+    return row.name
   }
 
   /** Reads the labels of enum types again. @returns whether any of them changed */

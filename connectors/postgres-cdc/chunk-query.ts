@@ -6,15 +6,25 @@ export interface ChunkTable {
   readonly table: string
   /** Columns to read, in the table's order. */
   readonly columns: readonly string[]
-  /** Columns to order by, with whether they may be null. */
-  readonly key: readonly { readonly name: string; readonly nullable: boolean }[]
+  /** Columns to order by. */
+  readonly key: readonly ChunkKeyColumn[]
   /** SQL of the condition; empty without one. */
   readonly condition: string
+}
+
+export interface ChunkKeyColumn {
+  readonly name: string
+  readonly nullable: boolean
+  /** Type to give to literals; null where the server finds it out from the column. */
+  readonly literalType: string | null
 }
 
 export type KeyText = readonly (string | null)[]
 
 const list = (names: readonly string[]): string => names.map(quoteIdentifier).join(', ')
+
+const literal = (text: string, type: string | null): string =>
+  type === null ? quoteLiteral(text) : `${quoteLiteral(text)}::${type}`
 
 function from({ schema, table }: ChunkTable): string {
   return `FROM ${quoteIdentifier(schema)}.${quoteIdentifier(table)}`
@@ -28,16 +38,16 @@ function where(conditions: readonly string[]): string {
 /** Whether a row stands behind `bound` in the order of the key, in which nulls come last. */
 function behind(key: ChunkTable['key'], bound: KeyText): string {
   if (key.every(({ nullable }, i) => !nullable && bound[i] !== null)) {
-    const values = key.map((_, i) => quoteLiteral(bound[i] ?? '')).join(', ')
+    const values = key.map(({ literalType }, i) => literal(bound[i] ?? '', literalType)).join(', ')
     const names = key.map(({ name }) => name)
     // A row comparison uses the index of the key as a whole.
     return key.length === 1 ? `${list(names)} > ${values}` : `ROW(${list(names)}) > ROW(${values})`
   }
-  const equal = ({ name }: ChunkTable['key'][number], value: string | null) =>
-    value === null ? `${quoteIdentifier(name)} IS NULL` : `${quoteIdentifier(name)} = ${quoteLiteral(value)}`
-  const greater = ({ name, nullable }: ChunkTable['key'][number], value: string | null) => {
+  const equal = ({ name, literalType }: ChunkKeyColumn, value: string | null) =>
+    value === null ? `${quoteIdentifier(name)} IS NULL` : `${quoteIdentifier(name)} = ${literal(value, literalType)}`
+  const greater = ({ name, nullable, literalType }: ChunkKeyColumn, value: string | null) => {
     if (value === null) return 'FALSE'
-    const more = `${quoteIdentifier(name)} > ${quoteLiteral(value)}`
+    const more = `${quoteIdentifier(name)} > ${literal(value, literalType)}`
     return nullable ? `(${more} OR ${quoteIdentifier(name)} IS NULL)` : more
   }
   const alternatives = key.map((column, i) =>

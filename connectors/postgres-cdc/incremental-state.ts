@@ -1,11 +1,12 @@
 /** State of an incremental snapshot: the table that is read, and the members of offsets that let it go on elsewhere. */
 import { parseJson } from '../../worker/api/json.ts'
 import { isStruct } from '../../worker/api/values.ts'
-import type { Catalog, CatalogTable } from './catalog.ts'
-import type { ChunkTable, KeyText } from './chunk-query.ts'
+import type { Catalog, CatalogColumn, CatalogTable } from './catalog.ts'
+import type { ChunkKeyColumn, ChunkTable, KeyText } from './chunk-query.ts'
 import type { Filters } from './filters.ts'
 import { type JavaValue, readKey, writeKey } from './java-serialization.ts'
 import type { TableSchema, TableSchemas } from './table-schema.ts'
+import { resolveType } from './types.ts'
 
 /** A table that is to be read. */
 export interface Collection {
@@ -83,13 +84,17 @@ export async function openTable(
   const tuple = [...captured, ...needed.filter((column) => !captured.includes(column))]
   await catalog.loadTypes(tuple.map((column) => column.typeOid))
   const columns = tuple.map(({ name }) => name)
+  const key: ChunkKeyColumn[] = []
+  for (const column of ordering) {
+    key.push({ name: column.name, nullable: !column.notNull, literalType: await literalType(catalog, column) })
+  }
   return {
     schema: schemas.build({ schema: table.schema, table: table.table, tuple, details, from: 'snapshot' }),
     source: {
       schema: table.schema,
       table: table.table,
       columns,
-      key: ordering.map(({ name, notNull }) => ({ name, nullable: !notNull })),
+      key,
       condition: collection.condition,
     },
     eventKey,
@@ -97,6 +102,15 @@ export async function openTable(
     orderColumns: order.map((name) => columns.indexOf(name)),
     orderTypes: ordering.map((column) => catalog.type(column.typeOid)?.name ?? ''),
   }
+}
+
+/**
+ * The server takes a literal that is compared with a composite type for one of no certain type, which it cannot read:
+ * "input of anonymous composite types is not implemented". Literals of all others get the type of their column.
+ */
+async function literalType(catalog: Catalog, { typeOid, typmod }: CatalogColumn): Promise<string | null> {
+  const base = resolveType(typeOid, typmod, catalog.type)?.base
+  return base?.kind === 'c' ? await catalog.sqlName(base.oid) : null
 }
 
 const prefix = 'incremental_snapshot_'

@@ -368,6 +368,11 @@ suite('signals of the Postgres source', { skip: postgres.skip }, () => {
       rows: "SELECT unnest(ARRAY['sad', 'ok', 'happy']::mood[])",
       count: 3,
     },
+    'a composite type and a domain over it': {
+      table: '(n int, p "Pair", d "Other" NOT NULL, PRIMARY KEY (p, d, n))',
+      rows: 'SELECT g, row(g % 2, \'a b\')::"Pair", row(g % 3, NULL)::"Pair" FROM generate_series(1, 9) g',
+      count: 9,
+    },
     text: {
       table: '(x text PRIMARY KEY)',
       rows: "SELECT unnest(ARRAY['', 'a''b', E'back\\\\slash', 'ž', 'Z', 'a'])",
@@ -377,7 +382,8 @@ suite('signals of the Postgres source', { skip: postgres.skip }, () => {
   for (const [name, { table, rows, count }] of Object.entries(keyed)) {
     test(`chunks over a key of kind ${name} read every row once (statement P125)`, async () => {
       await using fixture = await open(
-        `${signalled}; CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy'); CREATE TABLE k ${table}; INSERT INTO k ${rows}`,
+        `${signalled}; CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy'); CREATE TYPE "Pair" AS (a int, b text);
+         CREATE DOMAIN "Other" AS "Pair"; CREATE TABLE k ${table}; INSERT INTO k ${rows}`,
       )
       const task = await fixture.task(null, {
         ...noData,
