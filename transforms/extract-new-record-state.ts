@@ -2,7 +2,7 @@ import { type ConfigOf, defineConfig, oneOfIgnoringCase } from '../worker/api/co
 import { copySchema, type Field, makeSchema, type Schema, Schemas, type Value } from '../worker/api/data.ts'
 import { DataError } from '../worker/api/errors.ts'
 import { defineTransformation } from '../worker/api/plugin.ts'
-import type { ConnectRecord, Header } from '../worker/api/record.ts'
+import { type ConnectRecord, type Header, type Headers, noHeaders } from '../worker/api/record.ts'
 import type { Transformation } from '../worker/api/transform.ts'
 import { isStruct } from '../worker/api/values.ts'
 import { debeziumVersion, EventReader, isEnvelope, isTombstone, rawMember as member } from './change-event.ts'
@@ -119,6 +119,8 @@ class ExtractNewRecordState implements Transformation<Options> {
   #dropFromKey = false
   #dropOnlyOptional = true
   #replaceNull = true
+  /** Headers of the deletion that came last, and the same with what was added to them. */
+  #ofDeletion: { readonly headers: Headers; readonly extended: Headers } | null = null
   #after = new SchemaCache((schema) => this.#plan(schema, 'after'))
   #before = new SchemaCache((schema) => this.#plan(schema, 'before'))
 
@@ -147,15 +149,28 @@ class ExtractNewRecordState implements Transformation<Options> {
     return op === 'd' ? this.#delete(record, valueSchema, envelope) : this.#row(record, valueSchema, envelope, 'after')
   }
 
+  /**
+   * Debezium's connectors give a deletion and its tombstone one and the same headers, and Debezium's transform adds to
+   * them in place: what it added to the deletion stands on the tombstone too, before the operation. Here they are one
+   * as long as nothing has replaced them on the way; `noHeaders`, which unrelated records share, never are.
+   */
   #passTombstone<R extends ConnectRecord>(record: R): R {
+    const deletion = this.#ofDeletion
+    this.#ofDeletion = null
+    const isShared = deletion?.headers === record.headers && record.headers !== noHeaders
+    const headers = isShared ? deletion.extended : record.headers
     const op = this.#headers.find((reference) => reference.struct === null && reference.field === 'op')
-    if (op === undefined) return record
-    return record.with({ headers: [...record.headers, { key: op.name, schema: Schemas.string, value: 'd' }] })
+    const more = op === undefined ? [] : [{ key: op.name, schema: Schemas.string, value: 'd' }]
+    return headers === record.headers && more.length === 0 ? record : record.with({ headers: [...headers, ...more] })
   }
 
   #delete<R extends ConnectRecord>(record: R, schema: Schema, envelope: EventReader): R | null {
     if (this.#mode === 'drop') return null
-    if (this.#mode.startsWith('rewrite')) return this.#row(record, schema, envelope, 'before')
+    if (this.#mode.startsWith('rewrite')) {
+      const rewritten = this.#row(record, schema, envelope, 'before')
+      this.#ofDeletion = { headers: record.headers, extended: rewritten.headers }
+      return rewritten
+    }
     const keepsSchema = this.#mode === 'tombstone'
     const deleted = record.with({
       ...this.#route(schema, envelope, 'before'),

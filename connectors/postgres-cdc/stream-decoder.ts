@@ -445,7 +445,8 @@ export class StreamDecoder {
         transaction,
         emitted: this.#emitted,
       }),
-      headers: own.length === 0 ? headers : [...own, ...headers],
+      // Those of a deletion are its own and its tombstone's: transforms tell by them which two belong together.
+      headers: own.length === 0 && operation !== 'd' ? headers : [...own, ...headers],
     })
     this.#records.push(record)
     return record

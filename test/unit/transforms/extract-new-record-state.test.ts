@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { makeSchema, type Schema, Schemas, type Struct, StructView, type Value } from '../../../worker/api/data.ts'
-import { type SinkRecord, SourceRecord } from '../../../worker/api/record.ts'
+import { type Headers, noHeaders, type SinkRecord, SourceRecord } from '../../../worker/api/record.ts'
 import { record, shape, struct, transform } from './support.ts'
 
 const row = struct(
@@ -125,6 +125,34 @@ describe('ExtractNewRecordState', () => {
       direct.apply(removal)?.headers.map((h) => [h.key, h.value]),
       [['__op', 'd']],
     )
+  })
+
+  it('extends a tombstone that shares its headers with the deletion by what that got', async () => {
+    const options = { 'delete.tombstone.handling.mode': 'rewrite-with-tombstone', 'add.headers': 'table,op' }
+    const smt = await unwrap(options)
+    const names = (out: { readonly headers: Headers } | null) => out?.headers.map(({ key }) => key)
+    const own = { key: 'own', schema: Schemas.string, value: 'o' }
+    for (const headers of [[], [own]] satisfies Headers[]) {
+      const before = headers.map(({ key }) => key)
+      assert.deepEqual(names(smt.apply(event('d', { id: 1, name: 'old' }, null, headers))), [
+        ...before,
+        '__table',
+        '__op',
+      ])
+      const shared = record({ keySchema: Schemas.string, key: 'k', headers })
+      assert.deepEqual(names(smt.apply(shared)), [...before, '__table', '__op', '__op'])
+      // Once, and where the headers are the deletion's: not of a tombstone of its own, nor where a record has none.
+      assert.deepEqual(names(smt.apply(shared)), [...before, '__op'])
+      smt.apply(event('d', { id: 1, name: 'old' }, null, headers))
+      assert.deepEqual(names(smt.apply(shared.with({ headers: [...headers] }))), [...before, '__op'])
+      assert.deepEqual(headers.length, before.length)
+    }
+    smt.apply(event('d', { id: 1, name: 'old' }, null, noHeaders))
+    assert.deepEqual(names(smt.apply(record({ keySchema: Schemas.string, key: 'k', headers: noHeaders }))), ['__op'])
+    const without = await unwrap({ ...options, 'add.headers': 'table' })
+    const headers: Headers = [own]
+    without.apply(event('d', { id: 1, name: 'old' }, null, headers))
+    assert.deepEqual(names(without.apply(record({ keySchema: Schemas.string, key: 'k', headers }))), ['own', '__table'])
   })
 
   it('routes by a field of the row that counts', async () => {

@@ -199,6 +199,23 @@ suite('stream decoder', () => {
     )
   })
 
+  test('a deletion shares its headers with its tombstone, by which transforms know it, and with nothing else', async () => {
+    const gone = remove(
+      9,
+      'K',
+      columns.map((_, i) => (i === 0 ? '1' : null)),
+    )
+    const messages = [begin(900n, 7), relation(9, 'public', 't', columns), gone, gone]
+    const records = await decode(messages.map((message, i) => xlogData(BigInt(100 + i), message)))
+    const [first, tombstone, second] = records
+    assert.deepEqual(
+      records.map(({ valueSchema }) => valueSchema === null),
+      [false, true, false, true],
+    )
+    assert.equal(first?.headers, tombstone?.headers)
+    assert.notEqual(first?.headers, second?.headers)
+  })
+
   test('skip.messages.without.change: an update is none when each value is what it was, whatever its text', async () => {
     const old: readonly CellText[] = ['1', '2', 'x', '1.50', 't', null, '\\x00', '1e1']
     const updates = [
