@@ -5,6 +5,7 @@ import { type BulkMetrics, bulkMetrics } from './bulk-metrics.ts'
 import { BulkRequests } from './bulk-requests.ts'
 import type { ServerConnection } from './client.ts'
 import type { ElasticsearchSinkConfig } from './config-options.ts'
+import { merges } from './config-rules.ts'
 import { FlowControl } from './flow-control.ts'
 import type { OffsetSlot } from './offset-tracker.ts'
 import { Refusals } from './refusals.ts'
@@ -46,7 +47,7 @@ export class Delivery {
     this.backoff = options.backoff ?? new Backoff(config)
     this.flow = new FlowControl({
       clock,
-      maxRecords: config['max.buffered.records'],
+      maxRecords: mostTaken(config),
       timeoutMs: config['flush.timeout.ms'],
       maxRequests: config['max.in.flight.requests'],
     })
@@ -99,4 +100,16 @@ export class Delivery {
   async recreate(resources: Iterable<string>): Promise<void> {
     for (const resource of resources) await this.#options.recreate(resource)
   }
+}
+
+/**
+ * Records that may be taken and not finished. With one request at a time the reference sends from within `put`, which
+ * so meets the failure of every record but the last ones, and nothing of that `put` is committed. Here the next batch
+ * may fill meanwhile, so that requests stay full; with `batch.size=1` it is record by record all the same. What is
+ * merged is batched by documents, of which one may take many records.
+ */
+function mostTaken(config: ElasticsearchSinkConfig): number {
+  const most = config['max.buffered.records']
+  if (merges(config) || config['max.in.flight.requests'] > 1) return most
+  return Math.min(most, 2 * config['batch.size'] - 1)
 }

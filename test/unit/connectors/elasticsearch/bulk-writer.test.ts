@@ -181,26 +181,65 @@ describe('BulkWriter', () => {
   })
 
   it('takes nothing more while 1 MiB waits, however few documents that are', async () => {
-    await using subject = new Subject({ 'batch.size': '1', 'max.in.flight.requests': '1' })
+    await using subject = new Subject({ 'batch.size': '1', 'max.in.flight.requests': '2' })
     subject.server.hold = true
     const large = (offset: number) => put(offset, `k${offset}`, { text: 'x'.repeat(1_500_000) })
-    // One is sent, one waits.
-    await subject.add(large(0), large(1))
+    // Two are sent, one waits.
+    await subject.add(large(0), large(1), large(2))
     let isTaken = false
-    const third = subject.add(large(2)).then(() => {
+    const fourth = subject.add(large(3)).then(() => {
       isTaken = true
     })
     await setImmediate()
     assert.equal(isTaken, false)
     subject.server.hold = false
-    subject.server.held[0]?.()
-    await third
+    for (const answer of subject.server.held) answer()
+    await fourth
     assert.equal(await subject.drain(), true)
     assert.deepEqual(
       subject.server.requests.map((lines) => lines.map(({ id }) => id)),
-      [['k0'], ['k1'], ['k2']],
+      [['k0'], ['k1'], ['k2'], ['k3']],
     )
-    assert.equal(subject.committable(), 3n)
+    assert.equal(subject.committable(), 4n)
+  })
+
+  it('takes record by record where one request has one record, and so fails at the next (E54)', async () => {
+    await using subject = new Subject({ 'batch.size': '1', 'max.in.flight.requests': '1' })
+    const { server } = subject
+    server.hold = true
+    await subject.add(put(0, 'a'))
+    let isTaken = false
+    const second = subject.add(put(1, 'b')).then(() => {
+      isTaken = true
+    })
+    await setImmediate()
+    assert.equal(isTaken, false)
+    server.faults.push({ items: { b: { status: 400, type: 'mapper_parsing_exception' } } })
+    server.hold = false
+    server.held[0]?.()
+    await second
+    await assert.rejects(() => subject.add(put(2, 'c')), /Indexing record failed/)
+    assert.equal(server.requests.length, 2)
+    assert.equal(subject.committable(), 1n)
+  })
+
+  it('fills the next batch while the only request is under way, and no more (E48)', async () => {
+    await using subject = new Subject({ 'batch.size': '3', 'max.in.flight.requests': '1', 'linger.ms': '5000' })
+    const { server } = subject
+    server.hold = true
+    await subject.add(put(0, 'a'), put(1, 'b'), put(2, 'c'), put(3, 'd'), put(4, 'e'))
+    let isTaken = false
+    const sixth = subject.add(put(5, 'f')).then(() => {
+      isTaken = true
+    })
+    await setImmediate()
+    assert.equal(isTaken, false)
+    server.hold = false
+    server.held[0]?.()
+    await sixth
+    assert.equal(await subject.drain(), true)
+    assert.equal(subject.committable(), 6n)
+    assert.equal(server.mostInFlight, 1)
   })
 
   it('has room for a usual batch in each body, also behind one that was sent early', async () => {
