@@ -10,53 +10,71 @@ export function epochOf(schema: Schema, date: Date): number {
   return schema.name === LogicalName.date ? Math.floor(date.getTime() / 86_400_000) : date.getTime()
 }
 
+/**
+ * Whether a map is one in Avro, too; else it is an array of entries.
+ * @param optionalMapKeys `allow.optional.map.keys`
+ */
+export function isAvroMap({ keySchema }: Schema, optionalMapKeys: boolean): boolean {
+  return keySchema?.type === 'STRING' && (!keySchema.optional || optionalMapKeys)
+}
+
 /** Whether Avro's JSON can express a default: numbers are finite, members of unions are of their first branch. */
-export function isAvroDefault(schema: Schema, value: Value): boolean {
-  const { valueSchema, keySchema } = schema
+export function isAvroDefault(schema: Schema, value: Value, optionalMapKeys: boolean): boolean {
+  const { valueSchema } = schema
+  const isMember = (part: Schema, item: Value) => isAvroMember(part, item, optionalMapKeys)
   switch (schema.type) {
     case 'FLOAT32':
     case 'FLOAT64':
       return Number.isFinite(value)
     case 'ARRAY':
-      return (value as readonly Value[]).every((item) => valueSchema !== null && isAvroMember(valueSchema, item))
+      return (value as readonly Value[]).every((item) => valueSchema !== null && isMember(valueSchema, item))
     case 'MAP': {
       const items = [...(value as ReadonlyMap<Value, Value>).values()]
-      const isMap = keySchema?.type === 'STRING' && !keySchema.optional
-      return isMap && items.every((item) => valueSchema !== null && isAvroMember(valueSchema, item))
+      // `AvroData` writes entries as pairs, which are no defaults of the records that entries are.
+      if (!isAvroMap(schema, optionalMapKeys)) return items.length === 0
+      return items.every((item) => valueSchema !== null && isMember(valueSchema, item))
     }
     case 'STRUCT': {
       const struct = value as { readonly [name: string]: Value }
-      return !isAvroUnion(schema) && schema.fields.every((f) => isAvroMember(f.schema, struct[f.name] ?? null))
+      return !isAvroUnion(schema) && schema.fields.every((f) => isMember(f.schema, struct[f.name] ?? null))
     }
     default:
       return true
   }
 }
 
-function isAvroMember(schema: Schema, value: Value): boolean {
-  if (!schema.optional) return value !== null && isAvroDefault(schema, value)
+function isAvroMember(schema: Schema, value: Value, optionalMapKeys: boolean): boolean {
+  const isDefault = value !== null && isAvroDefault(schema, value, optionalMapKeys)
+  if (!schema.optional) return isDefault
   const nullFirst = schema.defaultValue === null || schema.type === 'STRUCT'
-  return nullFirst ? value === null : value !== null && isAvroDefault(schema, value)
+  return nullFirst ? value === null : isDefault
 }
 
 /** The value of `connect.default`: as `defaultJson`, with floats in the digits of their type. */
-export function connectDefaultJson(schema: Schema, value: Value): Value {
+export function connectDefaultJson(schema: Schema, value: Value, optionalMapKeys: boolean): Value {
   const { type } = schema
   if (type === 'FLOAT32' && typeof value === 'number' && Number.isFinite(value)) {
     return new Float64(Number(javaFloat(value)))
   }
   return type === 'FLOAT64' && typeof value === 'number'
     ? new Float64(value)
-    : toJson(schema, value, connectDefaultJson)
+    : toJson(schema, value, { partOf: connectDefaultJson, optionalMapKeys })
 }
 
 /** A default as Avro's JSON: bytes as text of one character per byte. */
-export function defaultJson(schema: Schema, value: Value): Value {
+export function defaultJson(schema: Schema, value: Value, optionalMapKeys: boolean): Value {
   const isFloat = schema.type === 'FLOAT32' || schema.type === 'FLOAT64'
-  return isFloat && typeof value === 'number' ? new Float64(value) : toJson(schema, value, defaultJson)
+  if (isFloat && typeof value === 'number') return new Float64(value)
+  return toJson(schema, value, { partOf: defaultJson, optionalMapKeys })
 }
 
-function toJson(schema: Schema, value: Value, partOf: typeof defaultJson): Value {
+interface DefaultText {
+  readonly partOf: typeof defaultJson
+  readonly optionalMapKeys: boolean
+}
+
+function toJson(schema: Schema, value: Value, text: DefaultText): Value {
+  const partOf = (part: Schema, item: Value) => text.partOf(part, item, text.optionalMapKeys)
   if (value === null) return null
   if (value instanceof Decimal) return Buffer.from(twosComplement(value.unscaled)).toString('latin1')
   if (value instanceof Uint8Array) return Buffer.from(value).toString('latin1')
@@ -67,7 +85,7 @@ function toJson(schema: Schema, value: Value, partOf: typeof defaultJson): Value
   }
   if (value instanceof Map && valueSchema !== null && keySchema !== null) {
     const entries = [...(value as ReadonlyMap<Value, Value>)]
-    return keySchema.type === 'STRING'
+    return isAvroMap(schema, text.optionalMapKeys)
       ? Object.fromEntries(inHashOrder(entries).map(([k, v]) => [String(k), partOf(valueSchema, v)]))
       : inHashOrder(entries).map(([k, v]) => [partOf(keySchema, k), partOf(valueSchema, v)])
   }

@@ -3,7 +3,7 @@
  * Whoever writes Avro takes it from here, so that files and messages agree.
  */
 
-import { connectDefaultJson, defaultJson, epochOf, isAvroDefault } from './avro-defaults.ts'
+import { connectDefaultJson, defaultJson, epochOf, isAvroDefault, isAvroMap } from './avro-defaults.ts'
 import { AvroOutput } from './avro-output.ts'
 import { isAvroUnion } from './avro-unions.ts'
 import type { ByteWriter } from './converter.ts'
@@ -267,7 +267,7 @@ class Compiler {
     const { mismatch, optionalMapKeys } = this.#options
     const keySchema = this.#part(schema, schema.keySchema)
     const valueSchema = this.#part(schema, schema.valueSchema)
-    if (keySchema.type !== 'STRING' || (keySchema.optional && !optionalMapKeys)) return this.#entries(schema)
+    if (!isAvroMap(schema, optionalMapKeys)) return this.#entries(schema)
     const values = this.type(valueSchema)
     return {
       json: { type: 'map', values: values.json, ...this.#metaData(schema) },
@@ -343,10 +343,16 @@ class Compiler {
     const own = schema.doc === null ? {} : { doc: schema.doc }
     const doc = this.#options.discardTypeDocs === true ? own : docOf(record, `${avroNamespace}.field.doc.${name}`)
     const { defaultValue, optional } = schema
+    const { optionalMapKeys } = this.#options
     if (defaultValue === null) return { name, type, ...doc, ...(optional ? { default: null } : {}) }
     // Avro takes fewer defaults than Connect; Java leaves out the others, too.
-    const expressible = !(optional && schema.type === 'STRUCT') && isAvroDefault(schema, defaultValue)
-    return { name, type, ...doc, ...(expressible ? { default: defaultJson(schema, defaultValue) } : {}) }
+    const expressible = !(optional && schema.type === 'STRUCT') && isAvroDefault(schema, defaultValue, optionalMapKeys)
+    return {
+      name,
+      type,
+      ...doc,
+      ...(expressible ? { default: defaultJson(schema, defaultValue, optionalMapKeys) } : {}),
+    }
   }
 
   /** A struct of which one field is set stands for an Avro union. */
@@ -413,7 +419,8 @@ class Compiler {
   #metaData(schema: Schema, connectType: Json = {}): Json {
     const fromAvro = [...(schema.parameters ?? [])].filter(([key]) => key.startsWith('avro'))
     const kept = Object.fromEntries(fromAvro)
-    if (!this.#options.connectMetaData) return kept
+    const { connectMetaData, optionalMapKeys } = this.#options
+    if (!connectMetaData) return kept
     const { doc, version, parameters, defaultValue, name } = schema
     const fieldDefault = `${avroNamespace}.field.default`
     const ofField = this.#options.discardTypeDocs !== true && parameters?.has(fieldDefault) === true
@@ -422,7 +429,9 @@ class Compiler {
       ...(doc === null ? {} : { 'connect.doc': doc }),
       ...(version === null ? {} : { 'connect.version': version }),
       ...(shown.length === 0 ? {} : { 'connect.parameters': Object.fromEntries(shown) }),
-      ...(defaultValue === null || ofField ? {} : { 'connect.default': connectDefaultJson(schema, defaultValue) }),
+      ...(defaultValue === null || ofField
+        ? {}
+        : { 'connect.default': connectDefaultJson(schema, defaultValue, optionalMapKeys) }),
       ...(name === null ? {} : { 'connect.name': name }),
       ...connectType,
       ...kept,
