@@ -162,5 +162,10 @@ function proxyOf(config: ElasticsearchSinkConfig): Proxy | null {
 }
 
 function tlsOptions(config: ElasticsearchSinkConfig): ConnectionOptions {
-  return clientTls({ prefix: 'elastic.https.ssl.', get: (option) => sslText(config[`elastic.https.ssl.${option}`]) })
+  const tls = clientTls({
+    prefix: 'elastic.https.ssl.',
+    get: (option) => sslText(config[`elastic.https.ssl.${option}`]),
+  })
+  // In Java the protocol stands above `enabled.protocols`.
+  return config['elastic.https.ssl.protocol'] === 'TLSv1.2' ? { ...tls, maxVersion: 'TLSv1.2' } : tls
 }

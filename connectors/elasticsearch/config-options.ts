@@ -376,6 +376,8 @@ export const elasticsearchOptions = defineConfig({
     default: null,
     importance: 'LOW',
     group: 'Kerberos',
+    width: 'LONG',
+    displayName: 'Kerberos User Principal',
     doc: 'Principal for Kerberos; not supported, a connector that sets it is refused.',
   },
   'kerberos.keytab.path': {
@@ -384,6 +386,8 @@ export const elasticsearchOptions = defineConfig({
     importance: 'LOW',
     valid: keytabPath,
     group: 'Kerberos',
+    width: 'LONG',
+    displayName: 'Kerberos Keytab File Path',
     doc: 'Keytab for Kerberos; not supported.',
   },
   'auth.type': {

@@ -1,4 +1,32 @@
+import type { Validator } from '../../worker/api/config.ts'
+
 const group = 'Security'
+
+/**
+ * A part of Java's TLS that Node has no counterpart of. Names that every Java has mean no more than the default does;
+ * any other was chosen for what it does (a certified provider, a factory that judges certificates), so that to go on
+ * without it would be wrong.
+ * @param names what may be set, in any case
+ */
+function onlyJavas(...names: readonly string[]): Validator {
+  const allowed = names.length === 0 ? 'leave it out' : `leave it out, or use one of ${names.join(', ')}`
+  return {
+    description: names.length === 0 ? 'empty' : `one of ${names.join(', ')}`,
+    check: (_, value) => {
+      const text = String(value ?? '').trim()
+      if (text === '' || names.some((name) => name.toLowerCase() === text.toLowerCase())) return null
+      return `TLS is that of Node.js, which has no such parts to choose from: ${allowed}`
+    },
+  }
+}
+
+const protocols = ['TLSv1.3', 'TLSv1.2', 'TLS']
+
+/** Older ones are not safe, and Java has them switched off. */
+const tlsProtocol: Validator = {
+  description: `one of ${protocols.join(', ')}`,
+  check: (_, value) => (protocols.includes(String(value)) ? null : `use one of ${protocols.join(', ')}`),
+}
 
 /** TLS options with the names of Kafka's clients. */
 export const sslOptions = {
@@ -7,6 +35,7 @@ export const sslOptions = {
     default: null,
     importance: 'HIGH',
     group,
+    displayName: 'ssl.truststore.location',
     doc: 'File with the certificates to trust.',
   },
   'elastic.https.ssl.truststore.password': {
@@ -14,6 +43,7 @@ export const sslOptions = {
     default: null,
     importance: 'HIGH',
     group,
+    displayName: 'ssl.truststore.password',
     doc: 'Password of that file.',
   },
   'elastic.https.ssl.truststore.type': {
@@ -21,6 +51,7 @@ export const sslOptions = {
     default: 'JKS',
     importance: 'MEDIUM',
     group,
+    displayName: 'ssl.truststore.type',
     doc: 'PEM, PKCS12 or JKS; a file of the type JKS may be PKCS12, as in Java.',
   },
   'elastic.https.ssl.truststore.certificates': {
@@ -28,6 +59,7 @@ export const sslOptions = {
     default: null,
     importance: 'HIGH',
     group,
+    displayName: 'ssl.truststore.certificates',
     doc: 'Certificates to trust, as PEM text.',
   },
   'elastic.https.ssl.keystore.location': {
@@ -35,6 +67,7 @@ export const sslOptions = {
     default: null,
     importance: 'HIGH',
     group,
+    displayName: 'ssl.keystore.location',
     doc: 'File with the client certificate and its key.',
   },
   'elastic.https.ssl.keystore.password': {
@@ -42,6 +75,7 @@ export const sslOptions = {
     default: null,
     importance: 'HIGH',
     group,
+    displayName: 'ssl.keystore.password',
     doc: 'Password of that file.',
   },
   'elastic.https.ssl.keystore.type': {
@@ -49,6 +83,7 @@ export const sslOptions = {
     default: 'JKS',
     importance: 'MEDIUM',
     group,
+    displayName: 'ssl.keystore.type',
     doc: 'PEM, PKCS12 or JKS.',
   },
   'elastic.https.ssl.keystore.key': {
@@ -56,6 +91,7 @@ export const sslOptions = {
     default: null,
     importance: 'HIGH',
     group,
+    displayName: 'ssl.keystore.key',
     doc: 'Client key, as PEM text.',
   },
   'elastic.https.ssl.keystore.certificate.chain': {
@@ -63,6 +99,7 @@ export const sslOptions = {
     default: null,
     importance: 'HIGH',
     group,
+    displayName: 'ssl.keystore.certificate.chain',
     doc: 'Client certificate, as PEM text.',
   },
   'elastic.https.ssl.key.password': {
@@ -70,6 +107,7 @@ export const sslOptions = {
     default: null,
     importance: 'HIGH',
     group,
+    displayName: 'ssl.key.password',
     doc: 'Password of the client key.',
   },
   'elastic.https.ssl.endpoint.identification.algorithm': {
@@ -77,6 +115,7 @@ export const sslOptions = {
     default: 'https',
     importance: 'LOW',
     group,
+    displayName: 'ssl.endpoint.identification.algorithm',
     doc: 'Empty turns the check of the host name off.',
   },
   'elastic.https.ssl.enabled.protocols': {
@@ -84,13 +123,69 @@ export const sslOptions = {
     default: ['TLSv1.2', 'TLSv1.3'],
     importance: 'MEDIUM',
     group,
+    displayName: 'ssl.enabled.protocols',
     doc: 'TLS versions to offer.',
   },
   'elastic.https.ssl.cipher.suites': {
     type: 'LIST',
-    default: null,
+    default: [],
     importance: 'LOW',
     group,
+    displayName: 'ssl.cipher.suites',
     doc: 'Cipher suites to offer, by their names in Java or OpenSSL; empty offers the defaults.',
+  },
+  'elastic.https.ssl.protocol': {
+    type: 'STRING',
+    default: 'TLSv1.3',
+    importance: 'MEDIUM',
+    valid: tlsProtocol,
+    group,
+    displayName: 'ssl.protocol',
+    doc: 'Highest TLS version to use: with TLSv1.2, TLSv1.3 is not used even if elastic.https.ssl.enabled.protocols has it.',
+  },
+  'elastic.https.ssl.provider': {
+    type: 'STRING',
+    default: null,
+    importance: 'MEDIUM',
+    valid: onlyJavas('SunJSSE'),
+    group,
+    displayName: 'ssl.provider',
+    doc: 'Security provider of Java. No other TLS than that of Node.js can be had.',
+  },
+  'elastic.https.ssl.engine.factory.class': {
+    type: 'CLASS',
+    default: null,
+    importance: 'LOW',
+    valid: onlyJavas('org.apache.kafka.common.security.ssl.DefaultSslEngineFactory'),
+    group,
+    displayName: 'ssl.engine.factory.class',
+    doc: 'Java class that makes TLS engines. Only the name of the usual one is taken.',
+  },
+  'elastic.https.ssl.keymanager.algorithm': {
+    type: 'STRING',
+    default: 'SunX509',
+    importance: 'LOW',
+    valid: onlyJavas('SunX509', 'NewSunX509', 'PKIX'),
+    group,
+    displayName: 'ssl.keymanager.algorithm',
+    doc: 'How Java chooses among client certificates. There is one here, so that it makes no difference.',
+  },
+  'elastic.https.ssl.trustmanager.algorithm': {
+    type: 'STRING',
+    default: 'PKIX',
+    importance: 'LOW',
+    valid: onlyJavas('PKIX', 'SunX509', 'SunPKIX', 'X509', 'X.509'),
+    group,
+    displayName: 'ssl.trustmanager.algorithm',
+    doc: 'How Java checks chains of certificates. They are checked as OpenSSL does, which is as strict as PKIX.',
+  },
+  'elastic.https.ssl.secure.random.implementation': {
+    type: 'STRING',
+    default: null,
+    importance: 'LOW',
+    valid: onlyJavas('SHA1PRNG', 'NativePRNG', 'NativePRNGBlocking', 'NativePRNGNonBlocking', 'DRBG'),
+    group,
+    displayName: 'ssl.secure.random.implementation',
+    doc: 'Source of random numbers of Java. Those of OpenSSL are used.',
   },
 } as const

@@ -113,6 +113,10 @@ describe('Elasticsearch over TLS', () => {
       assert.deepEqual(await problems({ ...trust, 'enabled.protocols': version, 'cipher.suites': suite }), [], suite)
       assert.deepEqual(sessions, [[version, name]])
     }
+    assert.deepEqual(await problems({ ...trust, protocol: 'TLSv1.2' }), [])
+    assert.deepEqual((sessions as string[][])[0]?.[0], 'TLSv1.2')
+    assert.deepEqual(await problems({ ...trust, protocol: 'TLS', 'cipher.suites': '' }), [])
+    assert.deepEqual((sessions as string[][])[0]?.[0], 'TLSv1.3')
     const unknown = await problems({ ...trust, 'cipher.suites': 'TLS_NONSENSE' })
     assert.deepEqual(unknown.map(({ option }) => option)[0], 'connection.url')
   })

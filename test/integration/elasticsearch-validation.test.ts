@@ -138,6 +138,13 @@ describe('options of the Elasticsearch sink by themselves', () => {
       'proxy.username': '',
       'proxy.password': null,
       'elastic.security.protocol': 'PLAINTEXT',
+      'elastic.https.ssl.protocol': 'TLSv1.3',
+      'elastic.https.ssl.provider': null,
+      'elastic.https.ssl.engine.factory.class': null,
+      'elastic.https.ssl.keymanager.algorithm': 'SunX509',
+      'elastic.https.ssl.trustmanager.algorithm': 'PKIX',
+      'elastic.https.ssl.secure.random.implementation': null,
+      'elastic.https.ssl.cipher.suites': [],
       'kerberos.user.principal': null,
       'kerberos.keytab.path': null,
       'behavior.on.version.conflict': 'ignore',
@@ -332,6 +339,25 @@ describe('rules between the options of the Elasticsearch sink', () => {
       [{ 'batch.size': '2001', 'max.buffered.records': '10004' }, sizes],
       [{ 'max.in.flight.requests': '11' }, sizes],
     ])
+  })
+
+  it('take what every Java has of its TLS, and refuse what Node.js cannot do', async () => {
+    const name = (option: string) => `elastic.https.ssl.${option}`
+    const cases: readonly (readonly [option: string, taken: string, refused: string])[] = [
+      ['protocol', 'TLSv1.2', 'TLSv1.1'],
+      ['provider', 'SunJSSE', 'BCFIPS'],
+      ['engine.factory.class', 'org.apache.kafka.common.security.ssl.DefaultSslEngineFactory', 'com.acme.Factory'],
+      ['keymanager.algorithm', 'newsunx509', 'Acme'],
+      ['trustmanager.algorithm', 'PKIX', 'Acme'],
+      ['secure.random.implementation', 'SHA1PRNG', 'Acme'],
+    ]
+    const ssl = { 'elastic.security.protocol': 'SSL' }
+    await check(
+      cases.flatMap(([option, taken, refused]) => [
+        [{ ...ssl, [name(option)]: taken }, []] as const,
+        [{ ...ssl, [name(option)]: refused }, [name(option)]] as const,
+      ]),
+    )
   })
 
   it('want protocol and TLS material to agree (E15)', async () => {
