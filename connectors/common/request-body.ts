@@ -16,17 +16,22 @@ export class RequestBody {
    * nothing else may ever be written where they are.
    */
   mayStillBeRead = false
+  readonly #hashContent: () => Hash
   #sha256: string | null = null
 
-  /** `pieces` may be made as they are asked for, equal ones each time. `length`: their bytes, where they are known. */
-  constructor(pieces: Iterable<Uint8Array>, length = lengthOf(pieces)) {
+  /**
+   * `pieces` may be made as they are asked for, equal ones each time. `length`: their bytes, where they are known.
+   * `hashContent`: their SHA-256, where there is a cheaper way to it than through the pieces.
+   */
+  constructor(pieces: Iterable<Uint8Array>, length = lengthOf(pieces), hashContent?: () => Hash) {
     this.#pieces = pieces
     this.length = length
+    this.#hashContent = hashContent ?? (() => this.#hash('sha256'))
   }
 
   /** Hexadecimal, for the signature. */
   get sha256(): string {
-    return (this.#sha256 ??= this.#hash('sha256').digest('hex'))
+    return (this.#sha256 ??= this.#hashContent().digest('hex'))
   }
 
   md5(encoding: 'base64' | 'hex'): string {

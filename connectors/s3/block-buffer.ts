@@ -1,3 +1,4 @@
+import { createHash, type Hash } from 'node:crypto'
 import type { MemoryBudget } from './memory-budget.ts'
 
 /** Largest block: what is wasted per open object, and what a socket is given at a time. */
@@ -21,6 +22,8 @@ export interface BlockPack {
    * handed out again.
    */
   pieces(): Iterable<Buffer>
+  /** Of all bytes, made while they were added; null when it is not known. The caller's own. */
+  sha256(): Hash | null
   removeFirst(): void
   /** As that of the buffer. */
   keepFromReuse(): void
@@ -118,16 +121,18 @@ export class BlockBuffer {
     return joined(this.#pieces(start + count), start, count)
   }
 
+  /** SHA-256 of the first `count` bytes; what is packed was hashed on its way there, where that is possible. */
+  sha256(count = this.length): Hash {
+    const isPackWhole = this.#dropped === 0 && count >= this.#packedBytes
+    const begun = isPackWhole ? (this.#packed?.sha256() ?? null) : null
+    const rest = begun === null ? this.#pieces(count) : cut(this.#blocks, 0, count - this.#packedBytes)
+    const hash = begun ?? createHash('sha256')
+    for (const piece of rest) hash.update(piece)
+    return hash
+  }
+
   *#pieces(count: number): Generator<Buffer> {
-    let skip = this.#dropped
-    let left = count
-    for (const block of this.#allBlocks()) {
-      if (left === 0) return
-      const piece = block.subarray(skip, Math.min(block.length, skip + left))
-      skip = 0
-      left -= piece.length
-      yield piece
-    }
+    yield* cut(this.#allBlocks(), this.#dropped, count)
   }
 
   /** Those of now, whatever becomes of the buffer meanwhile. */
@@ -248,6 +253,19 @@ export class BlockBuffer {
     this.#last = next
     this.#filled = 0
     this.#blocks.push(next)
+  }
+}
+
+/** `count` bytes behind the first `skip` of blocks that follow each other, where they are. */
+function* cut(blocks: Iterable<Buffer>, skip: number, count: number): Generator<Buffer> {
+  let start = skip
+  let left = count
+  for (const block of blocks) {
+    if (left === 0) return
+    const piece = block.subarray(start, Math.min(block.length, start + left))
+    start = 0
+    left -= piece.length
+    yield piece
   }
 }
 

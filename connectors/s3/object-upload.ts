@@ -208,11 +208,12 @@ export class ObjectUpload implements ByteTarget {
 
   /** One request with the first `count` bytes that wait; they are not consumed. */
   async #send<T>(count: number, request: (body: RequestBody) => Promise<T>): Promise<T> {
-    const body = new RequestBody(this.#pending.pieces(count), count)
+    const pending = this.#pending
+    const body = new RequestBody(pending.pieces(count), count, () => pending.sha256(count))
     try {
       return await this.#settings.limiter.run(() => request(body))
     } finally {
-      if (body.mayStillBeRead) this.#pending.keepFromReuse()
+      if (body.mayStillBeRead) pending.keepFromReuse()
     }
   }
 

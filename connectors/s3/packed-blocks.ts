@@ -1,3 +1,4 @@
+import { createHash, type Hash } from 'node:crypto'
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { BlockBuffer, type BlockPack, joined } from './block-buffer.ts'
 import type { MemoryBudget } from './memory-budget.ts'
@@ -21,6 +22,8 @@ interface Frame {
 export class PackedBlocks implements BlockPack {
   readonly #stored: BlockBuffer
   readonly #frames: Frame[] = []
+  /** Of what was added; null once some of it was removed. */
+  #hash: Hash | null = createHash('sha256')
   #length = 0
 
   constructor(budget: MemoryBudget) {
@@ -39,6 +42,7 @@ export class PackedBlocks implements BlockPack {
     const packed = zstdCompressSync(bytes, { ...packing, pledgedSrcSize: bytes.length })
     if (packed.length > bytes.length * worthwhile) return false
     this.#stored.bytes(packed)
+    this.#hash?.update(bytes)
     this.#frames.push({ bytes: bytes.length, packedBytes: packed.length })
     this.#length += bytes.length
     return true
@@ -55,6 +59,10 @@ export class PackedBlocks implements BlockPack {
     }
   }
 
+  sha256(): Hash | null {
+    return this.#hash?.copy() ?? null
+  }
+
   get firstLength(): number {
     return this.#frames[0]?.bytes ?? 0
   }
@@ -64,6 +72,7 @@ export class PackedBlocks implements BlockPack {
     if (frame === undefined) return
     this.#stored.consume(frame.packedBytes)
     this.#length -= frame.bytes
+    this.#hash = null
   }
 
   keepFromReuse(): void {

@@ -145,6 +145,22 @@ test('a part in pieces has its CRC in a header, never in a trailer; nobody reads
   assert.equal(request.headers['content-encoding'], undefined)
 })
 
+test('who knows the sum of the content already is asked for it once, however often the request is repeated', async () => {
+  await using fake = await openFake(1)
+  let asked = 0
+  const body = new RequestBody(pieces, whole.length, () => {
+    asked++
+    return createHash('sha256').update('known')
+  })
+  await fake.store.put({ bucket: 'b', key: 'k' }, body, options)
+  const known = createHash('sha256').update('known').digest('hex')
+  assert.deepEqual(
+    fake.requests.map(({ headers }) => headers['x-amz-content-sha256']),
+    [known, known],
+  )
+  assert.equal(asked, 1)
+})
+
 test('content without a byte is sent', async () => {
   await using fake = await openFake(0)
   await fake.store.put({ bucket: 'b', key: 'k' }, new RequestBody([]), options)

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { BlockBuffer } from '../../../../connectors/s3/block-buffer.ts'
@@ -83,6 +84,28 @@ test('full blocks are packed where that is worth it, and only the end that is no
   assert.equal(noise.capacity, 3 * blockBytes)
   assert.equal(noise.packableBytes, 0)
   assert.equal(budget.usedBytes, 3 * blockBytes)
+})
+
+test('what is packed is hashed on its way there: the sum of an object takes no unpacking', () => {
+  const budget = new MemoryBudget(1e9)
+  class Sealed extends PackedBlocks {
+    override pieces(): never {
+      throw new Error('unpacked')
+    }
+  }
+  const rows = new BlockBuffer(budget, 16_384, () => new Sealed(budget))
+  const content = Buffer.from(Array.from({ length: 20_000 }, (_, id) => `{"id":${id}}\n`).join(''))
+  for (let at = 0; at < content.length; at += 50_000) {
+    rows.bytes(content.subarray(at, at + 50_000))
+    rows.pack()
+  }
+  rows.bytes(noiseOf(100, 5))
+  assert.throws(() => rows.view(), /unpacked/)
+  // Asked for twice, as a repeated request does.
+  for (let i = 0; i < 2; i++) {
+    assert.equal(rows.sha256().digest('hex'), sha256(Buffer.concat([content, noiseOf(100, 5)])))
+    assert.equal(rows.sha256(content.length).digest('hex'), sha256(content))
+  }
 })
 
 test('who began to read packed blocks reads them to the end after they were released, if that is asked for', () => {
@@ -181,6 +204,8 @@ test(`holds what was written, whatever was dropped at either end (seed ${testSee
         const half = expected.length >> 1
         assert.ok(Buffer.concat([...buffer.pieces(half)]).equals(expected.subarray(0, half)))
         assert.ok(buffer.view().equals(expected))
+        assert.equal(buffer.sha256(half).digest('hex'), sha256(expected.subarray(0, half)))
+        assert.equal(buffer.sha256().digest('hex'), sha256(expected))
       }
       buffer.release()
       assert.equal(budget.usedBytes, 0)
@@ -188,6 +213,8 @@ test(`holds what was written, whatever was dropped at either end (seed ${testSee
   )
   fc.assert(property, { seed: testSeed, numRuns: 100 })
 })
+
+const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
 
 /** The storage of what is written first. */
 function storageOf(buffer: BlockBuffer): ArrayBufferLike | undefined {
