@@ -9,6 +9,9 @@ export type Options = Readonly<Record<string, string>>
 export const hasLists = (options: Options): boolean =>
   Object.keys(options).some((name) => /^(?:schema|table)\.(?:in|ex)clude/.test(name))
 
+export const leavesColumnsOut = (options: Options): boolean =>
+  Object.keys(options).some((name) => /^column\.(?:in|ex)clude/.test(name))
+
 /** A regular expression for exactly this text, as an item of a list. */
 const exactly = (text: string): string => text.replaceAll(/[^\w]/gu, (c) => (c === ' ' || c > '\x7f' ? c : `\\${c}`))
 
@@ -406,6 +409,10 @@ function withoutClashes(options: Record<string, string>): Options {
   }
   for (const what of ['column', 'table', 'schema'] as const) {
     if (kept[`${what}.include.list`] !== undefined) delete kept[`${what}.exclude.list`]
+  }
+  // Debezium's statement lacks the key's columns that events leave out: told to pass over what fails, it has no rows.
+  if (kept['message.key.columns'] !== undefined && leavesColumnsOut(kept)) {
+    delete kept['event.processing.failure.handling.mode']
   }
   return kept
 }

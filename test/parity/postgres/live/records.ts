@@ -163,8 +163,17 @@ function body(bytes: Uint8Array | null, prefix: string): Tree {
     : maskPayload(tree)
 }
 
+/** Of what lies before 1970, Connect's header converter writes the time only; ours keeps the day. */
+const timesOnly = (text: string): string =>
+  text.replaceAll(
+    /(?<=[:[,])(\d{4,}-\d\d-\d\d)(?:T(\d\d:\d\d:\d\d\.\d{3}Z))?(?=[\],}])/g,
+    (all, day: string, time?: string) => (Date.parse(day) < 0 ? (time ?? '00:00:00.000Z') : all),
+  )
+
 function header(name: string, bytes: Uint8Array | null, prefix: string): readonly [string, Tree] {
-  return [name, name.endsWith('.runId') ? scalar('<id>') : body(bytes, prefix)]
+  if (name.endsWith('.runId')) return [name, scalar('<id>')]
+  const isKey = bytes !== null && /^__debezium\.(?:old|new)key$/.test(name)
+  return [name, body(isKey ? Buffer.from(timesOnly(Buffer.from(bytes).toString('utf8'))) : bytes, prefix)]
 }
 
 interface Comparable {
