@@ -62,7 +62,10 @@ export interface DecoderOptions {
   nowUs(): number
   /** `catalog_xmin` of the slot, or null when it is not followed. */
   xmin(): number | null
-  /** Resolves when queries see what this transaction wrote, or that has taken too long. */
+  /**
+   * Resolves when queries see what this transaction wrote; asked once per transaction that announces tables.
+   * @throws RetriableError when that takes too long
+   */
   shown(xid: number): Promise<void>
   /** Null when no signals are expected. */
   readonly signals: StreamSignals | null

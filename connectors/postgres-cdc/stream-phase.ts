@@ -16,7 +16,7 @@ import { progressMember } from './snapshot-progress.ts'
 import { StreamDecoder } from './stream-decoder.ts'
 import type { TableSchemas } from './table-schema.ts'
 import { TransactionMetadata } from './transaction-metadata.ts'
-import { untilVisible } from './visibility.ts'
+import { requireVisible } from './visibility.ts'
 
 export interface StreamPhaseOptions {
   readonly settings: Settings
@@ -124,7 +124,7 @@ export class StreamPhase implements AsyncDisposable {
       logger: options.logger,
       nowUs: options.nowUs,
       xmin: () => this.#position.xmin,
-      shown: (xid) => this.#untilShown(xid),
+      shown: (xid) => requireVisible(xid, options),
       signals: this.#signals,
       until: options.rest?.until ?? null,
     })
@@ -327,15 +327,6 @@ export class StreamPhase implements AsyncDisposable {
       [settings.slot],
     )
     this.#position.xmin = row?.catalog_xmin == null ? null : Number(row.catalog_xmin)
-  }
-
-  async #untilShown(xid: number): Promise<void> {
-    const { database, clock, logger } = this.#options
-    if (await untilVisible(new Set([xid]), { database, clock })) return
-    logger.warn(
-      { xid },
-      'A transaction has been sent that does not show yet: tables are described as they were before it',
-    )
   }
 }
 

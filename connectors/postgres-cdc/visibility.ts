@@ -1,5 +1,6 @@
 /** When the transactions of the stream show to queries. */
 import type { Clock } from '../../worker/api/context.ts'
+import { RetriableError } from '../../worker/api/errors.ts'
 import type { Database } from './connection.ts'
 
 /** A synchronous standby that has gone may hold a commit back for ever. */
@@ -29,6 +30,26 @@ export async function untilVisible(
     await clock.sleep(pauseMs)
   }
   return true
+}
+
+/**
+ * Returns when queries see what this transaction wrote: what the catalog then says of the tables it announces is meant.
+ *
+ * @throws RetriableError after five seconds: described by an older catalog, tables would be without the key or the columns
+ * that it gave them, until the server announces them again. Nothing is passed over: the stream begins anew with it.
+ */
+export async function requireVisible(
+  transaction: number,
+  services: { readonly database: Database; readonly clock: Clock },
+): Promise<void> {
+  if (await untilVisible(new Set([transaction]), services)) return
+  throw new RetriableError(
+    'CONNECT_POSTGRES_BUSY',
+    `Transaction ${transaction} has been sent, but after ${longestWaitMs / 1000} s queries do not show it yet, and its ` +
+      'tables cannot be described. A synchronous standby that does not answer holds commits back: see pg_stat_activity ' +
+      'for sessions that wait for SyncRep, and synchronous_standby_names. The stream goes on as soon as it shows.',
+    { context: { transaction } },
+  )
 }
 
 /** @param snapshot `xmin:xmax:xip,…`: xmax is the first number not given out, the list those that run below it */

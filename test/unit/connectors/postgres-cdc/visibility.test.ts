@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import type { Database } from '../../../../connectors/postgres-cdc/connection.ts'
-import { untilVisible } from '../../../../connectors/postgres-cdc/visibility.ts'
+import { requireVisible, untilVisible } from '../../../../connectors/postgres-cdc/visibility.ts'
 import type { Clock } from '../../../../worker/api/context.ts'
+import { RetriableError } from '../../../../worker/api/errors.ts'
 
 /** Answers with these snapshots, the last one again and again; time passes by sleeping only. */
 function server(snapshots: readonly string[]) {
@@ -53,5 +54,17 @@ suite('transactions that show to queries', () => {
     assert.equal(await untilVisible(new Set([102]), services), false)
     assert.ok(ms() >= 5000 && ms() < 5200, `${ms()} ms`)
     assert.ok(asked() < 70, `${asked()} questions`)
+  })
+  test('a table is not described by a catalog that does not show who announced it', async () => {
+    await requireVisible(102, server(['100:105:102', '103:105:']).services)
+    const { services, ms } = server(['100:105:102'])
+    await assert.rejects(
+      requireVisible(102, services),
+      (error) =>
+        error instanceof RetriableError &&
+        error.code === 'CONNECT_POSTGRES_BUSY' &&
+        /Transaction 102 .* synchronous standby/.test(error.message),
+    )
+    assert.ok(ms() < 5200, `${ms()} ms`)
   })
 })
