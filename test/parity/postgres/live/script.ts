@@ -71,6 +71,10 @@ const alter = (table: Table, what: string): string => `ALTER TABLE ${nameOf(tabl
 const plainColumns = (table: Table): readonly Column[] => table.columns.filter(({ name }) => !table.key.includes(name))
 
 let added = 0
+/** Whether the server refuses to drop a table: one inherits from it. */
+const hasChild = ({ schema, name }: Table, { tables }: RandomDatabase): boolean =>
+  tables.some((table) => table.schema === schema && table.name === `${name}_child`)
+
 const definitions: readonly Definition[] = [
   (random, database, table) => {
     const type = anyType(random, database)
@@ -225,6 +229,7 @@ const definitions: readonly Definition[] = [
   },
   // A table that has the name of one that was there.
   (random, database, old) => {
+    if (hasChild(old, database)) return []
     const { table, sql } = randomTable(random, database, { schema: old.schema, name: old.name })
     database.tables[database.tables.indexOf(old)] = table
     return [`DROP TABLE ${nameOf(old)}`, ...sql, insertSql(random, table)]
@@ -235,7 +240,7 @@ const definitions: readonly Definition[] = [
     return [...sql, insertSql(random, table)]
   },
   (_random, database, table) => {
-    if (database.tables.length < 2) return []
+    if (database.tables.length < 2 || hasChild(table, database)) return []
     database.tables.splice(database.tables.indexOf(table), 1)
     return [`DROP TABLE ${nameOf(table)}`]
   },
