@@ -18,7 +18,8 @@ Compares the ends of a warehouse pipeline while it runs. The file is that of the
   --bootstrap-servers HOST:PORT  also source topic → files and metadata topic → ledger
   --records                      also source topic → files, record by record between the ranges of files: every record
                                  must be in one, so not with transforms that filter (needs --bootstrap-servers)
-  --files                        also files → table, row by row (reads every file; needs --bootstrap-servers)
+  --files                        also files → table, row by row, told by partition and offset; not their values
+                                 (reads every file; needs --bootstrap-servers)
   --tables A,B                   only these tables (default: all with a ledger)
   --against SCHEMA               also SCHEMA.table ↔ table, e.g. of the old pipeline
   --key COLUMNS                  what tells rows apart with --against
