@@ -4,7 +4,7 @@ import type pg from 'pg'
 import type { Clock, Logger, Metrics, TopicReader, TopicReaderOptions } from '../../worker/api/context.ts'
 import { ConnectError } from '../../worker/api/errors.ts'
 import type { SourceOffset, SourceRecord } from '../../worker/api/record.ts'
-import { Catalog, type CatalogTable } from './catalog.ts'
+import { Catalog } from './catalog.ts'
 import { Database, openClient } from './connection.ts'
 import type { EventConstants } from './envelope.ts'
 import { classify, sqlStateOf } from './errors.ts'
@@ -30,6 +30,7 @@ import {
 import { SlotMonitor } from './slot-monitor.ts'
 import { Snapshot, type SnapshotOptions } from './snapshot.ts'
 import { progressMember } from './snapshot-progress.ts'
+import { capturedTables, checkServer, checkSignalTable, type ServerFacts } from './start-checks.ts'
 import { openStreamPhase, type SnapshotRest, type StreamPhase } from './stream-phase.ts'
 import { TableSchemas } from './table-schema.ts'
 
@@ -57,11 +58,6 @@ export interface SessionOptions {
   /** The same, before any record that follows can be durable. */
   persist(offset: SourceOffset): Promise<void>
   nowUs(): number
-}
-
-interface ServerFacts {
-  readonly version: number
-  readonly walSenderTimeoutMs: number
 }
 
 interface SnapshotPlan {
@@ -185,10 +181,10 @@ export class Session implements AsyncDisposable {
 
   async #start(): Promise<void> {
     const { settings, logger } = this.#options
-    if (!(await this.#database.isDirect())) throw pooled()
-    this.#facts = await this.#serverFacts()
-    const captured = await this.#capturedTables()
-    await this.#checkSignalTable(captured)
+    const catalog = this.#catalog
+    this.#facts = await checkServer(this.#database)
+    const captured = await capturedTables({ settings, catalog, logger })
+    await checkSignalTable(captured, { settings, catalog, logger })
     const { streams } = settings.snapshot.policy
     if (streams) {
       this.#client = await openClient(settings.connection, 'Debezium Streaming', true)
@@ -242,52 +238,6 @@ export class Session implements AsyncDisposable {
   /** Timeline that the server was on; null before that is known. */
   get timeline(): number | null {
     return this.#timeline
-  }
-
-  async #serverFacts(): Promise<ServerFacts> {
-    const [row] = await this.#database.rows<{ version: string; timeout: string; wal_level: string }>(
-      `SELECT current_setting('server_version_num') AS version, current_setting('wal_level') AS wal_level,
-              (SELECT setting FROM pg_settings WHERE name = 'wal_sender_timeout') AS timeout`,
-    )
-    if (row?.wal_level !== 'logical') {
-      throw new ConnectError(
-        'fatal',
-        'CONNECT_POSTGRES_SETUP',
-        `The server's wal_level is ${row?.wal_level}, which has no logical decoding. ALTER SYSTEM SET wal_level = logical; then restart it.`,
-      )
-    }
-    return { version: Number(row.version), walSenderTimeoutMs: Number(row.timeout) }
-  }
-
-  async #capturedTables(): Promise<readonly CatalogTable[]> {
-    const { filters, guardrail } = this.#options.settings
-    const tables = (await this.#catalog.tables()).filter((t) => filters.capturesTable(t.schema, t.table))
-    if (guardrail.max > 0 && tables.length > guardrail.max) {
-      const message = `${tables.length} tables are captured, more than guardrail.collections.max=${guardrail.max}`
-      if (guardrail.fail)
-        throw new ConnectError('fatal', 'CONNECT_POSTGRES_SETUP', `${message}. Narrow table.include.list.`)
-      this.#options.logger.warn({ tables: tables.length }, message)
-    }
-    if (tables.length === 0) {
-      this.#options.logger.warn(
-        {},
-        'No table is captured: check schema.include.list, table.include.list and the grants',
-      )
-    }
-    return tables
-  }
-
-  /** A signal table that cannot work is reported; streaming does without it. */
-  async #checkSignalTable(tables: readonly CatalogTable[]): Promise<void> {
-    const { table: wanted } = this.#options.settings.signals
-    if (wanted === null) return
-    const name = `${wanted.schema}.${wanted.table}`
-    const found = tables.find(({ schema, table }) => schema === wanted.schema && table === wanted.table)
-    const columns = found === undefined ? null : (await this.#catalog.details(found.oid)).columns.length
-    if (columns === 3) return
-    const what = columns === null ? 'does not exist' : `has ${columns} columns`
-    const remedy = 'CREATE TABLE … (id varchar(42) PRIMARY KEY, type varchar(32) NOT NULL, data varchar(2048))'
-    this.#options.logger.error({ table: name }, `The table of signal.data.collection ${what}; signals need: ${remedy}`)
   }
 
   /** Whether to snapshot, and where the stream starts otherwise. */
@@ -558,15 +508,6 @@ function neverSnapshots(): ConnectError {
     'CONNECT_POSTGRES_SNAPSHOT',
     'The previous snapshot was incomplete, and snapshot.mode now takes none. Use initial or when_needed, or remove the ' +
       "connector's offset.",
-  )
-}
-
-function pooled(): ConnectError {
-  return new ConnectError(
-    'fatal',
-    'CONNECT_POSTGRES_POOLER',
-    'The connection leads through a pooler: replication and snapshots need sessions of the server itself. ' +
-      'Set database.hostname and database.port to the server, not to PgBouncer or the like.',
   )
 }
 
