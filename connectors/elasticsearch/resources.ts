@@ -1,7 +1,7 @@
 import type { Schema } from '../../worker/api/data.ts'
 import type { ServerConnection } from './client.ts'
-import { classify, serverErrorType, statusOf } from './errors.ts'
-import { mappingOf } from './mapping.ts'
+import { classify, reasonOf, serverErrorType, statusOf } from './errors.ts'
+import { type FieldMapping, mappingOf } from './mapping.ts'
 import { type RetryContext, withRetries } from './retry.ts'
 
 export type ResourceKind = 'index' | 'data-stream' | 'existing'
@@ -18,7 +18,6 @@ interface IndexMapping {
 export class Resources {
   readonly #connection: ServerConnection
   readonly #kind: ResourceKind
-  readonly #putsMappings: boolean
   readonly #fenceField: string | null
   readonly #retry: RetryContext
   /** Names that exist, and have the field of the fence. */
@@ -29,47 +28,75 @@ export class Resources {
   constructor(options: {
     readonly connection: ServerConnection
     readonly kind: ResourceKind
-    /** Whether mappings may be put at all; aliases and data streams have their own. */
-    readonly putsMappings: boolean
     /** Field of the fence of merged documents; null when nothing is merged. */
     readonly fenceField: string | null
     readonly retry: RetryContext
   }) {
     this.#connection = options.connection
     this.#kind = options.kind
-    this.#putsMappings = options.putsMappings
     this.#fenceField = options.fenceField
     this.#retry = options.retry
   }
 
   /** Whether `ensure` has nothing to do for a record with a schema, or for one whose schema does not count. */
   isReady(name: string, schemaCounts: boolean): boolean {
-    return this.#mapped.has(name) || (!(schemaCounts && this.#putsMappings) && this.#existing.has(name))
+    return this.#mapped.has(name) || (!schemaCounts && this.#existing.has(name))
   }
 
   /**
-   * Makes sure that a resource exists and, with a schema given, that an index without a mapping gets one. A failure is
-   * not kept: after a restart of the server the next record tries again.
+   * Makes sure that a resource exists and, with a schema given, that an index without a mapping gets one, and what
+   * stands behind an alias or a data stream the fields that it does not have. A failure is not kept: after a restart of
+   * the server the next record tries again.
    * @param schema null when there should be one; undefined when it does not count: topics of both kinds may share an index
    * @throws ConnectError
    */
   async ensure(name: string, schema: Schema | null | undefined): Promise<void> {
     const isNew = !this.#existing.has(name)
     if (isNew && this.#kind !== 'existing' && !(await this.#exists(name))) await this.#create(name)
-    const maps = schema !== undefined && this.#putsMappings && !this.#mapped.has(name)
+    const maps = schema !== undefined && !this.#mapped.has(name)
     const fence = isNew ? this.#fenceField : null
     if (maps || fence !== null) {
       const mappings = await this.#mappings(name)
-      if (fence !== null && !mappings.some(({ properties = {} }) => Object.hasOwn(properties, fence))) {
-        await this.#putFence(name, fence)
-      }
-      // Only now is a schema needed: an index that has its mapping takes records without one, too.
-      if (maps && !mappings.some((mapping) => this.#saysAnything(mapping))) {
-        await this.#putMapping(name, mappingOf(schema), schemaText(schema))
-      }
+      const hasFence = [...mappings.values()].some(({ properties = {} }) => Object.hasOwn(properties, fence ?? ''))
+      if (fence !== null && !hasFence) await this.#putFence(name, fence)
+      if (maps) await this.#map(name, schema, mappings)
     }
     if (maps) this.#mapped.add(name)
     this.#existing.add(name)
+  }
+
+  /**
+   * An index that has a mapping keeps it as it is (E44), and takes records without a schema then. To what has another
+   * name than its indices the reference adds the schema's in any case, and stops where that does not fit: here it is
+   * given the fields that it does not have, such as a double that documents would make a float of.
+   */
+  async #map(name: string, schema: Schema | null, mappings: ReadonlyMap<string, IndexMapping>): Promise<void> {
+    const all = [...mappings.values()]
+    const isMapped = all.some((mapping) => this.#saysAnything(mapping))
+    if (!isMapped && all.length > 0) {
+      await this.#putMapping(name, mappingOf(schema), schemaText(schema))
+      return
+    }
+    if (schema === null || mappings.has(name)) return
+    const { properties } = mappingOf(schema)
+    if (typeof properties !== 'object') return
+    const known = new Set(all.flatMap(({ properties: fields = {} }) => Object.keys(fields)))
+    const missing = Object.entries(properties).filter(([field]) => !known.has(field))
+    if (missing.length > 0) await this.#addFields(name, Object.fromEntries(missing), schemaText(schema))
+  }
+
+  /** A user may be allowed to write and not to map: each document is then judged by the mapping that there is. */
+  async #addFields(name: string, properties: FieldMapping, what: string): Promise<void> {
+    const put = { method: 'PUT', path: `${pathOf(name)}/_mapping`, json: JSON.stringify({ properties }) } as const
+    await withRetries(`create mapping for resource ${name} with ${what}`, this.#retry, async () => {
+      try {
+        await this.#connection.request(put, this.#retry.signal)
+      } catch (error) {
+        if (classify(error) !== 'fail' || statusOf(error) === null) throw error
+        const { logger } = this.#retry
+        logger.warn({ resource: name, error: reasonOf(error) }, 'The fields of the schema could not be mapped')
+      }
+    })
   }
 
   /** Creates a resource that has gone since. */
@@ -122,14 +149,22 @@ export class Resources {
     )
   }
 
-  /** Of an index, or of each that an alias stands for. */
-  async #mappings(name: string): Promise<readonly IndexMapping[]> {
-    const answer = await this.#request(`get mapping for index ${name}`, {
-      method: 'GET',
-      path: `${pathOf(name)}/_mapping`,
+  /** By index: of this one, or of each that an alias or a data stream stands for. */
+  async #mappings(name: string): Promise<ReadonlyMap<string, IndexMapping>> {
+    const found = new Map<string, IndexMapping>()
+    const answer = await withRetries(`get mapping for index ${name}`, this.#retry, async () => {
+      try {
+        return await this.#connection.request({ method: 'GET', path: `${pathOf(name)}/_mapping` }, this.#retry.signal)
+      } catch (error) {
+        if (this.#kind === 'data-stream' && statusOf(error) === 404) return null
+        throw error
+      }
     })
-    if (typeof answer !== 'object' || answer === null) return []
-    return Object.values(answer).map(({ mappings }: { mappings?: IndexMapping }) => mappings ?? {})
+    if (typeof answer !== 'object' || answer === null) return found
+    for (const [index, { mappings = {} }] of Object.entries(answer as Record<string, { mappings?: IndexMapping }>)) {
+      found.set(index, mappings)
+    }
+    return found
   }
 
   async #request(what: string, request: Parameters<ServerConnection['request']>[0]): Promise<unknown> {

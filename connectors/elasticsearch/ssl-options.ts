@@ -177,7 +177,7 @@ export const sslOptions = {
     valid: onlyJavas('PKIX', 'SunX509', 'SunPKIX', 'X509', 'X.509'),
     group,
     displayName: 'ssl.trustmanager.algorithm',
-    doc: 'How Java checks chains of certificates. They are checked as OpenSSL does, which is as strict as PKIX.',
+    doc: 'How Java checks chains of certificates. Here OpenSSL checks them.',
   },
   'elastic.https.ssl.secure.random.implementation': {
     type: 'STRING',

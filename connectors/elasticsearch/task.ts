@@ -62,7 +62,7 @@ export class ElasticsearchSinkTask implements SinkTask<ElasticsearchSinkConfig> 
     const kind = resourceKind(config)
     const retry = { backoff, maxRetries: config['max.retries'], clock, logger, signal: halt.signal }
     const fenceField = merges(config) ? config['merge.fence.field'] : null
-    const resources = new Resources({ connection, kind, putsMappings: mapsTo(config), fenceField, retry })
+    const resources = new Resources({ connection, kind, fenceField, retry })
     // Without errors.tolerance=all a report would fail the task, and what to do is this connector's own option.
     const reports = context.rawConfig['errors.tolerance']?.toLowerCase() === 'all'
     const documents = new DocumentWriter(config)
@@ -320,10 +320,4 @@ function nullValue(record: SinkRecord): DataError {
 function resourceKind(config: ElasticsearchSinkConfig): ResourceKind {
   if (config['external.resource.usage'].toLowerCase() !== 'disabled') return 'existing'
   return usesDataStreams(config) ? 'data-stream' : 'index'
-}
-
-/** Mappings are put into indices only: data streams and what stands behind aliases have templates. */
-function mapsTo(config: ElasticsearchSinkConfig): boolean {
-  const usage = config['external.resource.usage'].toLowerCase()
-  return !usesDataStreams(config) && (usage === 'disabled' || usage === 'index' || usage === 'alias_index')
 }

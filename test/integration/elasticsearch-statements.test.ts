@@ -130,6 +130,35 @@ describe('statements of the Elasticsearch sink', { skip: server.skip }, () => {
     assert.deepEqual(Object.keys(await subject.documents(second)), ['b'])
   })
 
+  it('gives what stands behind an alias the fields that it does not have (E44)', async () => {
+    await using subject = await Subject.open()
+    const alias = `${subject.topic}-alias`
+    await subject.json('PUT', `/${subject.topic}`, {
+      aliases: { [alias]: {} },
+      mappings: { properties: { n: { type: 'keyword' } } },
+    })
+    await using writing = await Subject.open({
+      'external.resource.usage': 'alias_index',
+      'topic.to.external.resource.mapping': `orders:${alias}`,
+    })
+    const valueSchema = makeSchema({
+      type: 'STRUCT',
+      fields: [
+        { name: 'n', schema: Schemas.int32 },
+        { name: 'd', schema: Schemas.float64 },
+      ],
+    })
+    // Beyond a float, which the document would make of it.
+    await writing.put(writing.record(0, 'a', { n: 1, d: Number.MAX_VALUE }, { topic: 'orders', valueSchema }))
+    await writing.committed()
+    assert.deepEqual(writing.context.reports, [])
+    assert.deepEqual(Object.keys(await subject.documents()), ['a'])
+    const found = (await subject.json('GET', `/${subject.topic}/_mapping`)) as Record<string, object>
+    assert.deepEqual(found[subject.topic], {
+      mappings: { properties: { d: { type: 'double' }, n: { type: 'keyword' } } },
+    })
+  })
+
   it('says why in the dead letter queue when a null is ignored (E70)', async () => {
     await using subject = await Subject.open({ 'schema.ignore': 'true', 'behavior.on.null.values': 'ignore' })
     await subject.put(subject.record(0, 'a', null), subject.record(1, null, null), subject.record(2, 'b', { n: 1 }))
