@@ -410,10 +410,10 @@ function withoutClashes(options: Record<string, string>): Options {
   for (const what of ['column', 'table', 'schema'] as const) {
     if (kept[`${what}.include.list`] !== undefined) delete kept[`${what}.exclude.list`]
   }
-  // Debezium's statement lacks the key's columns that events leave out: told to pass over what fails, it has no rows.
-  if (kept['message.key.columns'] !== undefined && leavesColumnsOut(kept)) {
-    delete kept['event.processing.failure.handling.mode']
-  }
+  // A snapshot of Debezium's ends at a table whose key has a column that events leave out, which its statement lacks; or
+  // it has no rows of it, told to pass over what fails.
+  const readsTables = !['no_data', 'never'].includes(kept['snapshot.mode'] ?? 'initial')
+  if (readsTables && leavesColumnsOut(kept)) delete kept['message.key.columns']
   return kept
 }
 

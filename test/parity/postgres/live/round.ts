@@ -161,9 +161,8 @@ export class Round {
     for (const step of steps) {
       if (await this.#hasFailed()) break
       await this.#run(step, options['post.processors'] !== undefined)
-      const [line] = this.#lines
-      if (more.next() < 0.15 && line !== undefined) {
-        for (const asked of signalSteps(more, { database, options }, line.way)) await this.#signal(asked, options)
+      if (more.next() < 0.15 && this.#lines.length > 0) {
+        for (const asked of signalSteps(more, { database, options })) await this.#signal(asked, options)
       }
       if (more.next() < 0.04 && restarts) await this.#restart(changesWhileStopped(more, database))
     }
@@ -212,7 +211,6 @@ export class Round {
     else for (const line of this.#lines) await line.write(signals, token)
     const hasCompleted = (side: Side, i: number) =>
       this.#noticesOf(side, 'COMPLETED') - (this.#initial?.[i] ?? 0) >= this.#asked
-    const isComplete = () => this.#sides.every(hasCompleted)
     const isDone = () =>
       this.#sides.every((side, i) => {
         const isSeen = until !== 'COMPLETED' && until !== null && this.#noticesOf(side, until) > (before[i] ?? 0)
@@ -220,8 +218,6 @@ export class Round {
       })
     if (until !== null) await this.#untilTold(isDone)
     await this.#sync()
-    // One that was stopped does not complete.
-    if (until === 'ABORTED' && !isComplete()) this.#asked -= 1
     if (until === 'PAUSED' && !(await this.#hasFailed())) await this.#compareOffsets(options)
     for (const change of changes) await this.#send(change, false)
     if (changes.length > 0) await this.#sync()
