@@ -337,34 +337,6 @@ const schemaOfReference =
   '"type":"string"}],"connect.name":"com.acme-x.Inner"}},{"name":"again","type":"Inner"},{"name":"bare","type":{"type":' +
   '"record","name":"ConnectDefault","namespace":"io.confluent.connect.avro","fields":[]}}],"connect.name":"com.acme-x.Event"}'
 
-const mapDefaults = [
-  { keys: 'int64', entries: [], allowed: false, connect: [], avro: [] },
-  { keys: 'int64', entries: [[1n, 2]], allowed: false, connect: [[1, 2]], avro: undefined },
-  { keys: 'string', entries: [['a', 2]], allowed: false, connect: { a: 2 }, avro: { a: 2 } },
-  { keys: 'optionalString', entries: [], allowed: false, connect: [], avro: [] },
-  { keys: 'optionalString', entries: [['a', 2]], allowed: false, connect: [['a', 2]], avro: undefined },
-  { keys: 'optionalString', entries: [['a', 2]], allowed: true, connect: { a: 2 }, avro: { a: 2 } },
-] as const
-
-for (const { keys, entries, allowed, connect, avro: expected } of mapDefaults) {
-  const what = `${entries.length} entries with ${keys} keys, allow.optional.map.keys=${allowed}`
-  test(`a default of a map is one of what the map is in Avro: ${what}`, () => {
-    const defaultValue = new Map<Value, Value>(entries)
-    const map = makeSchema({ type: 'MAP', keySchema: Schemas[keys], valueSchema: Schemas.int32, defaultValue })
-    const schema = makeSchema({ type: 'STRUCT', name: 'Row', fields: [{ name: 'm', schema: map }] })
-    const { text } = compileAvro(schema, {
-      enhanced: true,
-      connectMetaData: true,
-      optionalMapKeys: allowed,
-      mismatch: (_, found) => new DataError('CONNECT_S3_VALUE_MISMATCH', found),
-    })
-    const [field] = (JSON.parse(text) as { fields: { type: { 'connect.default': unknown }; default?: unknown }[] })
-      .fields
-    assert.deepEqual(field?.type['connect.default'], connect)
-    assert.deepEqual(field?.default, expected)
-  })
-}
-
 test('the text of a schema is that of AvroData: order of properties, namespaces, defaults of map entries', async () => {
   const inner = makeSchema({
     type: 'STRUCT',
