@@ -71,9 +71,11 @@ export class Resources {
    * given the fields that it does not have, such as a double that documents would make a float of.
    */
   async #map(name: string, schema: Schema | null, mappings: ReadonlyMap<string, IndexMapping>): Promise<void> {
+    // A data stream that comes into being with its first document has the fields of its template and of documents.
+    if (this.#kind === 'data-stream' && mappings.size === 0) return
     const all = [...mappings.values()]
     const isMapped = all.some((mapping) => this.#saysAnything(mapping))
-    if (!isMapped && all.length > 0) {
+    if (!isMapped) {
       await this.#putMapping(name, mappingOf(schema), schemaText(schema))
       return
     }
