@@ -156,6 +156,11 @@ export function unfinishedMembers(progress: string): SourceOffset {
 /** Position of the stream as records carry it; advances message by message. */
 export class StreamPosition {
   lsn: Lsn
+  /**
+   * Of the last message: an idle stream leaves it where it is, and so does Debezium. What a signal has read names it in
+   * `source.sequence`; what others write to the server must not show there.
+   */
+  eventLsn: Lsn
   lsnProc: Lsn
   lsnCommit: Lsn | null
   txId: number | null
@@ -184,6 +189,7 @@ export class StreamPosition {
   /** @param stored null for a stream without any offset, which then starts at `start` */
   constructor(stored: StoredOffset | null, start: Lsn) {
     this.lsn = stored?.lsn ?? start
+    this.eventLsn = this.lsn
     this.lsnProc = stored?.lsnProc ?? start
     this.lsnCommit = stored?.lsnCommit ?? null
     this.txId = stored?.txId ?? null
@@ -200,7 +206,7 @@ export class StreamPosition {
 
   begin(at: Lsn, xid: number, tsUs: bigint): void {
     if (xid !== this.txId) this.eventsProcessed = 0
-    this.lsn = at
+    this.#event(at)
     this.txId = xid
     this.tsUs = tsUs
     this.messageType = 'BEGIN'
@@ -208,19 +214,19 @@ export class StreamPosition {
 
   change(at: Lsn, type: MessageType): void {
     this.eventsProcessed = this.eventsProcessed > 0 && this.lsnProc === at ? this.eventsProcessed + 1 : 1
-    this.lsn = at
+    this.#event(at)
     this.lsnProc = at
     this.messageType = type
   }
 
   /** A table of a TRUNCATE that is not its last: the message is not processed yet. */
   partialTruncate(at: Lsn): void {
-    this.lsn = at
+    this.#event(at)
     this.messageType = 'TRUNCATE'
   }
 
   commit(end: Lsn): void {
-    this.lsn = end
+    this.#event(end)
     this.lsnProc = end
     this.lsnCommit = end
     this.messageType = 'COMMIT'
@@ -238,9 +244,14 @@ export class StreamPosition {
 
   /** A message within a transaction is processed like a change, but not counted as one. */
   transactionalMessage(at: Lsn): void {
-    this.lsn = at
+    this.#event(at)
     this.lsnProc = at
     this.messageType = 'MESSAGE'
+  }
+
+  #event(at: Lsn): void {
+    this.lsn = at
+    this.eventLsn = at
   }
 
   /**

@@ -208,6 +208,17 @@ suite('resume', () => {
     assert.equal(position.lsn, 900n)
   })
 
+  test('what a signal reads while others write to the server names the last event (P131)', () => {
+    const position = new StreamPosition(null, lsn(100n))
+    position.begin(lsn(200n), 7, 1n)
+    position.change(lsn(200n), 'INSERT')
+    position.commit(lsn(300n))
+    position.idle(lsn(900n))
+    assert.equal(position.eventLsn, 300n)
+    position.begin(lsn(950n), 8, 1n)
+    assert.equal(position.eventLsn, 950n)
+  })
+
   test('a message within a transaction is the last thing processed; the offset of an END lets nothing of it go on', () => {
     const position = new StreamPosition(null, lsn(100n))
     position.begin(lsn(200n), 7, 1n)
