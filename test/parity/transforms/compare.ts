@@ -123,9 +123,12 @@ async function javaOutcomes(java: JavaHarness, batch: readonly Case[]): Promise<
   })
 }
 
-/** What follows a delete under the same key: some transforms remember what they saw before it. */
+/**
+ * What follows a delete under the same key: some transforms remember what they saw before it. It has headers of its own,
+ * as it has in Java, where both records are read from text.
+ */
 function tombstoneOf(record: ConnectRecord): ConnectRecord {
-  return record.with({ valueSchema: null, value: null })
+  return record.with({ valueSchema: null, value: null, headers: [...record.headers] })
 }
 
 function refused(message: string, problems: readonly string[] = []): Outcome {
