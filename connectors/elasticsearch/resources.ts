@@ -4,7 +4,8 @@ import { classify, reasonOf, serverErrorType, statusOf } from './errors.ts'
 import { type FieldMapping, mappingOf } from './mapping.ts'
 import { type RetryContext, withRetries } from './retry.ts'
 
-export type ResourceKind = 'index' | 'data-stream' | 'existing'
+/** What names stand for; `existing` and `existing-data-stream` are somebody else's, and never created. */
+export type ResourceKind = 'index' | 'data-stream' | 'existing' | 'existing-data-stream'
 
 /** A mapping as the server shows it: fields, and anything else that was set. */
 interface IndexMapping {
@@ -38,6 +39,14 @@ export class Resources {
     this.#retry = options.retry
   }
 
+  get #isOurs(): boolean {
+    return this.#kind === 'index' || this.#kind === 'data-stream'
+  }
+
+  get #isDataStream(): boolean {
+    return this.#kind === 'data-stream' || this.#kind === 'existing-data-stream'
+  }
+
   /** Whether `ensure` has nothing to do for a record with a schema, or for one whose schema does not count. */
   isReady(name: string, schemaCounts: boolean): boolean {
     return this.#mapped.has(name) || (!schemaCounts && this.#existing.has(name))
@@ -52,7 +61,7 @@ export class Resources {
    */
   async ensure(name: string, schema: Schema | null | undefined): Promise<void> {
     const isNew = !this.#existing.has(name)
-    if (isNew && this.#kind !== 'existing' && !(await this.#exists(name))) await this.#create(name)
+    if (isNew && this.#isOurs && !(await this.#exists(name))) await this.#create(name)
     const maps = schema !== undefined && !this.#mapped.has(name)
     const fence = isNew ? this.#fenceField : null
     if (maps || fence !== null) {
@@ -72,7 +81,7 @@ export class Resources {
    */
   async #map(name: string, schema: Schema | null, mappings: ReadonlyMap<string, IndexMapping>): Promise<void> {
     // A data stream that comes into being with its first document has the fields of its template and of documents.
-    if (this.#kind === 'data-stream' && mappings.size === 0) return
+    if (this.#isDataStream && mappings.size === 0) return
     const all = [...mappings.values()]
     const isMapped = all.some((mapping) => this.#saysAnything(mapping))
     if (!isMapped) {
@@ -103,7 +112,7 @@ export class Resources {
 
   /** Creates a resource that has gone since. */
   async recreate(name: string): Promise<void> {
-    if (this.#kind === 'existing') return
+    if (!this.#isOurs) return
     await this.#create(name)
     if (this.#fenceField !== null) await this.#putFence(name, this.#fenceField)
   }
@@ -158,7 +167,7 @@ export class Resources {
       try {
         return await this.#connection.request({ method: 'GET', path: `${pathOf(name)}/_mapping` }, this.#retry.signal)
       } catch (error) {
-        if (this.#kind === 'data-stream' && statusOf(error) === 404) return null
+        if (this.#isDataStream && statusOf(error) === 404) return null
         throw error
       }
     })

@@ -6,7 +6,7 @@ import { type Offsets, type TopicPartition, TopicPartitionMap } from '../../work
 import { BulkWriter } from './bulk-writer.ts'
 import { openConnection, type ServerConnection } from './client.ts'
 import type { ElasticsearchSinkConfig } from './config-options.ts'
-import { merges, usesDataStreams } from './config-rules.ts'
+import { mapsToExisting, merges, usesDataStreams } from './config-rules.ts'
 import type { WriterOptions } from './delivery.ts'
 import { type Action, DocumentWriter } from './documents.ts'
 import { MergeStage } from './merge-stage.ts'
@@ -318,6 +318,6 @@ function nullValue(record: SinkRecord): DataError {
 }
 
 function resourceKind(config: ElasticsearchSinkConfig): ResourceKind {
-  if (config['external.resource.usage'].toLowerCase() !== 'disabled') return 'existing'
+  if (mapsToExisting(config)) return usesDataStreams(config) ? 'existing-data-stream' : 'existing'
   return usesDataStreams(config) ? 'data-stream' : 'index'
 }
