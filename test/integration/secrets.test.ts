@@ -155,9 +155,10 @@ test('R8: planted secrets are found nowhere', { skip: kafka.skip, timeout: 120_0
   await ask('GET', '/admin/loggers')
   const metrics = await (await fetch(new URL('/metrics', worker.url))).text()
   await worker.signal('SIGTERM')
-  // Providers of the process and of the thread of the connectors, which has validated.
+  // Providers of the process, and of each thread of the connectors that has validated: it ends when it is not needed.
   const closed = (await readFile(join(cluster.folder, 'closed'), 'utf8')).trim().split('\n')
-  assert.deepEqual(closed.sort(), ['main', 'thread'])
+  assert.equal(closed.filter((where) => where === 'main').length, 1)
+  assert.ok(closed.includes('thread'))
   const topics = await Promise.all(
     ['configs', 'offsets', 'statuses'].map((name) => topicRecords(kafka.settings.brokers, `${name}-${cluster.token}`)),
   )
