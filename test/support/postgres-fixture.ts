@@ -56,7 +56,8 @@ export class CdcTask {
     const records: SourceRecord[] = []
     const signal = AbortSignal.timeout(deadlineMs)
     while (!enough(records)) {
-      assert.ok(!signal.aborted, `only ${records.length} records came in time, the last to ${records.at(-1)?.topic}`)
+      const came = records.slice(-5).map((record) => `${opOf(record)} to ${record.topic}`)
+      assert.ok(!signal.aborted, `only ${records.length} records came in time, the last are ${came.join(', ')}`)
       records.push(...(await this.poll(signal)))
     }
     return records
@@ -144,11 +145,13 @@ export class PostgresFixture implements AsyncDisposable {
   }
 
   /** A column of the slot's row in `pg_replication_slots`, as text; null without a slot. */
+  /** Null also while there is no slot. */
   async slotColumn(column: string): Promise<string | null> {
     const [row] = await this.sql(
       `SELECT ${column}::text AS value FROM pg_replication_slots WHERE slot_name = '${this.slot}'`,
     )
-    return row === undefined ? null : String(row['value'])
+    const value = row?.['value'] ?? null
+    return value === null ? null : String(value)
   }
 
   async confirmed(): Promise<string | null> {
