@@ -131,6 +131,8 @@ function assertSameObjects(actual: ReadonlyMap<string, Buffer>, expected: Readon
 }
 
 const recordBytes = 50_000
+/** What may be held at most: the limit is passed by one record, and by no more than two blocks. */
+const bound = limitBytes + recordBytes + 2 * blockBytes
 
 test('200 open objects that need four times the memory: the same objects, and never more than the limit (S74)', async (t) => {
   const load = { partitions: 4, directories: 50, recordsPerObject: 6, body: rows(recordBytes) }
@@ -143,7 +145,6 @@ test('200 open objects that need four times the memory: the same objects, and ne
   assert.equal(store.objects.size, 200)
   assertSameObjects(store.objects, expected)
   assert.deepEqual(harness.warnings, [])
-  const bound = limitBytes + recordBytes + 2 * blockBytes
   assert.ok(peak.used > limitBytes / 2 && peak.used < bound, `${peak.used} of ${bound}`)
   assert.ok(peak.kept < bound, `${peak.kept} of ${bound}`)
   await harness.stop()
@@ -160,7 +161,6 @@ test('large objects upload what they have as parts, whichever partition needs th
   assertSameObjects(store.objects, expected)
   assert.ok(store.calls.some((call) => call.startsWith('uploadPart')))
   assert.deepEqual(harness.warnings, [])
-  const bound = limitBytes + recordBytes + 2 * blockBytes
   assert.ok(peak.used > limitBytes / 2 && peak.used < bound, `${peak.used} of ${bound}`)
   await harness.stop()
 })
@@ -184,7 +184,6 @@ test('too many small objects that cannot be packed: a partition is committed ear
   assert.deepEqual(seen.sort(), records.map((r) => `${r.partition}/${r.offset}`).sort())
   assert.equal(harness.offset('orders', 0), 240n)
   assert.equal(harness.offset('orders', 1), 240n)
-  const bound = limitBytes + recordBytes + 2 * blockBytes
   assert.ok(peak.used < bound, `${peak.used} of ${bound}`)
   await harness.stop()
 })
