@@ -176,6 +176,11 @@ export function beginItem({ table }: ReadItem, progress: SnapshotProgress, reade
   table.opened = progress.open({ id, fileNode: size.fileNode, ...parts })
 }
 
+/** All rows of the item have been emitted; what was moved between snapshots is no progress. */
+export function finishItem({ table, chunk }: ReadItem, progress: SnapshotProgress): void {
+  if (table.opened !== null && chunk !== null) progress.finished(table.opened, chunk)
+}
+
 const nothing: TableSize = { fileNode: '', pages: 0, estimatedRows: null, places: false, ranges: false }
 
 async function sizesOf(database: Database, tables: readonly CatalogTable[]): Promise<ReadonlyMap<number, TableSize>> {
