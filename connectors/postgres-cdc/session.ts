@@ -9,17 +9,18 @@ import { Database, openClient } from './connection.ts'
 import type { EventConstants } from './envelope.ts'
 import { classify, sqlStateOf } from './errors.ts'
 import { Heartbeat } from './heartbeat.ts'
-import { type Lsn, parseLsn } from './lsn.ts'
-import { Notifications } from './notifications.ts'
+import type { Lsn } from './lsn.ts'
 import { confirmable, type StoredOffset, signalPositionOf, startOf } from './offsets.ts'
 import { ensurePublication, setReplicaIdentities } from './publication.ts'
 import { ReplicationStream } from './replication-stream.ts'
 import { Reselect } from './reselect.ts'
 import type { Settings } from './settings.ts'
 import {
+  type CreatedSlot,
   checkSystem,
   checkTimeline,
   createSlot,
+  currentLsn,
   endOfTimeline,
   identifySystem,
   positionLost,
@@ -28,8 +29,7 @@ import {
   slotState,
 } from './slot.ts'
 import { SlotMonitor } from './slot-monitor.ts'
-import { Snapshot, type SnapshotOptions } from './snapshot.ts'
-import { progressMember } from './snapshot-progress.ts'
+import { SnapshotPhase } from './snapshot-phase.ts'
 import { capturedTables, checkServer, checkSignalTable, type ServerFacts } from './start-checks.ts'
 import { openStreamPhase, type SnapshotRest, type StreamPhase } from './stream-phase.ts'
 import { TableSchemas } from './table-schema.ts'
@@ -60,13 +60,6 @@ export interface SessionOptions {
   nowUs(): number
 }
 
-interface SnapshotPlan {
-  readonly lsn: Lsn
-  readonly exported: string | null
-}
-
-/** One poll's worth: what a collection of garbage finds alive is one block with its records. */
-const snapshotBlockBytes = 64 * 1024
 const failoverVersion = 170_000
 const messagesVersion = 140_000
 
@@ -85,16 +78,8 @@ export class Session implements AsyncDisposable {
   #timeline: number | null = null
   /** Replication connection that waits for the stream to start. */
   #client: pg.Client | null = null
-  /** Connection whose temporary slot exports the snapshot; closed once the snapshot is open. */
-  #exporter: pg.Client | null = null
-  #snapshotDatabase: Database | null = null
-  /** Whose further connections are to be closed. */
-  #opened: Snapshot | null = null
-  #snapshot: AsyncGenerator<readonly SourceRecord[], void, void> | null = null
-  #pending: Promise<IteratorResult<readonly SourceRecord[], void>> | null = null
-  #snapshotEnd: Lsn | null = null
-  /** Of a snapshot that no stream follows. */
-  #lastOffset: () => SourceOffset = () => ({})
+  /** Null when this session takes none. */
+  #snapshot: SnapshotPhase | null = null
   #stream: StreamPhase | null = null
 
   private constructor(options: SessionOptions, database: Database) {
@@ -141,8 +126,8 @@ export class Session implements AsyncDisposable {
   }
 
   async #next(signal: AbortSignal): Promise<readonly SourceRecord[]> {
-    if (this.#snapshot !== null) {
-      const records = await this.#pollSnapshot(this.#snapshot, signal)
+    if (this.#stream === null && this.#snapshot !== null && !this.#snapshot.isOver) {
+      const records = (await this.#snapshot.poll(signal)) ?? (await this.#endSnapshot(this.#snapshot, signal))
       if (records !== null) return records
     }
     if (this.#stream === null) {
@@ -164,9 +149,7 @@ export class Session implements AsyncDisposable {
     const closing = [
       () => this.#stream?.[Symbol.asyncDispose](),
       () => this.#client?.end(),
-      () => this.#exporter?.end(),
-      () => this.#opened?.[Symbol.asyncDispose](),
-      () => this.#snapshotDatabase?.destroy(),
+      () => this.#snapshot?.[Symbol.asyncDispose](),
       () => this.#heartbeat[Symbol.asyncDispose](),
       () => this.#database[Symbol.asyncDispose](),
     ]
@@ -205,11 +188,7 @@ export class Session implements AsyncDisposable {
     const created = streams && state === null ? await this.#createSlot(this.#client) : null
     if (decision.snapshot && state !== null && (await this.#resumeSnapshot(state))) return
     if (decision.snapshot) {
-      await this.#openSnapshot(
-        created === null
-          ? await this.#planSnapshot(streams)
-          : { lsn: created.consistentPoint, exported: created.snapshotName },
-      )
+      await this.#newSnapshot().start(created)
       return
     }
     if (!streams) return
@@ -218,7 +197,7 @@ export class Session implements AsyncDisposable {
       created?.consistentPoint ??
       state?.confirmedFlushLsn ??
       state?.restartLsn ??
-      (await this.#currentLsn())
+      (await currentLsn(this.#database))
     await this.#openStream(decision.stored, start)
   }
 
@@ -264,7 +243,7 @@ export class Session implements AsyncDisposable {
     }
   }
 
-  async #createSlot(client: pg.Client | null) {
+  async #createSlot(client: pg.Client | null): Promise<CreatedSlot> {
     const { settings, stored, first, logger } = this.#options
     if (client === null) throw new RangeError('No replication connection')
     // After a lost connection the slot must still be there: a new one would hide a gap.
@@ -282,29 +261,10 @@ export class Session implements AsyncDisposable {
     return created
   }
 
-  /**
-   * A snapshot beside an existing slot: a temporary slot exports a snapshot that is exact at its consistent point, so
-   * that no transaction falls between snapshot and stream. Without a stream the current position does.
-   */
-  async #planSnapshot(streams: boolean): Promise<SnapshotPlan> {
-    if (!streams) return { lsn: await this.#currentLsn(), exported: null }
-    const { settings, clock } = this.#options
-    const client = await openClient(settings.connection, 'Debezium Snapshot Slot', true)
-    const slot = `${settings.slot.slice(0, 40)}_${Math.trunc(clock.now()).toString(36)}`
-    const created = await createSlot(
-      client,
-      { slot, temporary: true, failover: false, timeoutMs: settings.ddlTimeoutMs },
-      this.#database,
-    )
-    this.#exporter = client
-    return { lsn: created.consistentPoint, exported: created.snapshotName }
-  }
-
-  async #currentLsn(): Promise<Lsn> {
-    const [row] = await this.#database.rows<{ at: string }>(
-      'SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END AS at',
-    )
-    return parseLsn(row?.at ?? '')
+  #newSnapshot(): SnapshotPhase {
+    const own = { database: this.#database, catalog: this.#catalog, schemas: this.#schemas }
+    this.#snapshot = new SnapshotPhase({ ...this.#options, ...own })
+    return this.#snapshot
   }
 
   /**
@@ -312,7 +272,7 @@ export class Session implements AsyncDisposable {
    * it, and the stream again (see `SnapshotProgress`). False when that cannot be, and everything is to be read.
    */
   async #resumeSnapshot(state: SlotState): Promise<boolean> {
-    const { stored, settings, life, logger } = this.#options
+    const { stored, settings, logger } = this.#options
     if (stored === null || !stored.snapshotUnfinished || stored.snapshotProgress === null) return false
     if (!settings.snapshot.policy.streams) return false
     const start = startOf(stored)
@@ -324,118 +284,24 @@ export class Session implements AsyncDisposable {
       )
       return false
     }
-    const plan = await this.#planSnapshot(true)
-    let position: (() => SourceOffset) | null = null
-    const offsetOf = (last: boolean): SourceOffset => {
-      const { [progressMember]: _progress, ...offset } = position?.() ?? {}
-      return { ...offset, snapshot: 'INITIAL', last_snapshot_record: last, snapshot_completed: last }
-    }
-    const snapshot = await this.#makeSnapshot(plan, { stored: stored.snapshotProgress, offsetOf })
-    this.#snapshotEnd = plan.lsn
-    await this.#openStream(stored, start, {
-      until: plan.lsn,
-      progress: stored.snapshotProgress,
-      batches: (offset) => {
-        position = offset
-        return snapshot.batches(life)
-      },
-      end: () => this.#endSnapshot(),
-    })
-    logger.info({ lsn: start, until: plan.lsn }, 'The interrupted snapshot goes on after the changes since it')
+    const rest = await this.#newSnapshot().resume(stored.snapshotProgress)
+    await this.#openStream(stored, start, rest)
+    logger.info({ lsn: start, until: rest.until }, 'The interrupted snapshot goes on after the changes since it')
     return true
   }
 
-  async #endSnapshot(): Promise<void> {
-    this.#opened = null
-    await this.#snapshotDatabase?.[Symbol.asyncDispose]()
-    this.#snapshotDatabase = null
-    this.#options.logger.info({}, 'Snapshot complete')
-  }
-
-  async #openSnapshot(plan: SnapshotPlan): Promise<void> {
-    const { logger, life } = this.#options
-    const snapshot = await this.#makeSnapshot(plan, { stored: null, offsetOf: null })
-    this.#snapshotEnd = plan.lsn
-    this.#snapshot = snapshot.batches(life)
-    this.#lastOffset = () => snapshot.offset
-    logger.info({ lsn: plan.lsn, exported: plan.exported !== null }, 'Snapshot started')
-  }
-
-  async #makeSnapshot(plan: SnapshotPlan, resume: Pick<SnapshotOptions, 'stored' | 'offsetOf'>): Promise<Snapshot> {
-    const { settings, constants, clock, logger, life } = this.#options
-    await clock.sleep(settings.snapshot.delayMs, life)
-    const [row] = await this.#database.rows<{ xid: string | null }>(
-      'SELECT CASE WHEN pg_is_in_recovery() THEN NULL ELSE txid_current() END AS xid',
-    )
-    this.#snapshotDatabase = await Database.open(settings.connection, 'Debezium General')
-    const snapshot = new Snapshot({
-      database: this.#snapshotDatabase,
-      catalog: this.#catalog,
-      schemas: this.#schemas,
-      filters: settings.filters,
-      constants,
-      partition: settings.partition,
-      headers: settings.headers,
-      exportedSnapshot: plan.exported,
-      isolation: settings.snapshot.isolation,
-      lsn: plan.lsn,
-      txId: row?.xid == null ? null : Number(row.xid),
-      overrides: settings.snapshot.overrides,
-      lock: settings.snapshot.lock,
-      signalTable:
-        settings.signals.table === null ? null : `${settings.signals.table.schema}.${settings.signals.table.table}`,
-      only: null,
-      sequencePrefix: '[null,',
-      xmin: null,
-      ...resume,
-      resumable: settings.snapshot.policy.streams,
-      persist: resume.stored === null && settings.snapshot.policy.streams ? this.#options.persist : null,
-      order: settings.snapshot.order,
-      notifications: new Notifications(settings.notifications, { ...settings, clock, logger }),
-      clock,
-      metrics: this.#options.metrics,
-      readers: settings.snapshot.readers,
-      sharesTables: settings.snapshot.sharesTables,
-      openReader: () => Database.open(settings.connection, 'Debezium Snapshot'),
-      skipReads: settings.skipped.has('r'),
-      limits: { rows: settings.batchRecords, blockBytes: snapshotBlockBytes, maxBytes: settings.queueBytes },
-      logger,
-      nowUs: this.#options.nowUs,
-    })
-    await snapshot.open()
-    this.#opened = snapshot
-    await this.#exporter?.end()
-    this.#exporter = null
-    return snapshot
-  }
-
-  /** Null when the snapshot is over and the stream has been started. */
-  async #pollSnapshot(
-    snapshot: AsyncGenerator<readonly SourceRecord[], void, void>,
-    signal: AbortSignal,
-  ): Promise<readonly SourceRecord[] | null> {
-    const { life, settings, clock } = this.#options
-    // A batch that is being read when poll is interrupted belongs to the next poll.
-    this.#pending ??= snapshot.next()
-    const result = await unlessAborted(this.#pending, signal)
-    if (result === null) return []
-    this.#pending = null
-    if (result.done !== true) return result.value
-    if (life.aborted) return []
-    this.#snapshot = null
-    await this.#endSnapshot()
-    if (!settings.snapshot.policy.streams) return await this.#lastHeartbeat()
-    if (this.#snapshotEnd === null) return null
+  /** What follows a snapshot: the stream, whose records the answer null leaves to come, or nothing but a heartbeat. */
+  async #endSnapshot(snapshot: SnapshotPhase, signal: AbortSignal): Promise<readonly SourceRecord[] | null> {
+    const { settings, clock } = this.#options
+    if (!settings.snapshot.policy.streams) {
+      // The heartbeat's offset is the only one of tables without rows.
+      const beats = this.#heartbeat.dueInMs !== Number.POSITIVE_INFINITY
+      return beats ? [await this.#heartbeat.record(snapshot.offset)] : null
+    }
     await clock.sleep(settings.snapshot.streamingDelayMs, signal)
-    await this.#openStream(null, this.#snapshotEnd)
+    await this.#openStream(null, snapshot.lsn)
     this.#heartbeat.force()
     return null
-  }
-
-  /** The one that ends a snapshot alone: its offset is the only one of tables without rows. Null with heartbeats off. */
-  async #lastHeartbeat(): Promise<readonly SourceRecord[] | null> {
-    if (this.#heartbeat.dueInMs === Number.POSITIVE_INFINITY) return null
-    return [await this.#heartbeat.record(this.#lastOffset())]
   }
 
   async #openStream(stored: StoredOffset | null, start: Lsn, rest: SnapshotRest | null = null): Promise<void> {
@@ -452,7 +318,7 @@ export class Session implements AsyncDisposable {
       distrustXid,
       heartbeat: this.#heartbeat,
       offset: stored === null ? null : this.#options.offset,
-      snapshotSkipped: this.#snapshotEnd === null,
+      snapshotSkipped: this.#snapshot === null,
       rest,
       life,
       database: this.#database,
@@ -466,7 +332,7 @@ export class Session implements AsyncDisposable {
       advance: this.#options.advance,
     })
     // Without an offset the next start would begin where the slot then is, or make a new one.
-    if (this.#options.stored === null && this.#snapshotEnd === null) await this.#options.persist(this.#stream.offset)
+    if (this.#options.stored === null && this.#snapshot === null) await this.#options.persist(this.#stream.offset)
   }
 
   async #startReplication(start: Lsn): Promise<ReplicationStream> {
@@ -509,14 +375,4 @@ function neverSnapshots(): ConnectError {
     'The previous snapshot was incomplete, and snapshot.mode now takes none. Use initial or when_needed, or remove the ' +
       "connector's offset.",
   )
-}
-
-/** The promise's value, or null when `signal` aborts before; the promise goes on. */
-async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | null> {
-  if (signal.aborted) return null
-  return await new Promise<T | null>((resolve, reject) => {
-    const aborted = () => resolve(null)
-    signal.addEventListener('abort', aborted, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted))
-  })
 }

@@ -218,6 +218,14 @@ export async function identifySystem(client: pg.Client): Promise<SystemIdentity>
   return { systemId: row.systemid, logEnd: parseLsn(row.xlogpos), timeline: Number(row.timeline) }
 }
 
+/** Where the log ends now; on a standby, where it has been replayed to. */
+export async function currentLsn(database: Database): Promise<Lsn> {
+  const [row] = await database.rows<{ at: string }>(
+    'SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END AS at',
+  )
+  return parseLsn(row?.at ?? '')
+}
+
 /** Where an earlier timeline of the server ended, over a replication connection; null for one that it does not come of. */
 export async function endOfTimeline(client: pg.Client, current: number, earlier: number): Promise<Lsn | null> {
   if (current <= earlier) return null
