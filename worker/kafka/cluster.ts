@@ -2,7 +2,7 @@
  * The brokers of one client: bootstrap, metadata, leaders and coordinators. Every client owns one and closes it.
  */
 import type { Clock, Logger } from '../api/context.ts'
-import { ConnectError, RetriableError, toError } from '../api/errors.ts'
+import { ConnectError, RetriableError } from '../api/errors.ts'
 import { BrokerNode } from './broker-node.ts'
 import type { ConnectionConfig } from './client-config.ts'
 import { abortedError, brokerError, isStale, kafkaError, timeoutError } from './errors.ts'
@@ -11,6 +11,9 @@ import { type ClusterMetadata, metadataRequest, type TopicMetadata } from './pro
 import { Traffic } from './traffic.ts'
 import type { TrafficListener } from './types.ts'
 import { withAbort } from './waiting.ts'
+
+/** How long an operation is tried again before a line at WARN says so. */
+const toldAfterMs = 5_000
 
 export type CoordinatorType = 'group' | 'transaction'
 
@@ -221,7 +224,9 @@ export class Cluster {
     attempt: () => Promise<T>,
     onRetry?: (error: ConnectError) => void,
   ): Promise<T> {
-    const deadline = this.clock.monotonicMs() + timeoutMs
+    const startedMs = this.clock.monotonicMs()
+    const deadline = startedMs + timeoutMs
+    let isTold = false
     for (let pause = this.config.retryBackoffMs; ; pause = Math.min(this.config.retryBackoffMaxMs, pause * 2)) {
       if (signal?.aborted) throw abortedError(what)
       try {
@@ -233,8 +238,13 @@ export class Cluster {
         onRetry?.(error)
         const wait = pause * (0.8 + 0.4 * Math.random())
         if (this.clock.monotonicMs() + wait > deadline)
-          throw error.code === 'CONNECT_KAFKA_TIMEOUT' ? error : timeoutError(what, timeoutMs, toError(error))
-        this.log?.debug({ what, error: error.message }, 'trying again')
+          throw error.code === 'CONNECT_KAFKA_TIMEOUT' ? error : timeoutError(what, timeoutMs, error)
+        const triedMs = this.clock.monotonicMs() - startedMs
+        // Told once: whoever starts a worker should not wait a minute to hear that the address is wrong.
+        if (!isTold && triedMs + wait >= toldAfterMs) {
+          isTold = true
+          this.log?.warn({ triedMs, timeoutMs, error: error.message }, `Could not ${what} yet, trying again`)
+        } else this.log?.debug({ what, error: error.message }, 'trying again')
         await this.clock.sleep(wait, signal)
       }
     }

@@ -365,12 +365,10 @@ export function abortedError(attempt: string): RetriableError {
   return new RetriableError('CONNECT_KAFKA_ABORTED', `Gave up: ${attempt}`)
 }
 
-export function timeoutError(attempt: string, timeoutMs: number, cause?: unknown): RetriableError {
-  return new RetriableError(
-    'CONNECT_KAFKA_TIMEOUT',
-    `Could not ${attempt} within ${timeoutMs} ms`,
-    cause === undefined ? {} : { cause },
-  )
+/** @param cause why the last try failed; its text is part of the message, as few look at causes */
+export function timeoutError(attempt: string, timeoutMs: number, cause: Error): RetriableError {
+  const message = `Could not ${attempt} within ${timeoutMs} ms: ${cause.message}`
+  return new RetriableError('CONNECT_KAFKA_TIMEOUT', message, { cause })
 }
 
 /** Protocol error code of an error that came from a broker; null for all others. */

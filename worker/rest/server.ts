@@ -200,7 +200,11 @@ class ListeningServer implements RestServer {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     server.once('error', reject)
     server.listen({ port: listener.port, ...(listener.host === '' ? {} : { host: listener.host }) }, resolve)
-    await promise
+    await promise.catch((error: unknown) => {
+      throw new Error(listenFailure(listener, prefix.slice(0, prefix.indexOf('.https.')), toError(error).message), {
+        cause: error,
+      })
+    })
     server.off('error', reject)
     this.#servers.push(server)
     return (server.address() as AddressInfo).port
@@ -226,6 +230,10 @@ class ListeningServer implements RestServer {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
+}
+
+function listenFailure({ protocol, host, port }: Listener, option: string, reason: string): string {
+  return `${option}: cannot listen on ${protocol}://${host}:${port}: ${reason}; name another port, or end what has it`
 }
 
 /** Running requests may finish; idle connections are cut, or a browser's keep-alive would hold up the shutdown (I9). */

@@ -46,6 +46,17 @@ test('before there is a herder: /health is 503, /ui is there, all else 404', asy
   assert.match(page.headers['content-type']?.toString() ?? '', /text\/html/u)
 })
 
+test('a port that is taken: the error names the option and the address', async (t) => {
+  const first = await openServer(t, {})
+  await first.listen()
+  const listeners = `http://127.0.0.1:${first.ports[0]}`
+  const second = await openServer(t, { raw: { listeners } })
+  await assert.rejects(second.listen(), (error: Error) => {
+    assert.ok(error.message.startsWith(`listeners: cannot listen on ${listeners}: listen EADDRINUSE`), error.message)
+    return true
+  })
+})
+
 test('health follows the loop of the herder and names its stage', async (t) => {
   const stage = 'The worker is currently polling the group coordinator, which began at T'
   let state: 'starting' | 'unhealthy' = 'starting'
