@@ -25,6 +25,11 @@ export interface ConnectionOptions {
   readonly startupOptions?: string | null
   /** Run on each ordinary connection; `;` separates statements, `;;` is a literal one. */
   readonly initialStatements: string | null
+  /**
+   * Row-level security may hide rows from the role. Otherwise, and by default, a read that it would shorten fails:
+   * a snapshot would miss rows without a word, which the stream has.
+   */
+  readonly keepsRowSecurity?: boolean
 }
 
 export type SslMode = 'disable' | 'allow' | 'prefer' | 'require' | 'verify-ca' | 'verify-full'
@@ -43,6 +48,34 @@ const sessionSettings = [
 ]
 
 const ownStartupOptions = sessionSettings.map((setting) => `-c ${setting}`).join(' ')
+
+/**
+ * Time limits that a role or a database sets for people, and that would end a long COPY, a snapshot held back, or the
+ * session that waits for the slot's transactions, and again at every attempt. Limits of ours are options of their own.
+ */
+const foreignLimits = [
+  'statement_timeout',
+  'lock_timeout',
+  'idle_in_transaction_session_timeout',
+  'idle_session_timeout',
+  'transaction_timeout',
+]
+
+/**
+ * What the role brings along and a connector cannot live with, in one statement that every version understands. What
+ * `driver.options` says stays, and so does a session that a pooler has lent: it goes on to somebody else.
+ */
+async function liftLimits(client: pg.Client, keepsRowSecurity: boolean): Promise<void> {
+  const values = [
+    ...foreignLimits.map((name) => `('${name}', '0')`),
+    ...(keepsRowSecurity ? [] : ["('row_security', 'off')"]),
+  ]
+  await client.query(
+    `SELECT set_config(s.name, wanted.value, false) FROM pg_settings s JOIN (VALUES ${values.join(', ')}) wanted (name, value)
+     ON s.name = wanted.name
+     WHERE s.setting <> wanted.value AND s.source <> 'client' AND pg_backend_pid() = ${processIdOf(client) ?? 0}`,
+  )
+}
 
 /** `pg` knows the option, its types do not. */
 interface ReplicationConfig extends pg.ClientConfig {
@@ -118,6 +151,7 @@ async function connect(
   client.on('error', () => undefined)
   try {
     await client.connect()
+    await liftLimits(client, options.keepsRowSecurity ?? false)
   } catch (error) {
     // Else a connection that the server has taken, and whose certificate we refuse, stays open.
     socketOf(client).destroy()

@@ -12,7 +12,9 @@ export const postgresErrorCodes = defineErrorCodes({
   },
   CONNECT_POSTGRES_PRIVILEGE: {
     meaning: 'The role lacks a privilege.',
-    remedy: 'ALTER ROLE … REPLICATION; GRANT SELECT on the captured tables; own the publication or create it before.',
+    remedy:
+      'ALTER ROLE … REPLICATION; GRANT USAGE on the schemas and SELECT on the captured tables; own the publication or ' +
+      'create it before; ALTER ROLE … BYPASSRLS where row-level security would hide rows from a snapshot.',
   },
   CONNECT_POSTGRES_BUSY: {
     meaning: 'A resource of the server is in use or a statement ran out of time.',
@@ -88,13 +90,21 @@ interface Rule {
   readonly outcome: Outcome
   readonly code: ErrorCode
   readonly reason: string
+  /** What to do, where more is known than the code says. */
+  readonly remedy?: string
 }
 
 /** First match counts. Everything that the server says and that is not listed is retriable, as in Debezium. */
 export const sqlStateRules: readonly Rule[] = [
   { state: '28', outcome: 'fatal', code: 'CONNECT_POSTGRES_AUTHENTICATION', reason: 'wrong credentials stay wrong' },
   { state: '42501', outcome: 'fatal', code: 'CONNECT_POSTGRES_PRIVILEGE', reason: 'needs a GRANT' },
-  { state: '3D000', outcome: 'fatal', code: 'CONNECT_POSTGRES_SETUP', reason: 'no such database' },
+  {
+    state: '3D000',
+    outcome: 'fatal',
+    code: 'CONNECT_POSTGRES_SETUP',
+    reason: 'no such database',
+    remedy: 'Correct database.dbname, or create the database.',
+  },
   { state: '58P01', outcome: 'fatal', code: 'CONNECT_POSTGRES_SLOT', reason: 'the log the slot needs was removed' },
   { state: '55000', outcome: 'fatal', code: 'CONNECT_POSTGRES_SLOT', reason: 'slot invalidated, or wal_level too low' },
   {
@@ -104,7 +114,15 @@ export const sqlStateRules: readonly Rule[] = [
     reason: 'publication or slot does not exist',
   },
   { state: '42710', outcome: 'fatal', code: 'CONNECT_POSTGRES_SLOT', reason: 'a slot of that name exists already' },
-  { state: '53400', outcome: 'fatal', code: 'CONNECT_POSTGRES_SETUP', reason: 'all replication slots are in use' },
+  {
+    state: '53400',
+    outcome: 'fatal',
+    code: 'CONNECT_POSTGRES_SETUP',
+    reason: 'all replication slots are in use',
+    remedy:
+      'Drop a slot that nobody reads (pg_replication_slots), or raise max_replication_slots and restart the server; a ' +
+      'snapshot beside an existing slot takes a second one for its duration.',
+  },
   {
     state: '22021',
     outcome: 'fatal',
@@ -136,6 +154,15 @@ export const sqlStateRules: readonly Rule[] = [
   { state: '55P03', outcome: 'retriable', code: 'CONNECT_POSTGRES_BUSY', reason: 'lock not available' },
   { state: '57014', outcome: 'retriable', code: 'CONNECT_POSTGRES_BUSY', reason: 'statement timeout' },
   { state: '40', outcome: 'retriable', code: 'CONNECT_POSTGRES_BUSY', reason: 'deadlock or serialization failure' },
+  {
+    state: '53300',
+    outcome: 'retriable',
+    code: 'CONNECT_POSTGRES_BUSY',
+    reason: 'no connection or walsender is left',
+    remedy:
+      'It is tried again. Raise max_connections, max_wal_senders or the CONNECTION LIMIT of the role or database; see ' +
+      'pg_stat_activity and pg_stat_replication.',
+  },
   { state: '53', outcome: 'retriable', code: 'CONNECT_POSTGRES_BUSY', reason: 'too many connections, disk or memory' },
 ]
 
@@ -172,13 +199,15 @@ export interface Attempt {
   readonly slot?: string
   readonly publication?: string
   readonly retryAfterMs?: number
+  /** What to do when the server refuses it, where more is known than its SQLSTATE says. */
+  readonly remedy?: string
 }
 
 /** Any error of the driver or server as one of ours; ours pass as they are. */
 export function classify(error: unknown, attempt: Attempt): ConnectError {
   if (error instanceof ConnectError) return error
   const cause = toError(error)
-  const { what, retryAfterMs, ...context } = attempt
+  const { what, retryAfterMs, remedy: better, ...context } = attempt
   const retry = retryAfterMs === undefined ? {} : { retryAfterMs }
   const state = sqlStateOf(error)
   const message = (remedy: string) => `Could not ${what}: ${cause.message}. ${remedy}`
@@ -193,7 +222,7 @@ export function classify(error: unknown, attempt: Attempt): ConnectError {
   const rule = sqlStateRules.find((candidate) => state.startsWith(candidate.state))
   const code: ErrorCode = rule?.code ?? 'CONNECT_POSTGRES_SERVER'
   const details = { cause, context: { ...context, sqlState: state } }
-  const remedy = `SQLSTATE ${state}. ${remedyOf(code)}`
+  const remedy = `SQLSTATE ${state}. ${better ?? rule?.remedy ?? remedyOf(code)}`
   return rule?.outcome === 'fatal'
     ? new ConnectError('fatal', code, message(remedy), details)
     : new RetriableError(code, message(remedy), { ...details, ...retry })

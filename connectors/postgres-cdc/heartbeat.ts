@@ -59,7 +59,8 @@ export class Heartbeat implements AsyncDisposable {
   async #act(query: string): Promise<void> {
     const { connection, logger } = this.#options
     try {
-      this.#database ??= await Database.open(connection, 'Debezium Heartbeat')
+      // A statement of the user's, which writes under the policies of its table.
+      this.#database ??= await Database.open({ ...connection, keepsRowSecurity: true }, 'Debezium Heartbeat')
       await this.#database.execute(query)
     } catch (error) {
       const state = sqlStateOf(error)

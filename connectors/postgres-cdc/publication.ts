@@ -4,7 +4,7 @@ import { ConnectError } from '../../worker/api/errors.ts'
 import { JavaRegex } from '../../worker/api/java-regex.ts'
 import type { CatalogTable } from './catalog.ts'
 import type { Database } from './connection.ts'
-import { sqlStateOf } from './errors.ts'
+import { classify, sqlStateOf } from './errors.ts'
 import { quoteIdentifier } from './sql.ts'
 
 export type AutocreateMode = 'disabled' | 'all_tables' | 'filtered' | 'no_tables'
@@ -58,10 +58,33 @@ export async function ensurePublication(database: Database, options: Publication
     ...(options.publish === null ? [] : [`publish = '${options.publish.join(', ')}'`]),
   ]
   const clause = settings.length === 0 ? '' : ` WITH (${settings.join(', ')})`
-  await database.execute(`SET statement_timeout = ${options.timeoutMs}`)
-  await database.execute(`CREATE PUBLICATION ${quoteIdentifier(name)}${target}${clause}`)
-  await database.execute('SET statement_timeout = 0')
+  await define(database, options, [`CREATE PUBLICATION ${quoteIdentifier(name)}${target}${clause}`])
   options.logger.info({ publication: name, mode }, 'Created the publication')
+}
+
+/** Runs what creates or changes the publication, within the time limit. */
+async function define(database: Database, options: PublicationOptions, statements: readonly string[]): Promise<void> {
+  const { name, mode, captured, timeoutMs } = options
+  const tables = mode === 'all_tables' ? 'ALL TABLES' : `TABLE ${captured.map(qualified).slice(0, 10).join(', ')}`
+  try {
+    await database.execute(`SET statement_timeout = ${timeoutMs}`)
+    for (const statement of statements) await database.execute(statement)
+    await database.execute('SET statement_timeout = 0')
+  } catch (error) {
+    const isRefused = sqlStateOf(error) === '42501'
+    throw classify(error, {
+      what: `create or change the publication ${name} (publication.autocreate.mode=${mode})`,
+      publication: name,
+      ...(isRefused
+        ? {
+            remedy:
+              `Let a role that may do it run CREATE PUBLICATION ${quoteIdentifier(name)} FOR ${tables}${captured.length > 10 ? ', …' : ''}; ` +
+              'and set publication.autocreate.mode=disabled, or GRANT CREATE ON DATABASE and make database.user the owner ' +
+              'of the publication and the tables (FOR ALL TABLES needs a superuser).',
+          }
+        : {}),
+    })
+  }
 }
 
 async function rejectLeavesAndEmpty(
@@ -79,7 +102,7 @@ async function rejectLeavesAndEmpty(
 }
 
 async function adjust(database: Database, options: PublicationOptions): Promise<void> {
-  const { name, captured, publish, timeoutMs, logger } = options
+  const { name, captured, publish, logger } = options
   const rows = await database.rows<{ schemaname: string; tablename: string }>(
     'SELECT schemaname, tablename FROM pg_publication_tables WHERE pubname = $1',
     [name],
@@ -88,12 +111,10 @@ async function adjust(database: Database, options: PublicationOptions): Promise<
   const published = new Set(rows.map((row) => id(row.schemaname, row.tablename)))
   const wanted = captured.map((table) => id(table.schema, table.table))
   if (published.size === wanted.length && wanted.every((table) => published.has(table))) return
-  await database.execute(`SET statement_timeout = ${timeoutMs}`)
-  await database.execute(`ALTER PUBLICATION ${quoteIdentifier(name)} SET TABLE ${captured.map(qualified).join(', ')}`)
-  if (publish !== null) {
-    await database.execute(`ALTER PUBLICATION ${quoteIdentifier(name)} SET (publish = '${publish.join(', ')}')`)
-  }
-  await database.execute('SET statement_timeout = 0')
+  await define(database, options, [
+    `ALTER PUBLICATION ${quoteIdentifier(name)} SET TABLE ${captured.map(qualified).join(', ')}`,
+    ...(publish === null ? [] : [`ALTER PUBLICATION ${quoteIdentifier(name)} SET (publish = '${publish.join(', ')}')`]),
+  ])
   logger.info({ publication: name, tables: captured.length }, 'Set the tables of the publication')
 }
 

@@ -121,7 +121,7 @@ export const connectionOptions = {
     group,
     alternatives: ['database.options'],
     valid: checked('-c name=value …', startupOptionsProblem),
-    doc: "Settings of every session as the driver's property `options` has them: `-c name=value -c name=value`, a backslash before blanks within a value. Those that the text of values depends on stay what the connector needs. Other properties of the JDBC driver (`driver.*`) have no effect: time limits, TLS and keep-alive are options of their own.",
+    doc: "Settings of every session as the driver's property `options` has them: `-c name=value -c name=value`, a backslash before blanks within a value. Those that the text of values depends on stay what the connector needs; time limits (`statement_timeout` and the like) and `row_security` are lifted unless they are set here. Other properties of the JDBC driver (`driver.*`) have no effect: time limits, TLS and keep-alive are options of their own.",
   },
   'database.query.timeout.ms': {
     type: 'INT',

@@ -12,7 +12,7 @@ const examples: Readonly<Record<string, string>> = {
   '08': '08006',
   '57P': '57P01',
   '40': '40P01',
-  '53': '53300',
+  '53': '53200',
 }
 
 suite('classification of PostgreSQL errors', () => {
