@@ -12,7 +12,7 @@ import type { Catalog, CatalogTable } from './catalog.ts'
 import { chunkSql, countSql, type KeyText, maximumKeySql } from './chunk-query.ts'
 import { type ConnectionOptions, Database } from './connection.ts'
 import { type CopyLimits, CopyQuery } from './copy-query.ts'
-import { sqlStateOf } from './errors.ts'
+import { classify, sqlStateOf } from './errors.ts'
 import type { Filters } from './filters.ts'
 import {
   type Collection,
@@ -347,7 +347,7 @@ export class IncrementalSnapshot implements AsyncDisposable {
       this.#progress(current, chunk.end ?? [], rows)
       return true
     } catch (error) {
-      if (sqlStateOf(error) === null || /^(?:08|57)/.test(sqlStateOf(error) ?? '')) throw error
+      if (passes(error)) throw error
       this.#options.logger.error({ error, table: collection.id }, 'Incremental snapshot of the table failed: skipped')
       this.#finish('SQL_EXCEPTION', this.#current)
       return false
@@ -463,6 +463,15 @@ export class IncrementalSnapshot implements AsyncDisposable {
     this.#database ??= await Database.open(this.#options.connection, 'Debezium Incremental Snapshot')
     return this.#database
   }
+}
+
+/**
+ * Nothing is wrong with the table: the connection, a lock, a deadlock or a conflict with a standby's replay, a server
+ * short of something. The next session reads the chunk again; to skip the table would miss its rows.
+ */
+function passes(error: unknown): boolean {
+  const { kind, code } = classify(error, { what: 'read a chunk' })
+  return sqlStateOf(error) === null || (kind === 'retriable' && code !== 'CONNECT_POSTGRES_SERVER')
 }
 
 async function visibleTransactions(database: Database): Promise<VisibleTransactions> {
