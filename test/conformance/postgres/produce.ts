@@ -10,16 +10,27 @@ export async function produceOne(
   brokers: readonly string[],
   record: { readonly topic: string; readonly key: string; readonly value: string },
 ): Promise<void> {
-  const client = { 'bootstrap.servers': brokers.join(',') }
-  const factory = createKafkaClientFactory()
-  const { topic } = record
-  await using admin = factory.admin(client)
+  await createTopic(brokers, record.topic)
+  await produceTogether(brokers, record, [record.value])
+}
+
+/** A topic with one partition, if it is not there. */
+export async function createTopic(brokers: readonly string[], topic: string): Promise<void> {
+  await using admin = createKafkaClientFactory().admin({ 'bootstrap.servers': brokers.join(',') })
   await admin.createTopic({ topic, partitions: 1, replicationFactor: 1 })
-  await using producer = factory.producer(client)
+}
+
+/** Writes values with one key to partition 0, so that they are read at once. */
+export async function produceTogether(
+  brokers: readonly string[],
+  { topic, key }: { readonly topic: string; readonly key: string },
+  values: readonly string[],
+): Promise<void> {
+  await using producer = createKafkaClientFactory().producer({ 'bootstrap.servers': brokers.join(',') })
   await eventually(() => producer.partitionsOf(topic), timeoutMs)
   await sendAll(
     producer,
-    [{ topic, partition: 0, key: Buffer.from(record.key), value: Buffer.from(record.value) }],
+    values.map((value) => ({ topic, partition: 0, key: Buffer.from(key), value: Buffer.from(value) })),
     AbortSignal.timeout(timeoutMs),
   )
 }

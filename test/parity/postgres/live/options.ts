@@ -391,6 +391,20 @@ const laterChoices: readonly Choice[] = [
   },
 ]
 
+/** Rows that heartbeats write, as many as there is time for: both streams have those of both, and none is compared. */
+export const beatTable = 'public.heartbeat_rows'
+/** With a row to begin with, so that it is among the tables of a snapshot for both. */
+export const beatTableSql = `CREATE TABLE ${beatTable} AS SELECT now() AS at`
+const beatSql = `INSERT INTO ${beatTable} VALUES (now())`
+/** As naming strategies adjust the name. */
+export const beatTopic = /heartbeat(?:_|_u005f)rows/
+
+/** As `laterChoices`, from numbers of their own again. */
+const latestChoices: readonly Choice[] = [
+  { chance: 0.2, choose: oneOf('snapshot.max.threads', '2', '3', '8') },
+  { chance: 0.12, choose: () => ({ 'heartbeat.interval.ms': '200', 'heartbeat.action.query': beatSql }) },
+]
+
 /** An option never excludes the messages by which a round sees how far a connector is. */
 function withoutClashes(options: Record<string, string>): Options {
   const kept = { ...options }
@@ -414,6 +428,10 @@ function withoutClashes(options: Record<string, string>): Options {
   // it has no rows of it, told to pass over what fails.
   const readsTables = !['no_data', 'never'].includes(kept['snapshot.mode'] ?? 'initial')
   if (readsTables && leavesColumnsOut(kept)) delete kept['message.key.columns']
+  // Rows in any order are told by where they were read, which a flattened event does not say.
+  if (kept['transforms'] === 'flat') delete kept['snapshot.max.threads']
+  // The slots begin at different heartbeats: one stream has transactions of these that the other has not.
+  if (kept['heartbeat.action.query']?.includes(beatTable)) delete kept['provide.transaction.metadata']
   return kept
 }
 
@@ -425,11 +443,16 @@ export function randomOptions(random: Random, database: RandomDatabase): Options
     const chosen = choose(random, database)
     if (taken) Object.assign(options, chosen)
   }
-  const later = seededRandom(random.seed ^ 0x1a_7e_12)
-  for (const { chance, choose } of laterChoices) {
-    const taken = later.next() < chance
-    const chosen = choose(later, database)
-    if (taken) Object.assign(options, chosen)
+  for (const [further, mark] of [
+    [laterChoices, 0x1a_7e_12],
+    [latestChoices, 0x1a_7e_57],
+  ] as const) {
+    const numbers = seededRandom(random.seed ^ mark)
+    for (const { chance, choose } of further) {
+      const taken = numbers.next() < chance
+      const chosen = choose(numbers, database)
+      if (taken) Object.assign(options, chosen)
+    }
   }
   // To Debezium no nested array equals itself, so that it takes rows with one for changed; ours compares what is in them.
   const hasArrays = database.tables.some(({ columns }) => columns.some(({ type }) => type.sql.endsWith('[]')))

@@ -1,5 +1,6 @@
 /** Records of two connectors over one database, compared to the last digit: only clocks may differ, and the snapshot's place. */
 import type { ActualRecord } from '../../../conformance/postgres/normalise.ts'
+import { beatTable } from './options.ts'
 import { noticeTopic } from './signals.ts'
 
 export type KafkaRecord = Extract<ActualRecord, { readonly key: Uint8Array | null }>
@@ -125,7 +126,9 @@ function maskTransaction(name: string, value: Tree): Tree {
 function maskNotification(name: string, value: Tree): Tree {
   if (name === 'id' || name === 'timestamp') return hidden(value)
   if (name !== 'additional_data' || value.kind !== 'object') return value
+  const isOfBeats = textOf(member(value, 'scanned_collection')) === `"${beatTable}"`
   const members = value.members.map(([key, part]): readonly [string, Tree] => {
+    if (isOfBeats && key === 'total_rows_scanned') return [key, hidden(part)]
     const tables = (textOf(part) ?? '').replaceAll('"', '').split(',')
     return [key, key === 'data_collections' ? scalar(tables.sort().join()) : part]
   })
@@ -339,6 +342,35 @@ export function recordTexts({ records, prefix }: Side): readonly string[] {
   })
 }
 
+const isNotice = ({ topic }: Comparable): boolean => topic.endsWith(`.${noticeTopic}`)
+const payloadOf = ({ tree }: Comparable): Tree | undefined => {
+  const value = member(tree, 'value')
+  return member(value, 'payload') ?? value
+}
+
+/**
+ * The rows of each snapshot sorted, and notifications, without those of chunks: Debezium cuts every table into as many as
+ * it has readers, ours large ones only.
+ */
+function inAnyOrder(records: readonly Comparable[]): readonly Comparable[] {
+  const text = ({ topic, tree }: Comparable) => `${topic} ${render(tree)}`
+  const sorted = (some: readonly Comparable[]) => some.toSorted((a, b) => (text(a) < text(b) ? -1 : 1))
+  const done: Comparable[] = []
+  let rows: Comparable[] = []
+  for (const { topic, tree } of records.filter((record) => !isNotice(record))) {
+    const record = { topic, tree: withoutPlace(tree) }
+    const isRow =
+      textOf(member(sourceOf(tree), 'snapshot')) !== undefined && !isUnset(member(sourceOf(tree), 'snapshot'))
+    if (isRow) rows.push(record)
+    else {
+      done.push(...sorted(rows), record)
+      rows = []
+    }
+  }
+  const isChunk = (record: Comparable) => /CHUNK/.test(textOf(member(payloadOf(record), 'type')) ?? '')
+  return [...done, ...sorted(rows), ...sorted(records.filter((record) => isNotice(record) && !isChunk(record)))]
+}
+
 export interface SidesCompared {
   /** Of Debezium's, without heartbeats. */
   readonly records: number
@@ -346,21 +378,33 @@ export interface SidesCompared {
   readonly differences: readonly string[]
 }
 
+export interface HowCompared {
+  /** Ours may go on where Debezium's ended: its task failed. */
+  readonly isPrefix: boolean
+  /** Several connections read a snapshot: its rows come in any order. */
+  readonly isParallel: boolean
+}
+
+/** Where a row stands among those of a snapshot, which is nobody's when several readers share the tables. */
+const places = new Set(['"first"', '"first_in_data_collection"', '"last_in_data_collection"', '"last"'])
+
+const withoutPlace = (tree: Tree): Tree =>
+  mapMembers(tree, (name, value) =>
+    name === 'snapshot' && places.has(textOf(value) ?? '') ? scalar('"true"') : withoutPlace(value),
+  )
+
 /** Heartbeats come by the clock: what they are counts, not how many. */
 export const byClock = /heartbeat|__beat/
 
 /**
  * Compares topic by topic, in order.
  * @param theirs Debezium's
- * @param isPrefix ours may go on where Debezium's ended: its task failed
  */
-export function compareSides(theirs: Side, ours: Side, isPrefix: boolean): SidesCompared {
-  const sides = [theirs, ours].map(({ records, prefix }) =>
-    Map.groupBy(
-      records.map((record) => comparable(record, prefix)),
-      ({ topic }) => topic,
-    ),
-  )
+export function compareSides(theirs: Side, ours: Side, { isPrefix, isParallel }: HowCompared): SidesCompared {
+  const sides = [theirs, ours].map(({ records, prefix }) => {
+    const all = records.map((record) => comparable(record, prefix))
+    return Map.groupBy(isParallel ? inAnyOrder(all) : all, ({ topic }) => topic)
+  })
   const [left = new Map<string, Comparable[]>(), right = new Map<string, Comparable[]>()] = sides
   // Of the snapshot in which its task failed.
   for (const records of isPrefix ? left.values() : []) {

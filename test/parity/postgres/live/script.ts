@@ -75,13 +75,16 @@ let added = 0
 const hasChild = ({ schema, name }: Table, { tables }: RandomDatabase): boolean =>
   tables.some((table) => table.schema === schema && table.name === `${name}_child`)
 
+/** A new column. */
+export const addColumn: Definition = (random, database, table) => {
+  const type = anyType(random, database)
+  const column = { name: `added${added++}`, type, isNotNull: false, isGenerated: false }
+  replace(database, table, [...table.columns, column])
+  return [alter(table, `ADD COLUMN ${columnSql(random, column, false)}`)]
+}
+
 const definitions: readonly Definition[] = [
-  (random, database, table) => {
-    const type = anyType(random, database)
-    const column = { name: `added${added++}`, type, isNotNull: false, isGenerated: false }
-    replace(database, table, [...table.columns, column])
-    return [alter(table, `ADD COLUMN ${columnSql(random, column, false)}`)]
-  },
+  addColumn,
   (random, database, table) => {
     const plain = plainColumns(table)
     if (plain.length < 2) return []

@@ -1,10 +1,7 @@
-/** Signals to both connectors of a round: what they ask for, and how they get there. */
-import { appendFile, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+/** Signals to both connectors of a round: what they ask for. */
 import type { Random } from '../../../support/random.ts'
 import { hasLists, leavesColumnsOut } from './options.ts'
-import { someChanges } from './script.ts'
+import { addColumn, someChanges } from './script.ts'
 import { type Column, named, nameOf, type RandomDatabase, type Table } from './tables.ts'
 import { pickFrom, quoted } from './types.ts'
 
@@ -20,16 +17,16 @@ export interface SignalStep {
   readonly until: 'COMPLETED' | 'PAUSED' | null
   /** Changes of rows behind it. */
   readonly changes: readonly string[]
+  /** Changes of tables behind those. */
+  readonly definitions: readonly string[]
 }
-
-/** How a round sends signals: by rows that the stream carries, or by a file with nothing written to the database. */
-export type SignalWay = 'table' | 'file'
 
 /**
  * The table that both connectors take signals from. Each sees the markers of both, and passes over the other's; as they
  * have random names and times, the topic is not compared.
  */
-export const signalTableSql = `CREATE TABLE public.asked (id varchar(64) PRIMARY KEY, type varchar(32), data varchar(2048))`
+export const signalTable = 'public.asked'
+export const signalTableSql = `CREATE TABLE ${signalTable} (id varchar(64) PRIMARY KEY, type varchar(32), data varchar(2048))`
 export const signalTopic = /[^a-z]asked$/
 export const noticeTopic = 'notices'
 
@@ -47,6 +44,15 @@ const isStored = ({ columns, key }: Table): boolean => columns.every((c) => !c.i
 /** Debezium has the server send some of the later chunks in binary: in those, times with seconds in their zone have a value. */
 const isSettled = ({ columns }: Table): boolean =>
   !columns.some(({ type }) => /^time(?:\(\d\))? with time zone/.test(type.sql))
+
+/**
+ * With the first chunk, and a blocking snapshot, Debezium takes the driver's description of a table for that of the stream,
+ * until the server announces the table again. It has no size for an unbounded numeric: what is cut to fewer characters then
+ * is not, and the propagated size is 0. Ours keeps what the stream says: a signal changes no schema.
+ */
+const isSized = ({ columns }: Table, options: Asked['options']): boolean =>
+  !columns.some(({ type }) => type.sql === 'numeric') ||
+  !Object.keys(options).some((name) => /^(?:column\.truncate|column\.propagate|datatype\.propagate)\./.test(name))
 
 /** Types that Debezium gives back to the server as what they were in the next chunk: of others its statement fails. */
 const isOrdered = ({ type }: Column): boolean =>
@@ -85,11 +91,11 @@ interface Asked {
 const patternOf = (random: Random, table: Table, asked: Asked): string =>
   random.next() < 0.3 && !hasLists(asked.options) ? `.*\\.${escaped(table.name)}` : idOf(table)
 
-const step = (signals: readonly Signal[], until: SignalStep['until'], changes: readonly string[] = []): SignalStep => ({
-  signals,
-  until,
-  changes,
-})
+const step = (
+  signals: readonly Signal[],
+  until: SignalStep['until'],
+  { changes = [], definitions = [] }: Partial<Pick<SignalStep, 'changes' | 'definitions'>> = {},
+): SignalStep => ({ signals, until, changes, definitions })
 
 /** What connectors pass over, or only log. */
 const idle: readonly Signal[] = [
@@ -105,7 +111,7 @@ const idle: readonly Signal[] = [
 function blocking(random: Random, asked: Asked): SignalStep | null {
   // Debezium's statement lacks what events leave out, and ends the snapshot at a table whose key is made of that.
   const isWhole = (table: Table) => !(leavesColumnsOut(asked.options) && hasOtherKey(table, asked.options))
-  const tables = asked.database.tables.filter(isWhole)
+  const tables = asked.database.tables.filter((table) => isWhole(table) && isSized(table, asked.options))
   if (tables.length === 0) return null
   const chosen = tables.filter(() => random.next() < 0.6).map((table) => patternOf(random, table, asked))
   const table = pickFrom(random, tables)
@@ -122,7 +128,12 @@ function blocking(random: Random, asked: Asked): SignalStep | null {
 function incremental(random: Random, asked: Asked): Signal | null {
   const { tables } = asked.database
   const reachable = tables.filter(
-    (table) => isReachable(table) && isStored(table) && isSettled(table) && isChunked(table, asked),
+    (table) =>
+      isReachable(table) &&
+      isStored(table) &&
+      isSettled(table) &&
+      isChunked(table, asked) &&
+      isSized(table, asked.options),
   )
   const chosen = reachable.filter(() => random.next() < 0.6)
   const collections = chosen.map((table) => patternOf(random, table, asked))
@@ -145,8 +156,11 @@ function incremental(random: Random, asked: Asked): Signal | null {
   return { type: 'execute-snapshot', data }
 }
 
-/** Steps that read some tables again; an incremental snapshot is now and then held up after its first chunk. */
-export function* signalSteps(random: Random, asked: Asked): Generator<SignalStep> {
+/**
+ * Steps that read some tables again; an incremental snapshot is now and then held up after its first chunk.
+ * @param later numbers of its own for what came after the seeds were given out
+ */
+export function* signalSteps(random: Random, later: Random, asked: Asked): Generator<SignalStep> {
   if (random.next() < 0.15) yield step([pickFrom(random, idle)], null)
   if (random.next() < 0.3) {
     const whole = blocking(random, asked)
@@ -158,7 +172,9 @@ export function* signalSteps(random: Random, asked: Asked): Generator<SignalStep
   if (random.next() < 0.4) yield step([execute], 'COMPLETED')
   else {
     const changes = random.next() < 0.5 ? someChanges(random, asked.database) : []
-    yield step([execute, { type: 'pause-snapshot', data: {} }], 'PAUSED', changes)
+    const definitions =
+      later.next() < 0.3 ? addColumn(later, asked.database, pickFrom(later, asked.database.tables)) : []
+    yield step([execute, { type: 'pause-snapshot', data: {} }], 'PAUSED', { changes, definitions })
     // No stop meanwhile: Debezium obeys it where it would read the next chunk, which may be after it is resumed.
     yield step([{ type: 'resume-snapshot', data: {} }], 'COMPLETED')
   }
@@ -179,48 +195,7 @@ export const chunkOptions = (random: Random): Readonly<Record<string, string>> =
   ...(random.next() < 0.2 ? { 'incremental.snapshot.allow.schema.changes': 'true' } : {}),
 })
 
-/** Options by which a connector takes signals and tells what they led to, and its file of signals. */
-export class SignalLine implements AsyncDisposable {
-  readonly options: Readonly<Record<string, string>>
-  readonly way: SignalWay
-  readonly #file: string
-  readonly #folder: string
-
-  private constructor(way: SignalWay, folder: string, prefix: string, more: Readonly<Record<string, string>>) {
-    this.way = way
-    this.#folder = folder
-    this.#file = join(folder, 'signals.txt')
-    const byWay =
-      way === 'table'
-        ? { 'signal.data.collection': 'public.asked' }
-        : {
-            'read.only': 'true',
-            'signal.enabled.channels': 'file',
-            'signal.file': this.#file,
-            'signal.poll.interval.ms': '100',
-            // Debezium's read-only chunks end with a change or a heartbeat behind them.
-            'heartbeat.interval.ms': '200',
-          }
-    this.options = {
-      ...byWay,
-      ...more,
-      'notification.enabled.channels': 'sink',
-      'notification.sink.topic.name': `${prefix}.${noticeTopic}`,
-    }
-  }
-
-  /** @param more options of incremental snapshots */
-  static async open(way: SignalWay, prefix: string, more: Readonly<Record<string, string>>): Promise<SignalLine> {
-    return new SignalLine(way, await mkdtemp(join(tmpdir(), 'signals-')), prefix, more)
-  }
-
-  /** Sends signals at once by the file. */
-  async write(signals: readonly Signal[], token: string): Promise<void> {
-    const lines = signals.map(({ type, data }, i) => `${JSON.stringify({ id: `${token}-${i}`, type, data })}\n`)
-    await appendFile(this.#file, lines.join(''))
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await rm(this.#folder, { recursive: true, force: true })
-  }
-}
+/** Where notifications go beside their topic. */
+export const noticeOptions = (random: Random): Readonly<Record<string, string>> => ({
+  'notification.enabled.channels': random.pick(['sink', 'sink', 'sink,log', 'log , sink', 'sink,log,jmx']),
+})

@@ -192,8 +192,8 @@ function temporal(random: Random): ColumnType {
   return random.pick([
     // Years before our era come out of Debezium's snapshots as years of it: left out.
     type('date', {
-      values: ['2024-02-29', '1970-01-01', '1969-12-31', '2262-04-11'],
-      odd: ['infinity', '-infinity', '0001-01-01', '5874897-12-31', '9999-12-31', '1600-02-29'],
+      values: ['2024-02-29', '1970-01-01', '1969-12-31', '2262-04-11', 'infinity', '-infinity'],
+      odd: ['0001-01-01', '5874897-12-31', '9999-12-31', '1600-02-29'],
       isPlain: true,
       expressions: ["'2020-01-02'", 'CURRENT_DATE', "'infinity'"],
     }),
@@ -209,9 +209,14 @@ function temporal(random: Random): ColumnType {
       expressions: ["'10:11:12+01'"],
     }),
     type(name('timestamp'), {
-      values: ['1970-01-01 00:00:00', `2024-02-29 13:51:30${f}`, '1969-12-31 23:59:59', '2200-01-01 00:00:00'],
-      odd: [
+      values: [
+        '1970-01-01 00:00:00',
+        `2024-02-29 13:51:30${f}`,
+        '1969-12-31 23:59:59',
+        '2200-01-01 00:00:00',
         'infinity',
+      ],
+      odd: [
         '-infinity',
         '4713-01-01 00:00:00 BC',
         // Behind 294247-01-10 microseconds leave 64 bits: Debezium writes others, even those of infinity; ours null.
@@ -224,10 +229,9 @@ function temporal(random: Random): ColumnType {
       expressions: ['now()', "'2020-01-02 03:04:05'", 'LOCALTIMESTAMP'],
     }),
     type(name('timestamp', ' with time zone'), {
-      values: ['1970-01-01 00:00:00+00', `2024-02-29 13:51:30${f}+05:30`, '1969-12-31 23:59:59-08'],
+      values: ['1970-01-01 00:00:00+00', `2024-02-29 13:51:30${f}+05:30`, '1969-12-31 23:59:59-08', '-infinity'],
       odd: [
         'infinity',
-        '-infinity',
         '4713-01-01 00:00:00+00 BC',
         '294276-12-31 23:59:59+00',
         '0001-01-31 00:00:00+00',
@@ -280,11 +284,13 @@ const others: readonly ColumnType[] = [
   type('int4range', { values: ['[1,10)', 'empty', '(,)', '[5,]'], expressions: ["'[1,2)'"] }),
   type('int8range', { values: ['[1,10)', 'empty', '(,5)'] }),
   type('numrange', { values: ['[1.5,2.5]', '(,)', 'empty'] }),
-  type('tsrange', { values: ['["2019-03-31 15:30:00",infinity)', 'empty'] }),
+  type('tsrange', {
+    values: ['["2019-03-31 15:30:00",infinity)', 'empty', '["0044-03-15 12:00:00 BC","0001-01-01 00:00:00")'],
+  }),
   type('tstzrange', { values: ['["2019-03-31 15:30:00+00","2020-03-31 15:30:00+00"]', 'empty'] }),
-  type('daterange', { values: ['[2019-03-31,2019-04-30)', '(,)'] }),
+  type('daterange', { values: ['[2019-03-31,2019-04-30)', '(,)', '["0044-03-15 BC",infinity)'] }),
   type('int4multirange', { values: ['{[1,3),[5,7)}', '{}'] }),
-  type('tstzmultirange', { values: ['{}'] }),
+  type('tstzmultirange', { values: ['{}', '{[-infinity,"0044-03-15 00:00:00+00 BC"],[infinity,)}'] }),
   type('pg_lsn', { values: ['0/0', '16/B374D848'] }),
   type('txid_snapshot', { values: ['10:20:10,14,15'] }),
   type('jsonpath', { values: ['$."a"'] }),
