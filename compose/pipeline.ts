@@ -1,31 +1,24 @@
-/**
- * `npm run pipeline <name> [-- --check --kill --scale F]`: one pipeline on the local stack. Both ends are
- * always compared and it exits 1 when they differ; `--check` says so for scripts that want to be explicit.
- */
-import { parseArgs } from 'node:util'
+/** `npm run pipeline <name>`: one pipeline on the local stack. Both ends are always compared; it exits 1 when they differ. */
 import { pipelines } from './pipelines/pipelines.ts'
+import { type RunOptions, runScript } from './pipelines/support/entry.ts'
 import { runPipelines } from './pipelines/support/session.ts'
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    check: { type: 'boolean', default: true },
-    kill: { type: 'boolean', default: false },
-    scale: { type: 'string', default: '1' },
-    port: { type: 'string', default: '8093' },
-  },
-})
-const create = pipelines[positionals[0] ?? '']
-if (create === undefined) {
-  console.error(`usage: npm run pipeline <${Object.keys(pipelines).join('|')}> [-- --check --kill --scale F]`)
-  process.exitCode = 2
-} else {
-  const { differences, workers } = await runPipelines({
-    pipelines: [create('')],
-    kill: values.kill,
-    scale: Number(values.scale),
-    port: Number(values.port),
-  })
+const usage = `usage: npm run pipeline <${Object.keys(pipelines).join('|')}> [-- option …]
+
+  --check    what it does anyway, for scripts that want to be explicit: compares both ends, exits 1 when they differ
+  --kill     kills workers while data is on its way (SIGKILL)
+  --scale F  size of the data (1)
+  --port N   REST port of the first worker; the second takes the next one (8093)`
+
+async function pipeline({ positionals, kill, scale, port }: RunOptions): Promise<number> {
+  const create = pipelines[positionals[0] ?? '']
+  if (create === undefined) {
+    console.error(usage)
+    return 2
+  }
+  const { differences, workers } = await runPipelines({ pipelines: [create('')], kill, scale, port })
   await workers.stopAll()
-  process.exitCode = differences === 0 ? 0 : 1
+  return differences === 0 ? 0 : 1
 }
+
+await runScript(usage, { port: 8093 }, pipeline)

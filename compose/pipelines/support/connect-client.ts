@@ -16,6 +16,7 @@ export interface ConnectorStatus {
 /** The few calls of the Connect REST API that the pipelines make; any live worker answers. */
 export class ConnectClient {
   readonly #urls: () => readonly string[]
+  readonly #applied = new Set<string>()
 
   /** `urls`: base URLs of the workers that are alive now. */
   constructor(urls: () => readonly string[]) {
@@ -34,6 +35,7 @@ export class ConnectClient {
   ): Promise<string> {
     const { name, config } = await connectorFile(file, names)
     await this.request('PUT', `/connectors/${name}/config`, { ...config, ...changes })
+    this.#applied.add(name)
     return name
   }
 
@@ -66,6 +68,7 @@ export class ConnectClient {
   }
 
   async remove(name: string): Promise<void> {
+    this.#applied.delete(name)
     try {
       await this.request('DELETE', `/connectors/${name}`)
     } catch (error) {
@@ -81,9 +84,26 @@ export class ConnectClient {
       if (all.some((part) => part.state === 'FAILED')) return now
       return now.tasks.length >= tasks && all.every((part) => part.state === 'RUNNING') ? now : null
     })
-    const failed = [status.connector, ...status.tasks].find((part) => part.state === 'FAILED')
-    if (failed) throw new Error(`${name} FAILED on ${failed.worker_id}:\n${failed.trace ?? '(no trace)'}`)
+    const failure = failureOf(status)
+    if (failure !== null) throw new Error(failure)
     return status
+  }
+
+  /**
+   * Watches what `apply` created: nothing comes of waiting for data that a failed task was to move.
+   * @returns once `signal` aborts
+   * @throws Error with the trace of the first connector or task that is FAILED
+   */
+  async watch(signal: AbortSignal, intervalMs = 1_000): Promise<void> {
+    while (!signal.aborted) {
+      for (const name of this.#applied) {
+        // A worker that is killed or rebalancing does not answer for a moment; that is no failure of a connector.
+        const status = await this.status(name).catch(() => null)
+        const failure = status === null || !this.#applied.has(name) ? null : failureOf(status)
+        if (failure !== null) throw new Error(failure)
+      }
+      await sleep(intervalMs, undefined, { signal, ref: false }).catch(() => undefined)
+    }
   }
 
   /** Tries each live worker; 409 and a broken connection mean a rebalance or a dying worker: tried again for 60 s. */
@@ -111,6 +131,13 @@ export class ConnectClient {
       }
     }
   }
+}
+
+/** What failed, where, and why; null when nothing did. */
+function failureOf({ name, connector, tasks }: ConnectorStatus): string | null {
+  const parts = [{ ...connector, what: name }, ...tasks.map((task) => ({ ...task, what: `${name}, task ${task.id},` }))]
+  const failed = parts.find((part) => part.state === 'FAILED')
+  return failed === undefined ? null : `${failed.what} FAILED on ${failed.worker_id}:\n${failed.trace ?? '(no trace)'}`
 }
 
 async function connectorFile(

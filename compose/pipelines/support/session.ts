@@ -34,7 +34,20 @@ export interface SessionResult {
   readonly workers: WorkerCluster
 }
 
-/** Runs pipelines side by side on two workers and prints their tables. The workers keep running. */
+/** @throws what an execution throws, or the trace of a connector that FAILED meanwhile, whichever comes first */
+async function untilFailure(connect: ConnectClient, executions: readonly Promise<void>[]): Promise<void> {
+  const watching = new AbortController()
+  try {
+    await Promise.race([Promise.all(executions), connect.watch(watching.signal)])
+  } finally {
+    watching.abort()
+  }
+}
+
+/**
+ * Runs pipelines side by side on two workers and prints their tables. The workers keep running.
+ * @throws Error after which the workers are stopped, but waits of the pipelines may still hold the process
+ */
 export async function runPipelines(options: SessionOptions): Promise<SessionResult> {
   const started = Date.now()
   const step = (text: string) => console.log(`[${((Date.now() - started) / 1000).toFixed(1).padStart(6)} s] ${text}`)
@@ -58,7 +71,8 @@ export async function runPipelines(options: SessionOptions): Promise<SessionResu
       step(`prepares ${pipeline.name}: both ends empty`)
       await pipeline.prepare(run)
     }
-    await Promise.all(
+    await untilFailure(
+      connect,
       options.pipelines.map((pipeline) =>
         pipeline.execute({ ...run, step: (text) => step(`${pipeline.name.padEnd(9)} ${text}`) }),
       ),

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, openSync, writeFileSync } from 'node:fs'
+import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { waitFor } from './wait.ts'
@@ -55,7 +55,8 @@ export class WorkerCluster implements AsyncDisposable {
   async start(port: number): Promise<void> {
     const file = join(this.#options.folder, `worker-${port}.properties`)
     writeFileSync(file, this.#properties(port))
-    const log = openSync(join(this.#options.folder, `worker-${port}.log`), 'a')
+    const logFile = join(this.#options.folder, `worker-${port}.log`)
+    const log = openSync(logFile, 'a')
     const child = spawn(process.execPath, [join(root, 'worker/main.ts'), 'distributed', file], {
       cwd: root,
       env: { ...process.env, ...this.#options.env },
@@ -66,12 +67,15 @@ export class WorkerCluster implements AsyncDisposable {
     child.once('exit', () => {
       if (this.#workers.get(port) === worker) this.#workers.delete(port)
     })
-    const what = `worker on port ${port} (log: ${this.#options.folder}/worker-${port}.log)`
+    const what = `worker on port ${port} (log: ${logFile})`
     const answer = await waitFor(what, 60_000, async () => {
       if (child.exitCode !== null || child.signalCode !== null) return 'gone'
       return (await fetch(`http://127.0.0.1:${port}/health`)).ok ? 'healthy' : null
     })
-    if (answer === 'gone') throw new Error(`${what} ended with code ${child.exitCode}`)
+    if (answer === 'gone') {
+      const lastLine = readFileSync(logFile, 'utf8').trimEnd().split('\n').at(-1)
+      throw new Error(`${what} ended with code ${child.exitCode}: ${lastLine}`)
+    }
   }
 
   /** SIGKILL: no chance to say goodbye. Resolves when the process is gone. */
