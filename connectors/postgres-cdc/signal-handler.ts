@@ -23,7 +23,7 @@ import {
   snapshotRequest,
 } from './signals.ts'
 import { Snapshot } from './snapshot.ts'
-import type { SignalRow, StreamSignals } from './stream-decoder.ts'
+import type { SignalRow, StreamSignals } from './stream-signals.ts'
 import type { TableSchema, TableSchemas } from './table-schema.ts'
 
 export interface SignalHandlerOptions {

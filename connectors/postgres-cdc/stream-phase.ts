@@ -121,7 +121,6 @@ export class StreamPhase implements AsyncDisposable {
       position: this.#position,
       resume: new ResumeFilter(stored, options.distrustXid),
       transactions,
-      logger: options.logger,
       nowUs: options.nowUs,
       xmin: () => this.#position.xmin,
       shown: (xid) => requireVisible(xid, options),

@@ -103,7 +103,6 @@ function decoder(): StreamDecoder {
     position: new StreamPosition(null, lsn(0n)),
     resume: new ResumeFilter(null, null),
     transactions: null,
-    logger: { trace: silent, debug: silent, info: silent, warn: silent, error: silent },
     nowUs: () => Date.now() * 1000,
     xmin: () => null,
     shown: async () => undefined,

@@ -107,7 +107,6 @@ function decoder(skipUnchanged: boolean): StreamDecoder {
     position: new StreamPosition(null, lsn(0n)),
     resume: new ResumeFilter(null, null),
     transactions: null,
-    logger: { trace: silent, debug: silent, info: silent, warn: silent, error: silent },
     nowUs: () => 1_700_000_000_000_000,
     xmin: () => null,
     shown: async (xid) => void asked.push(`transaction ${xid}`),
