@@ -1,4 +1,5 @@
-import { ConnectError, defineErrorCodes, toError } from '../../worker/api/errors.ts'
+import { ConnectError, defineErrorCodes, type ErrorCode, toError } from '../../worker/api/errors.ts'
+import { diagnose } from './diagnosis.ts'
 
 /** Codes of this connector. */
 export const elasticsearchErrorCodes = defineErrorCodes({
@@ -166,16 +167,40 @@ export interface FailedRequest {
   readonly quotesData?: boolean
 }
 
-/** A failed request as the error that fails the task, in Confluent's words. */
+/** A failed request as the error that fails the task, in Confluent's words, with a line more about what to do. */
 export function requestError({ what, error, attempts, quotesData = false }: FailedRequest): ConnectError {
   const status = statusOf(error)
   const refusal = quotesData ? null : refusalOf(error)
   const code = classify(error) === 'retry' ? 'CONNECT_ES_RETRIES_EXHAUSTED' : 'CONNECT_ES_REQUEST'
   const reason = refusal?.name ?? reasonOf(error)
+  const why = diagnosisOf(error)
+  const cause = status === null ? explained(why, code, error) : (refusal ?? explained(why, code, undefined))
+  // What alerts match on stands together, as there.
+  if (refusal !== null) refusal.cause = explained(why, code, undefined)
   return new ConnectError('fatal', code, `Failed to ${what} due to '${reason}' after ${attempts} attempt(s)`, {
-    cause: refusal ?? (status === null ? toError(error) : undefined),
+    cause,
     context: { attempts, status },
   })
+}
+
+function explained(why: string | null, code: ErrorCode, cause: unknown): unknown {
+  return why === null ? cause : new ConnectError('fatal', code, why, { cause })
+}
+
+/** What to do about a request that failed, as far as that is known. */
+export function diagnosisOf(error: unknown): string | null {
+  const codes: string[] = []
+  for (let at = error; at instanceof Error && codes.length < 20; at = at.cause) {
+    codes.push('code' in at && typeof at.code === 'string' ? at.code : at.name)
+  }
+  return diagnose({ status: statusOf(error), types: errorTypes(serverError(error) ?? undefined), codes })
+}
+
+/** As `diagnosisOf`, of one action. */
+export function itemDiagnosis(error: ItemError | undefined): string | null {
+  const types = errorTypes(error)
+  // Of credentials that are not known no action is looked at.
+  return diagnose({ status: types.includes('security_exception') ? 403 : null, types, codes: [] })
 }
 
 /** Kind of a failure in a few words that never quote data. */

@@ -203,5 +203,9 @@ function readAnswer(
 function connectionError(cause: unknown): Error {
   const error = toError(cause)
   const code = 'code' in error ? String(error.code) : error.name
-  return new ConnectionError(error.message === '' ? code : error.message)
+  // The transport makes an error of its own of this one, and keeps its cause: by its code a user can be told what to do.
+  return new ConnectionError(error.message.trim() || code, undefined, {
+    redaction: { type: 'remove' },
+    cause: error,
+  })
 }

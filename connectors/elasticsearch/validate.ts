@@ -3,7 +3,7 @@ import { openConnection, type ServerConnection } from './client.ts'
 import type { ElasticsearchSinkConfig } from './config-options.ts'
 import { usesDataStreams } from './config-rules.ts'
 import { parseResourceMapping } from './config-validators.ts'
-import { statusOf } from './errors.ts'
+import { diagnosisOf, reasonOf, statusOf } from './errors.ts'
 
 /** Checks against the server: that it answers, its version, and that mapped resources exist. */
 export async function validateConnection(config: ElasticsearchSinkConfig): Promise<readonly ConfigProblem[]> {
@@ -31,10 +31,10 @@ async function checkServer(connection: ServerConnection, config: ElasticsearchSi
     // distribution (405) and serverless collections of AWS (404, which other servers say to what they do not know).
     const isCollection = config['auth.type'].toLowerCase() === 'sigv4'
     if (status === 403 || status === 405 || (status === 404 && isCollection)) return []
-    const detail = status === null ? toError(error).name : `HTTP ${status}`
-    const message = `Could not connect to Elasticsearch (${detail}).`
+    const message = `Could not connect to Elasticsearch (${reasonOf(error)}).`
     // The reference has a second error on the URL, of the client that it cannot make then.
     const remedy =
+      diagnosisOf(error) ??
       'Check the URL, the server, the credentials, TLS and the proxy, as far as there are any: the cluster may be unreachable for now.'
     return [
       ...connectionOptions(config).map((option) => ({ option, message })),
@@ -42,8 +42,12 @@ async function checkServer(connection: ServerConnection, config: ElasticsearchSi
     ]
   }
   const version = versionOf(info)
-  const [major = 0, minor = 0] = (version ?? '').split('.').map(Number)
-  if (version === null || openSearch(info)) return []
+  if (version === null) {
+    const message = 'What answers there is neither Elasticsearch nor OpenSearch: check the host, the port and the path.'
+    return [{ option: 'connection.url', message }]
+  }
+  if (openSearch(info)) return []
+  const [major = 0, minor = 0] = version.split('.').map(Number)
   if (major < 7) return [{ option: 'connection.url', message: `Elasticsearch ${version} is too old: 7.0.0 is needed` }]
   if (usesDataStreams(config) && major === 7 && minor < 9) {
     const message = `Elasticsearch ${version} has no data streams: 7.9.0 is needed`
@@ -91,9 +95,9 @@ async function checkResources(
     try {
       if ((await connection.request({ method: 'HEAD', path })) === true) continue
     } catch (error) {
-      const status = statusOf(error)
-      const detail = status === null ? toError(error).name : `HTTP ${status}`
-      return [{ option, message: `Could not find out whether the ${what} exists (${detail})` }]
+      const why = diagnosisOf(error)
+      const message = `Could not find out whether the ${what} exists (${reasonOf(error)}).`
+      return [{ option, message: why === null ? message : `${message} ${why}` }]
     }
     return [{ option, message: `The ${what} does not exist. Create it, or correct its name.` }]
   }
