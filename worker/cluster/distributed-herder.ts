@@ -22,7 +22,7 @@ import { LocalWork } from './local-work.ts'
 import { describePlan, planRestart } from './restart-plan.ts'
 import { type SessionKeySettings, type SignedHeaders, signRequest, verifyRequest } from './session-keys.ts'
 import { SourcePreflight } from './source-preflight.ts'
-import { applyLogLevel, configOf, mergeConfig, offsetsNeedStop, requireValid, statusOf } from './views.ts'
+import { applyLogLevel, configOf, mergeConfig, offsetsNeedStop, statusOf } from './views.ts'
 import { taskKey, WorkSet } from './work-set.ts'
 import { ZombieFencing } from './zombie-fencing.ts'
 
@@ -213,7 +213,7 @@ export class DistributedHerder extends HerderBase implements Herder {
     options: { readonly replace: boolean; readonly initialState: TargetState | null },
   ): Promise<{ readonly created: boolean; readonly info: ConnectorInfo }> {
     // Validation may take long and runs beside the loop; the leader validates again what is forwarded to it.
-    requireValid(await this.validate(config))
+    await this.requireValid(connector, config)
     return await this.#loop.commands.submit(async () => {
       this.#requireLeader('Only the leader can set connector configs.')
       const exists = this.state().hasConnector(connector)

@@ -1,6 +1,7 @@
 import type { RawConfig } from '../api/connector.ts'
 import { NotFoundError, RequestError } from '../api/errors.ts'
 import type { ConfigInfos, ConfigKeyInfo } from '../config/config-infos.ts'
+import { misspeltOptions } from '../config/misspelt-options.ts'
 import type { MetricRegistry } from '../metrics/registry.ts'
 import type { MetricSnapshot } from '../metrics/snapshot.ts'
 import type { ConnectorOffsets, PluginInfo, TaskId, Worker } from '../runtime/worker-types.ts'
@@ -17,7 +18,16 @@ import type {
 } from './herder.ts'
 import type { Stages } from './stages.ts'
 import type { StatusStore } from './status-store.ts'
-import { activeTopicsOf, configOf, infoOf, loggerLevels, statusOf, taskStatusOf, tasksOf } from './views.ts'
+import {
+  activeTopicsOf,
+  configOf,
+  infoOf,
+  loggerLevels,
+  requireValid,
+  statusOf,
+  taskStatusOf,
+  tasksOf,
+} from './views.ts'
 
 /** Level of Connect's REST API that this worker speaks, for clients that look at `GET /`. */
 export const connectVersion = '4.3.0'
@@ -145,6 +155,17 @@ export abstract class HerderBase {
     return await this.stages.beside('performing multi-property validation for the connector', () =>
       this.worker.validate(config),
     )
+  }
+
+  /** @throws RequestError 400 with Connect's list of all problems; what is merely misspelt is a warning in the log */
+  protected async requireValid(connector: string, config: RawConfig): Promise<void> {
+    const infos = await this.validate(config)
+    requireValid(infos)
+    const known = infos.configs.map(({ value }) => value.name)
+    for (const { option, meant } of misspeltOptions(Object.keys(config), known)) {
+      const message = `No part of the connector knows the option ${option}, so it has no effect; ${meant} is an option`
+      this.loggersOfProcess.logger('cluster.herder').warn({ connector, option, meant }, message)
+    }
   }
 
   loggers(): ReadonlyMap<string, LoggerLevel> {

@@ -9,7 +9,7 @@ import { HerderBase, type HerderBaseOptions } from './herder-base.ts'
 import { LocalWork } from './local-work.ts'
 import { MemoryConfigStore } from './memory-config-store.ts'
 import { planRestart } from './restart-plan.ts'
-import { applyLogLevel, configOf, infoOf, mergeConfig, offsetsNeedStop, requireValid, statusOf } from './views.ts'
+import { applyLogLevel, configOf, infoOf, mergeConfig, offsetsNeedStop, statusOf } from './views.ts'
 import { taskKey, WorkSet } from './work-set.ts'
 
 export interface StandaloneHerderOptions extends HerderBaseOptions {
@@ -114,7 +114,7 @@ export class StandaloneHerder extends HerderBase implements Herder {
     config: RawConfig,
     options: { readonly replace: boolean; readonly initialState: TargetState | null },
   ): Promise<{ readonly created: boolean; readonly info: ConnectorInfo }> {
-    requireValid(await this.validate(config))
+    await this.requireValid(connector, config)
     return await this.#commands.submit(async () => {
       const exists = this.state().hasConnector(connector)
       if (exists && !options.replace) throw new AlreadyExistsError(`Connector ${connector} already exists`)

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ConnectError, NotFoundError, NotLeaderError, RequestError } from '../../../../worker/api/errors.ts'
+import { Loggers } from '../../../../worker/util/log.ts'
 import { FakeCluster } from './fake-cluster.ts'
 
 async function eventually(check: () => void | Promise<void>, timeoutMs = 5_000): Promise<void> {
@@ -67,6 +68,19 @@ test('a follower names the leader; a bad config is refused before that', async (
   await assert.rejects(
     leader.herder.putConnector('a', config, { replace: false, initialState: null }),
     /already exists/,
+  )
+})
+
+test('an option that looks misspelt is taken, as Connect does, and warned of', async () => {
+  const lines: string[] = []
+  const loggers = new Loggers({ level: 'WARN', destination: { write: (line: string) => void lines.push(line) } })
+  await using cluster = new FakeCluster()
+  await cluster.add({ loggers })
+  await put(cluster, 'a', { 'task.max': '3' })
+  assert.equal(lines.length, 1)
+  assert.match(
+    lines[0] ?? '',
+    /"connector":"a".*knows the option task\.max, so it has no effect; tasks\.max is an option/,
   )
 })
 

@@ -34,13 +34,14 @@ export class FakeCluster implements AsyncDisposable {
       exactlyOnce?: boolean
       rebalanceTimeoutMs?: number
       logger?: Logger
+      loggers?: Loggers
     } = {},
   ) {
     const port = this.#port++
     const url = `http://w:${port}/`
     const worker = new FakeWorker()
     const member = this.group.member()
-    const loggers = new Loggers({ level: 'OFF' })
+    const loggers = options.loggers ?? new Loggers({ level: 'OFF' })
     const logger = options.logger ?? loggers.logger('test')
     const metrics = new MetricRegistry()
     const clients = { topic: 't', consumer: {}, producer: {}, admin: {} }

@@ -310,7 +310,10 @@ export class FakeWorker implements Worker {
 
   async validate(config: RawConfig): Promise<ConfigInfos> {
     const error = config['invalid']
-    if (error === undefined) return { name: 'C', error_count: 0, groups: [], configs: [] }
+    if (error === undefined) {
+      const known = { name: 'tasks.max', value: '1', recommended_values: [], errors: [], visible: true }
+      return { name: 'C', error_count: 0, groups: [], configs: [{ definition: null, value: known }] }
+    }
     const definition = {
       name: 'invalid',
       type: 'STRING',
