@@ -8,13 +8,17 @@ import { openWorker, type WorkerHarness } from '../../../support/runtime/worker-
 
 const blockingModule = new URL('../../../support/runtime/blocking-plugins.ts', import.meta.url).href
 
+/** Only a thread that is really blocked may be taken for one, however busy the machine is. */
+const patientPings = { intervalMs: 100, timeoutMs: 60_000 }
+const quickPings = { intervalMs: 100, timeoutMs: 3000 }
+
 /** Statements 64 to 66, in threads: Kafka is not needed, the broker's port is closed. */
-async function open(): Promise<WorkerHarness> {
+async function open(connectorPings = patientPings): Promise<WorkerHarness> {
   return await openWorker({
     bootstrap: '127.0.0.1:9',
     pluginModules: [blockingModule],
     settings: { 'task.shutdown.graceful.timeout.ms': '300' },
-    connectorPings: { intervalMs: 100, timeoutMs: 400 },
+    connectorPings,
   })
 }
 
@@ -66,7 +70,7 @@ for (const method of ['validate', 'connector.start', 'connector.stop', 'connecto
 
 for (const method of ['connector.start', 'connector.taskConfigs']) {
   test(`statement 65: a connector that blocks the thread in ${method} fails; the others are started again`, async () => {
-    await using harness = await open()
+    await using harness = await open(quickPings)
     await othersWork(harness, 'other')
     const config = source(method, 'spin')
     const started = harness.worker.startConnector('blocked', config, 'STARTED').catch(() => undefined)
@@ -110,7 +114,7 @@ for (const how of ['await', 'spin'] as const) {
       await othersWork(harness, 'other')
       const begin = performance.now()
       await harness.worker.stopTasks([{ connector: 'blocked', task: 0 }])
-      assert.ok(performance.now() - begin < 2500, 'within the graceful deadline')
+      assert.ok(performance.now() - begin < 15_000, 'after the graceful deadline of 300 ms, not when the call returns')
       // A late task reports nothing more; its start may have been reported before.
       assert.notEqual(harness.state('blocked-0')?.state, 'UNASSIGNED')
       assert.deepEqual(harness.worker.tasks(), [])
