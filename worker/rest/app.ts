@@ -1,6 +1,6 @@
 /** One Fastify application: registers routes, and answers as JAX-RS does where no route does (404, 405, 406, 415, OPTIONS). */
 import type { RequestListener } from 'node:http'
-import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Clock, Logger } from '../api/context.ts'
 import { NotLeaderError, RequestError, toError } from '../api/errors.ts'
 import { nodeHttp } from '../api/node-modules.ts'
@@ -10,6 +10,7 @@ import type { MetricRegistry } from '../metrics/registry.ts'
 import { type Credentials, isExempt, refusalText } from './basic-auth.ts'
 import { errorAnswer, errorBody, httpMessages } from './errors.ts'
 import type { Extensions } from './extensions.ts'
+import { loadFastify } from './fastify.ts'
 import { forward } from './forward.ts'
 import { type CorsOptions, corsHeaders, ruleHeaders } from './headers.ts'
 import type { InterWorkerClient } from './inter-worker-client.ts'
@@ -58,7 +59,7 @@ export interface RestApp {
 
 export async function createApp(options: AppOptions): Promise<RestApp> {
   const served: { handler: RequestListener | null } = { handler: null }
-  const app = fastify({
+  const app = loadFastify()({
     bodyLimit: maxBodyBytes,
     rewriteUrl: (request) => withoutMatrixParameters(request.url ?? '/'),
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 16_384 },
