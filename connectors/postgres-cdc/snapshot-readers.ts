@@ -143,7 +143,7 @@ export class SnapshotReaders implements AsyncDisposable {
     const start = async (reader: Reader): Promise<void> => {
       for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) {
         beginItem(item, plan.progress, this.perTable)
-        const select = await this.#selectOf(item.table)
+        const select = await this.#selectOf(item.table, reader)
         if (select === null) {
           finishItem(item, plan.progress)
           continue
@@ -168,10 +168,11 @@ export class SnapshotReaders implements AsyncDisposable {
     }
   }
 
-  #selectOf(table: PlannedTable): Promise<TableSelect | null> {
+  /** On the connection that is about to read: it is idle, while those that read answer nothing before their end. */
+  #selectOf(table: PlannedTable, { database }: Reader): Promise<TableSelect | null> {
     const known = this.#selects.get(table)
     if (known !== undefined) return known
-    const select = selectOf(table.table, this.#options)
+    const select = selectOf(table.table, { ...this.#options, database })
     this.#selects.set(table, select)
     return select
   }

@@ -397,4 +397,24 @@ suite('options for special cases', { skip: postgres.skip }, () => {
     }
     assert.deepEqual([await ranges('false'), await ranges('true')], [2, 1])
   })
+
+  /** Described on the connection of the first reader, whose COPY waits for its rows to be taken, `b` would stop all. */
+  test('several readers: a statement of the user is described while another table is read', async () => {
+    const rows = 2000
+    await using fixture = await PostgresFixture.open(
+      postgres.settings.url,
+      `CREATE TABLE a (id int PRIMARY KEY, pad text); CREATE TABLE b (id int PRIMARY KEY, v text);
+       INSERT INTO a SELECT g, repeat('x', 1900) FROM generate_series(1, ${rows}) g; INSERT INTO b VALUES (1), (2)`,
+    )
+    const task = await fixture.task(null, {
+      'snapshot.mode': 'initial_only',
+      'snapshot.max.threads': '2',
+      'max.queue.size.in.bytes': '65536',
+      'snapshot.select.statement.overrides': 'public.b',
+      'snapshot.select.statement.overrides.public.b': 'SELECT * FROM public.b WHERE id > 1',
+    })
+    const records = await task.take(rows + 1)
+    const ofB = records.filter((record) => record.topic.endsWith('.b'))
+    assert.deepEqual([records.length, seen(ofB)], [rows + 1, ['r2']])
+  })
 })
