@@ -15,6 +15,7 @@ const usage = `Usage:
   sluice new connector | transform <name>                   the beginning of a plugin, with its tests
   sluice verify redshift-sink.json                          whether topic, files, ledger and tables agree
   sluice <command> --help                                   the options of a command
+  sluice --version                                          this version, and that of the REST API
 
 Worker and connector files may be .properties or .json. The log level is taken from SLUICE_LOG_LEVEL (default INFO).
 Exit codes: 1 wrong usage or a fatal error, 2 the worker did not start, 3 a connector of the command line did not start.
@@ -36,6 +37,14 @@ async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(usage)
     return 0
   }
+  if (command === '--version' || command === 'version') {
+    const [{ buildName }, { connectVersion }] = await Promise.all([
+      import('./worker-process.ts'),
+      import('./cluster/herder-base.ts'),
+    ])
+    process.stdout.write(`${buildName()}, REST API of Kafka Connect ${connectVersion}, Node ${process.version}\n`)
+    return 0
+  }
   if (command === 'distributed' || command === 'standalone') return await runWorker(command, rest)
   return await runCommand(command, rest)
 }
@@ -54,9 +63,14 @@ async function runCommand(name: string, args: readonly string[]): Promise<number
 
 async function runWorker(mode: WorkerMode, args: readonly string[]): Promise<number> {
   const [workerFile, ...connectorFiles] = args
+  if (workerFile === '--help' || workerFile === '-h') {
+    process.stdout.write(usage)
+    return 0
+  }
   if (workerFile === undefined || workerFile.startsWith('-')) {
-    process.stderr.write(usage)
-    return workerFile === '--help' ? 0 : 1
+    const problem = workerFile === undefined ? 'takes the config of the worker' : `has no option ${workerFile}`
+    process.stderr.write(`sluice ${mode} ${problem}.\n\n${usage}`)
+    return 1
   }
   fixYoungGenerations()
   const [{ openWorker, StartFailure, exitCodes }, { parseLogLevel }] = await Promise.all([

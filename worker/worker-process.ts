@@ -68,8 +68,9 @@ export async function openWorker(options: WorkerProcessOptions): Promise<WorkerP
   laterModules.catch(() => undefined)
   const clock = systemClock
   try {
-    const [{ loadWorkerConfig }, { createRestServer }] = await Promise.all([
+    const [{ loadWorkerConfig }, { misspeltOptions }, { createRestServer }] = await Promise.all([
       import('./config/worker-config.ts'),
+      import('./config/misspelt-options.ts'),
       import('./rest/server.ts'),
     ])
     await using stack = new AsyncDisposableStack()
@@ -86,6 +87,10 @@ export async function openWorker(options: WorkerProcessOptions): Promise<WorkerP
     })
     const advertised = await rest.listen()
     logger.info({ url: advertised.url, mode: options.mode }, 'REST server is listening')
+    for (const { option, meant } of misspeltOptions(Object.keys(config.raw), Object.keys(config.options))) {
+      const message = `No worker option is called ${option}, so it has no effect; ${meant} is one`
+      logger.warn({ file: options.workerFile, option, meant }, message)
+    }
     stack.move()
     return new RunningWorker({ ...options, loaded, rest, advertised, loggers, logger, clock, laterModules })
   } catch (error) {
@@ -288,8 +293,8 @@ class RunningWorker implements WorkerProcess {
   }
 }
 
-/** Name and version of this package, in the place of Connect's commit id. */
-function buildName(): string {
+/** Name and version of this package, in the place of Connect's commit id. @throws ConnectError without a readable package.json */
+export function buildName(): string {
   // Sources lie in worker/, the build in dist/worker/.
   for (const path of ['../package.json', '../../package.json']) {
     try {
