@@ -1,7 +1,7 @@
 /** Answers to questions about connectors, put together from config state and statuses; the same in every mode. */
 import type { RawConfig } from '../api/connector.ts'
 import { NotFoundError, RequestError } from '../api/errors.ts'
-import type { ConfigInfos } from '../config/config-infos.ts'
+import { type ConfigInfos, invalidConfigMessage } from '../config/config-infos.ts'
 import type { TaskId, Worker } from '../runtime/worker-types.ts'
 import { type Loggers, parseLogLevel } from '../util/log.ts'
 import type { ClusterState } from './cluster-state.ts'
@@ -73,17 +73,8 @@ export function activeTopicsOf(statuses: StatusStore, connector: string): readon
 
 /** @throws RequestError 400 with Connect's list of all problems */
 export function requireValid(infos: ConfigInfos): void {
-  if (infos.error_count === 0) return
-  const messages = infos.configs.flatMap(({ value }) => value.errors)
-  throw new RequestError(
-    400,
-    'CONNECT_CONFIG_INVALID',
-    [
-      `Connector configuration is invalid and contains the following ${infos.error_count} error(s):`,
-      ...messages,
-      'You can also find the above list of errors at the endpoint `/connector-plugins/{connectorType}/config/validate`',
-    ].join('\n'),
-  )
+  const message = invalidConfigMessage(infos)
+  if (message !== null) throw new RequestError(400, 'CONNECT_CONFIG_INVALID', message)
 }
 
 /** Options merged over the present ones; null removes one. */

@@ -36,3 +36,14 @@ export interface ConfigInfos {
   readonly groups: readonly string[]
   readonly configs: readonly ConfigInfo[]
 }
+
+/** The text of all problems for a refused `POST /connectors`, null when there are none, as Connect words it. */
+export function invalidConfigMessage(infos: ConfigInfos): string | null {
+  if (infos.error_count === 0) return null
+  const errors = infos.configs.flatMap(({ value }) => value.errors)
+  return [
+    `Connector configuration is invalid and contains the following ${infos.error_count} error(s):`,
+    ...errors,
+    'You can also find the above list of errors at the endpoint `/connector-plugins/{connectorType}/config/validate`',
+  ].join('\n')
+}

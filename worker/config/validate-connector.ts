@@ -19,7 +19,7 @@ import {
   undefinedOption,
   valuesOf,
 } from './config-def.ts'
-import type { ConfigInfo, ConfigInfos } from './config-infos.ts'
+import type { ConfigInfos } from './config-infos.ts'
 import type { ConfigProviders } from './config-provider.ts'
 import { javaMapText, type SinkTopicOptions, sinkProblems } from './connector-config.ts'
 import { type ConverterOption, connectorDefinition, distinctGroups, type PluginLookup } from './connector-definition.ts'
@@ -67,17 +67,6 @@ export async function validateConnector(input: ValidateInput): Promise<ConfigInf
     groups: [...new Set(groups)],
     configs: [...toInfos(states.values()), ...toInfos(extra)],
   }
-}
-
-/** The text of all problems for a refused `POST /connectors`, null when there are none (spec 4.4). */
-export function invalidConfigMessage(infos: ConfigInfos): string | null {
-  if (infos.error_count === 0) return null
-  const errors = infos.configs.flatMap((info: ConfigInfo) => info.value.errors)
-  return [
-    `Connector configuration is invalid and contains the following ${infos.error_count} error(s):`,
-    ...errors,
-    'You can also find the above list of errors at the endpoint `/connector-plugins/{connectorType}/config/validate`',
-  ].join('\n')
 }
 
 function connectorPlugin({ raw, plugins }: ValidateInput, className: string): ConnectorPlugin {

@@ -13,10 +13,11 @@ import {
   type ExactlyOnceSupport,
   type Plugin,
 } from '../../../../worker/api/index.ts'
+import { invalidConfigMessage } from '../../../../worker/config/config-infos.ts'
 import { ConfigProviders } from '../../../../worker/config/config-provider.ts'
 import { sinkProblems } from '../../../../worker/config/connector-config.ts'
 import { compareVersions, versionProblem } from '../../../../worker/config/plugin-versions.ts'
-import { invalidConfigMessage, validateConnector } from '../../../../worker/config/validate-connector.ts'
+import { validateConnector } from '../../../../worker/config/validate-connector.ts'
 import { parseWorkerConfig, type WorkerConfig } from '../../../../worker/config/worker-config.ts'
 import { PluginRegistry } from '../../../../worker/plugins/registry.ts'
 
