@@ -1,4 +1,3 @@
-import type { Validator } from '../worker/api/config.ts'
 import { type CalendarFields, calendarFields, dayStart } from './java-calendar.ts'
 
 /** Java's `SimpleDateFormat` in UTC and English, for formatting and for its lenient parsing of a prefix. */
@@ -42,19 +41,6 @@ export class DateFormat {
     state.fields.set(field.letter, isShortYear ? centuryOf(Number(digits)) : Number(digits))
     return state.at + digits.length
   }
-}
-
-/** Accepts what `DateFormat` can read. */
-export const dateFormatPattern: Validator = {
-  description: 'pattern of SimpleDateFormat',
-  check(_, value) {
-    try {
-      compile(String(value))
-      return null
-    } catch (error) {
-      return error instanceof Error ? error.message : String(error)
-    }
-  },
 }
 
 interface LiteralPart {

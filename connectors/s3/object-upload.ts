@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { ConnectError, type RetriableError } from '../../worker/api/errors.ts'
+import { ConnectError } from '../../worker/api/errors.ts'
 import { RequestBody } from '../common/request-body.ts'
 import type { ObjectAddress, ObjectHead, ObjectStore, UploadedPart, WriteOptions } from '../common/s3-client.ts'
 import { BlockBuffer } from './block-buffer.ts'
@@ -268,9 +268,4 @@ function etagOfParts(parts: readonly UploadedPart[]): string {
   const hash = createHash('md5')
   for (const { etag } of parts) hash.update(Buffer.from(etag.replaceAll('"', ''), 'hex'))
   return `${hash.digest('hex')}-${parts.length}`
-}
-
-/** Whether the writer may keep its state and call again later. */
-export function isRetriable(error: unknown): error is RetriableError {
-  return error instanceof ConnectError && error.kind === 'retriable'
 }

@@ -16,10 +16,6 @@ export function compressionId(type: CompressionType): number {
   return TYPES.indexOf(type)
 }
 
-export function isCompressionType(text: string): text is CompressionType {
-  return TYPES.some((type) => type === text)
-}
-
 /** A batch that grows beyond this when decompressed is refused: a damaged or hostile one must not exhaust memory. */
 const MAX_DECOMPRESSED_BYTES = 1 << 30
 

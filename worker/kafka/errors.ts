@@ -258,10 +258,6 @@ export const BrokerCode = {
   transactionAbortable: 120,
 } as const
 
-export function brokerErrorName(code: number): string {
-  return BROKER_ERRORS.get(code)?.[0] ?? `error ${code}`
-}
-
 /** Whether the broker means "ask another broker": metadata or coordinator must be looked up again. */
 export function isStale(code: number): boolean {
   switch (code) {

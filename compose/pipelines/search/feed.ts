@@ -1,10 +1,5 @@
 import type { Client } from 'pg'
 
-export interface FeedSize {
-  readonly conversations: number
-  readonly users: number
-}
-
 /** Rows are functions of their number, so every run has the same data. */
 const uid = (kind: string, expression: string) => `md5('${kind}' || (${expression}))::uuid`
 
