@@ -1,6 +1,6 @@
-import { type Level, type LoggerOptions, pino } from 'pino'
 import type { LogFields, Logger } from '../api/context.ts'
 import { ConnectError } from '../api/errors.ts'
+import { type LogDestination, standardOutput } from './log-output.ts'
 
 /** Levels as Connect's REST API names them (Log4j), from quietest to loudest. */
 export const logLevels = ['OFF', 'FATAL', 'ERROR', 'WARN', 'INFO', 'DEBUG', 'TRACE', 'ALL'] as const
@@ -12,15 +12,16 @@ export function parseLogLevel(text: string): LogLevel | null {
   return logLevels.find((level) => level === upper) ?? null
 }
 
-const pinoLevels: Readonly<Record<LogLevel, Level | 'silent'>> = {
-  OFF: 'silent',
-  FATAL: 'fatal',
-  ERROR: 'error',
-  WARN: 'warn',
-  INFO: 'info',
-  DEBUG: 'debug',
-  TRACE: 'trace',
-  ALL: 'trace',
+/** How much a level lets through: a line is written when its own level lets no more through than that of its logger. */
+const verbosity: Readonly<Record<LogLevel, number>> = {
+  OFF: 0,
+  FATAL: 1,
+  ERROR: 2,
+  WARN: 3,
+  INFO: 4,
+  DEBUG: 5,
+  TRACE: 6,
+  ALL: 7,
 }
 
 export interface NamespaceLevel {
@@ -30,14 +31,9 @@ export interface NamespaceLevel {
   readonly lastModified: number | null
 }
 
-/** Where lines go; one complete JSON line per call. */
-export interface LogDestination {
-  write(line: string): void
-}
-
 export interface LoggersOptions {
   readonly level?: LogLevel
-  /** Default: standard output, written synchronously, so that the last line before a crash is there. */
+  /** Default: standard output. */
   readonly destination?: LogDestination
   /** Fields of every line. */
   readonly base?: LogFields
@@ -59,29 +55,25 @@ export const rootNamespace = 'root'
  */
 export class Loggers {
   readonly #namespaces = new Map<string, Namespace>()
-  readonly #pino
+  readonly #base: LogFields
+  readonly #destination: LogDestination
   readonly #now: () => number
 
   constructor(options: LoggersOptions = {}) {
     this.#now = options.now ?? Date.now
-    const settings: LoggerOptions = {
-      // Levels are decided per namespace before a line gets here.
-      level: 'trace',
-      base: { ...options.base },
-      messageKey: 'message',
-      timestamp: () => `,"time":"${new Date(this.#now()).toISOString()}"`,
-      formatters: { level: (label) => ({ level: label.toUpperCase() }) },
-    }
-    this.#pino = pino(settings, options.destination ?? pino.destination({ fd: 1, sync: true }))
+    this.#base = options.base ?? {}
+    this.#destination = options.destination ?? standardOutput()
     this.#namespaces.set(rootNamespace, { level: options.level ?? 'INFO', lastModified: null, children: new Set() })
   }
 
   /** A logger of this namespace; `fields` (connector, task, …) are added to each of its lines. */
   logger(namespace: string, fields: LogFields = {}): Logger {
     const known = this.#namespace(namespace)
-    const logger = new LeveledLogger(
-      this.#pino.child({ logger: namespace, ...redact(fields) }, { level: pinoLevels[known.level] }),
-    )
+    const bound = { ...this.#base, logger: namespace, ...redact(fields) }
+    const logger = new LeveledLogger(known.level, (level, own, message) => {
+      const time = new Date(this.#now()).toISOString()
+      this.#destination.write(`${JSON.stringify({ level, time, ...bound, ...redact(own), message })}\n`)
+    })
     known.children.add(new WeakRef(logger))
     return logger
   }
@@ -110,7 +102,7 @@ export class Loggers {
       for (const reference of state.children) {
         const child = reference.deref()
         if (child === undefined) state.children.delete(reference)
-        else child.setLevel(pinoLevels[level])
+        else child.setLevel(level)
       }
     }
     return changed.sort()
@@ -133,40 +125,43 @@ export class Loggers {
   }
 }
 
-/** What `LeveledLogger` uses of a pino child. */
-interface Sink extends Logger {
-  level: string
-}
+type WriteLine = (level: LogLevel, fields: LogFields, message: string) => void
 
 class LeveledLogger implements Logger {
-  readonly #sink: Sink
+  readonly #write: WriteLine
+  #verbosity: number
 
-  constructor(sink: Sink) {
-    this.#sink = sink
+  constructor(level: LogLevel, write: WriteLine) {
+    this.#write = write
+    this.#verbosity = verbosity[level]
   }
 
-  setLevel(level: string): void {
-    this.#sink.level = level
+  setLevel(level: LogLevel): void {
+    this.#verbosity = verbosity[level]
   }
 
   trace(fields: LogFields, message: string): void {
-    if (this.#sink.level === 'trace') this.#sink.trace(redact(fields), message)
+    this.#log('TRACE', fields, message)
   }
 
   debug(fields: LogFields, message: string): void {
-    if (this.#sink.level === 'debug' || this.#sink.level === 'trace') this.#sink.debug(redact(fields), message)
+    this.#log('DEBUG', fields, message)
   }
 
   info(fields: LogFields, message: string): void {
-    this.#sink.info(redact(fields), message)
+    this.#log('INFO', fields, message)
   }
 
   warn(fields: LogFields, message: string): void {
-    this.#sink.warn(redact(fields), message)
+    this.#log('WARN', fields, message)
   }
 
   error(fields: LogFields, message: string): void {
-    this.#sink.error(redact(fields), message)
+    this.#log('ERROR', fields, message)
+  }
+
+  #log(level: LogLevel, fields: LogFields, message: string): void {
+    if (verbosity[level] <= this.#verbosity) this.#write(level, fields, message)
   }
 }
 
@@ -194,7 +189,7 @@ function printableValue(name: string, value: unknown, depth: number): unknown {
   if (Array.isArray(value)) return value.map((item) => printableValue(name, item, depth + 1))
   if (value instanceof Set) return [...value].map((item) => printableValue(name, item, depth + 1))
   const entries = value instanceof Map ? value.entries() : Object.entries(value)
-  if ('toJSON' in value && typeof value.toJSON === 'function') return value.toJSON()
+  if ('toJSON' in value && typeof value.toJSON === 'function') return printableValue(name, value.toJSON(), depth + 1)
   const nested: Record<string, unknown> = {}
   for (const [key, item] of entries) nested[String(key)] = printableValue(String(key), item, depth + 1)
   return nested

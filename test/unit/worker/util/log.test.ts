@@ -77,3 +77,62 @@ test('level names are folded', () => {
   assert.equal(parseLogLevel('debug'), 'DEBUG')
   assert.equal(parseLogLevel('loud'), null)
 })
+
+test('fields of the process come first, those of a line may replace them, and nothing stops a line', () => {
+  const written: string[] = []
+  const loggers = new Loggers({
+    destination: { write: (line) => void written.push(line) },
+    base: { worker: 'w1', shard: 1 },
+    now: () => 1_000,
+  })
+  const loop: { self?: unknown; name: string } = { name: 'loop' }
+  loop.self = loop
+  const logger = loggers.logger('a', { task: 0 })
+  logger.warn(
+    { shard: 2, gone: undefined, loop, price: { toJSON: () => ({ cents: 5n, password: 'hunter2' }) } },
+    'odd\nline',
+  )
+  assert.equal(written.length, 1)
+  const [line = ''] = written
+  assert.equal(line.indexOf('\n'), line.length - 1)
+  const parsed = JSON.parse(line) as Record<string, unknown>
+  assert.deepEqual(Object.keys(parsed), [
+    'level',
+    'time',
+    'worker',
+    'shard',
+    'logger',
+    'task',
+    'loop',
+    'price',
+    'message',
+  ])
+  assert.equal(parsed['level'], 'WARN')
+  assert.equal(parsed['shard'], 2)
+  assert.deepEqual(parsed['price'], { cents: '5', password: '[hidden]' })
+  assert.equal(parsed['message'], 'odd\nline')
+})
+
+test('each level lets through its own lines and those that are louder', () => {
+  const methods = ['trace', 'debug', 'info', 'warn', 'error'] as const
+  for (const [index, method] of methods.entries()) {
+    const { lines, loggers } = capture()
+    const logger = loggers.logger('a')
+    loggers.setLevel('a', parseLogLevel(method) ?? 'OFF')
+    for (const each of methods) logger[each]({}, each)
+    assert.deepEqual(
+      lines.map((l) => l['message']),
+      methods.slice(index),
+    )
+  }
+  const { lines, loggers } = capture()
+  const logger = loggers.logger('a')
+  loggers.setLevel('a', 'ALL')
+  logger.trace({}, 'all')
+  loggers.setLevel('a', 'FATAL')
+  logger.error({}, 'not fatal')
+  assert.deepEqual(
+    lines.map((l) => l['message']),
+    ['all'],
+  )
+})
