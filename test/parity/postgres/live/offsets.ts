@@ -1,7 +1,7 @@
 /** The source offsets that both connectors of a round have stored: either must be able to go on from the other's. */
 import { type Json, stringify } from '../../../conformance/postgres/normalise.ts'
 
-type Members = Readonly<Record<string, Json>>
+export type Members = Readonly<Record<string, Json>>
 
 /** Members of ours, which Debezium passes over. */
 const ownMembers = new Set(['signal_kafka_position', 'system_identifier', 'timeline', 'lsn_idle', 'snapshot_progress'])

@@ -342,33 +342,29 @@ export function recordTexts({ records, prefix }: Side): readonly string[] {
   })
 }
 
-const isNotice = ({ topic }: Comparable): boolean => topic.endsWith(`.${noticeTopic}`)
-const payloadOf = ({ tree }: Comparable): Tree | undefined => {
-  const value = member(tree, 'value')
-  return member(value, 'payload') ?? value
-}
+const sorted = (records: readonly Comparable[]): readonly Comparable[] =>
+  records.toSorted((a, b) => (render(a.tree) < render(b.tree) ? -1 : 1))
 
-/**
- * The rows of each snapshot sorted, and notifications, without those of chunks: Debezium cuts every table into as many as
- * it has readers, ours large ones only.
- */
-function inAnyOrder(records: readonly Comparable[]): readonly Comparable[] {
-  const text = ({ topic, tree }: Comparable) => `${topic} ${render(tree)}`
-  const sorted = (some: readonly Comparable[]) => some.toSorted((a, b) => (text(a) < text(b) ? -1 : 1))
+/** Notifications without those of chunks: Debezium cuts every table into as many as it has readers, ours large ones only. */
+const withoutChunks = (notices: readonly Comparable[]): readonly Comparable[] =>
+  notices.filter(({ tree }) => {
+    const value = member(tree, 'value')
+    return !/CHUNK/.test(textOf(member(member(value, 'payload') ?? value, 'type')) ?? '')
+  })
+
+/** The records of a topic with the rows of each snapshot sorted, and all notifications. */
+function inAnyOrder(topic: string, records: readonly Comparable[]): Comparable[] {
+  if (topic.endsWith(`.${noticeTopic}`)) return [...sorted(withoutChunks(records))]
   const done: Comparable[] = []
   let rows: Comparable[] = []
-  for (const { topic, tree } of records.filter((record) => !isNotice(record))) {
-    const record = { topic, tree: withoutPlace(tree) }
-    const isRow =
-      textOf(member(sourceOf(tree), 'snapshot')) !== undefined && !isUnset(member(sourceOf(tree), 'snapshot'))
-    if (isRow) rows.push(record)
+  for (const record of records) {
+    if (places.has(placeOf(record.tree))) rows.push({ topic, tree: withoutPlace(record.tree) })
     else {
       done.push(...sorted(rows), record)
       rows = []
     }
   }
-  const isChunk = (record: Comparable) => /CHUNK/.test(textOf(member(payloadOf(record), 'type')) ?? '')
-  return [...done, ...sorted(rows), ...sorted(records.filter((record) => isNotice(record) && !isChunk(record)))]
+  return [...done, ...sorted(rows)]
 }
 
 export interface SidesCompared {
@@ -386,8 +382,9 @@ export interface HowCompared {
 }
 
 /** Where a row stands among those of a snapshot, which is nobody's when several readers share the tables. */
-const places = new Set(['"first"', '"first_in_data_collection"', '"last_in_data_collection"', '"last"'])
+const places = new Set(['"first"', '"first_in_data_collection"', '"true"', '"last_in_data_collection"', '"last"'])
 
+const placeOf = (tree: Tree): string => textOf(member(sourceOf(tree), 'snapshot')) ?? ''
 const withoutPlace = (tree: Tree): Tree =>
   mapMembers(tree, (name, value) =>
     name === 'snapshot' && places.has(textOf(value) ?? '') ? scalar('"true"') : withoutPlace(value),
@@ -403,7 +400,8 @@ export const byClock = /heartbeat|__beat/
 export function compareSides(theirs: Side, ours: Side, { isPrefix, isParallel }: HowCompared): SidesCompared {
   const sides = [theirs, ours].map(({ records, prefix }) => {
     const all = records.map((record) => comparable(record, prefix))
-    return Map.groupBy(isParallel ? inAnyOrder(all) : all, ({ topic }) => topic)
+    const byTopic = [...Map.groupBy(all, ({ topic }) => topic)]
+    return new Map(isParallel ? byTopic.map(([topic, some]) => [topic, inAnyOrder(topic, some)] as const) : byTopic)
   })
   const [left = new Map<string, Comparable[]>(), right = new Map<string, Comparable[]>()] = sides
   // Of the snapshot in which its task failed.

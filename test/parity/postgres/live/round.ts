@@ -10,7 +10,7 @@ import { compareOffsets } from './offsets.ts'
 import { beatTable, beatTableSql, beatTopic, hasLists, type Options, randomOptions } from './options.ts'
 import { byClock, compareSides, type KafkaRecord, recordTexts } from './records.ts'
 import { changesWhileStopped, randomScript, type ScriptStep } from './script.ts'
-import { lastError, Side, shortTrace, startMs } from './side.ts'
+import { exchangePlaces, lastError, Side, shortTrace, startMs } from './side.ts'
 import { randomWay, SignalLine, type SignalWay } from './signal-line.ts'
 import {
   chunkOptions,
@@ -44,10 +44,9 @@ export interface RoundOutcome {
   readonly sql: readonly string[]
 }
 
-const connectorClass = 'io.debezium.connector.postgresql.PostgresConnector'
 /** Longest wait for both to have read what was written. */
 const syncMs = 60_000
-/** Longest wait for a snapshot that a signal asked for; of most that fail, nothing tells. */
+/** Longest wait for the next notification of a snapshot that a signal asked for; of most that fail, nothing tells. */
 const signalMs = 15_000
 /** A read-only snapshot that has told nothing for so long waits for a change. */
 const stalledMs = 2000
@@ -164,17 +163,19 @@ export class Round {
     const more = this.#more
     // What a restart reads again is not the same: a snapshot; Debezium's does not get past a publication of its own; and
     // its slot passes its offset where idle stretches are confirmed, so that the offset counts as lost.
-    const restarts =
+    const mayRestart =
       !['always', 'configuration_based'].includes(options['snapshot.mode'] ?? '') &&
       options['publication.autocreate.mode'] !== 'filtered' &&
       options['lsn.flush.mode'] !== 'connector_and_driver'
+    const known = new Set(database.tables.map(({ schema, name }) => `${schema}.${name}`))
+    const asked = { database, options, known, mayRestart }
     for (const step of steps) {
       if (await this.#hasFailed()) break
       await this.#run(step, options['post.processors'] !== undefined)
       if (more.next() < 0.15 && this.#lines.length > 0) {
-        for (const asked of signalSteps(more, this.#later, { database, options })) await this.#signal(asked, options)
+        for (const signal of signalSteps(more, this.#later, asked)) await this.#signal(signal, options)
       }
-      if (more.next() < 0.04 && restarts) await this.#restart(changesWhileStopped(more, database))
+      if (more.next() < 0.04 && mayRestart) await this.#restart(changesWhileStopped(more, database))
     }
     await this.#sync()
     if (!(await this.#hasFailed())) await this.#compareOffsets(options)
@@ -209,7 +210,7 @@ export class Round {
   }
 
   /** Both take the same signals while nothing else happens, so that what they send can be compared. */
-  async #signal({ signals, until, changes, definitions }: SignalStep, options: Options): Promise<void> {
+  async #signal({ signals, until, changes, definitions, restarts }: SignalStep, options: Options): Promise<void> {
     await this.#sync()
     this.#initial ??= this.#sides.map((side) => this.#noticesOf(side, 'COMPLETED'))
     if (until === 'PAUSED' || until === 'COMPLETED') {
@@ -218,7 +219,8 @@ export class Round {
     this.#signals += 1
     const before = this.#sides.map((side) => (until === null ? 0 : this.#noticesOf(side, until)))
     const token = `s${this.#signals}`
-    if (this.#way?.channel === 'source') await this.#send(signalRows(signals, token), true)
+    if (restarts) await this.#restart([])
+    else if (this.#way?.channel === 'source') await this.#send(signalRows(signals, token), true)
     else for (const line of this.#lines) await line.write(signals, token)
     const hasCompleted = (side: Side, i: number) =>
       this.#noticesOf(side, 'COMPLETED') - (this.#initial?.[i] ?? 0) >= this.#asked
@@ -236,11 +238,14 @@ export class Round {
       await this.#run({ statements: definitions, isAtomic: false, changesCatalog: true }, false)
   }
 
+  /** Waits for as long as notifications come, and a while longer. */
   async #untilTold(isDone: () => boolean): Promise<void> {
-    const begun = performance.now()
-    let changed = begun
-    while (!isDone() && performance.now() - begun < signalMs && !(await this.#hasFailed())) {
+    const told = () => this.#sides.reduce((sum, side) => sum + this.#notices(side).length, 0)
+    let [count, toldMs] = [told(), performance.now()]
+    let changed = toldMs
+    while (!isDone() && performance.now() - toldMs < signalMs && !(await this.#hasFailed())) {
       await this.#sync()
+      if (told() > count) [count, toldMs] = [told(), performance.now()]
       // Where some transaction of the server, a neighbour's too, was older than the last change when a read-only chunk
       // was read, Debezium's ends with the next row. That of this table is of no topic that is compared.
       if (this.#way?.isReadOnly === true && performance.now() - changed >= stalledMs) {
@@ -250,13 +255,16 @@ export class Round {
     }
   }
 
+  #notices({ prefix }: Side): readonly KafkaRecord[] {
+    const topic = `${prefix}.${noticeTopic}`
+    return this.#collector.records.filter(
+      (record): record is KafkaRecord => record.topic === topic && 'value' in record,
+    )
+  }
+
   /** Notifications of this type or status. */
-  #noticesOf({ prefix }: Side, type: string): number {
-    const { records } = this.#collector
-    const isIt = (value: Uint8Array | null) => Buffer.from(value ?? []).includes(`"${type}"`)
-    return records.filter(
-      (record) => record.topic === `${prefix}.${noticeTopic}` && 'value' in record && isIt(record.value),
-    ).length
+  #noticesOf(side: Side, type: string): number {
+    return this.#notices(side).filter(({ value }) => Buffer.from(value ?? []).includes(`"${type}"`)).length
   }
 
   /** What both have stored, as soon as it is equal, or when it should have been. */
@@ -278,7 +286,7 @@ export class Round {
     }
   }
 
-  /** Both are stopped, miss some changes, and go on. */
+  /** Both are stopped, miss some changes, and go on; now and then each where the other was. */
   async #restart(changes: readonly string[]): Promise<void> {
     await this.#sync()
     await Promise.all(this.#sides.map((side) => side.rest('PUT', `/connectors/${side.prefix}/stop`)))
@@ -289,6 +297,10 @@ export class Round {
       if (rowCount !== 0) throw new Error('A slot is still in use')
     }, syncMs)
     this.#sql.push('-- both stopped')
+    if (this.#later.next() < 0.5) {
+      await exchangePlaces(this.#sides)
+      this.#sql.push('-- each has the slot and the offset of the other')
+    }
     for (const statement of changes) await this.#send(statement, false)
     await Promise.all(this.#sides.map((side) => side.rest('PUT', `/connectors/${side.prefix}/resume`)))
     await this.#untilStreaming()
@@ -380,35 +392,11 @@ export class Round {
   }
 
   async #start(side: Side, options: Options): Promise<void> {
-    const server = new URL(this.#stage.pgUrl)
-    const config = {
-      'connector.class': connectorClass,
-      'tasks.max': '1',
-      'database.hostname': server.hostname,
-      'database.port': server.port,
-      'database.user': decodeURIComponent(server.username),
-      'database.password': decodeURIComponent(server.password) || 'none',
-      'database.dbname': this.#name,
-      'topic.prefix': side.prefix,
-      'plugin.name': 'pgoutput',
-      'slot.name': side.slot,
-      'publication.name': `pub_${side.prefix}`,
-      'poll.interval.ms': '20',
-      'status.update.interval.ms': '500',
-      'value.converter': 'org.apache.kafka.connect.json.JsonConverter',
-      'key.converter': 'org.apache.kafka.connect.json.JsonConverter',
-      ...Object.fromEntries(
-        Object.entries(options).map(([name, value]) => [name, value.replaceAll('<prefix>', side.prefix)]),
-      ),
-    }
     // Whoever sets this has made the publication.
     if (options['publication.autocreate.mode'] === 'disabled') {
       await this.#send(`CREATE PUBLICATION pub_${side.prefix} FOR ALL TABLES`, true)
     }
-    const answer = (await side.rest('PUT', `/connectors/${side.prefix}/config`, config)) as {
-      readonly message?: string
-    }
-    if (answer.message !== undefined) throw new Error(`${side.prefix}: ${answer.message}: ${JSON.stringify(options)}`)
+    await side.start(new URL(this.#url(this.#name)), options)
   }
 
   #failures(): Promise<(string | null)[]> {

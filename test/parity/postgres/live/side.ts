@@ -1,15 +1,19 @@
 /** One of the two connectors of a round. */
-import { type Json, parseExact } from '../../../conformance/postgres/normalise.ts'
+import { parseExact, stringify } from '../../../conformance/postgres/normalise.ts'
 import { eventually, type WorkerUnderTest } from '../../../support/worker-process.ts'
-import { storedOffset } from './offsets.ts'
+import { type Members, storedOffset } from './offsets.ts'
+import type { Options } from './options.ts'
 
+const connectorClass = 'io.debezium.connector.postgresql.PostgresConnector'
 /** Slots are made once all transactions of the server that run by then have ended, those of others too. */
 export const startMs = 150_000
 
 /** What one connector is called. */
 export class Side {
   readonly prefix: string
-  readonly slot: string
+  /** That of the other, once they have exchanged their places. */
+  slot: string
+  #config: Options = {}
   readonly worker: WorkerUnderTest
 
   constructor(worker: WorkerUnderTest, token: string, letter: string) {
@@ -26,8 +30,53 @@ export class Side {
     }, startMs)
   }
 
+  /** @throws Error when the configuration is refused */
+  async start(database: URL, options: Options): Promise<void> {
+    this.#config = {
+      'connector.class': connectorClass,
+      'tasks.max': '1',
+      'database.hostname': database.hostname,
+      'database.port': database.port,
+      'database.user': decodeURIComponent(database.username),
+      'database.password': decodeURIComponent(database.password) || 'none',
+      'database.dbname': decodeURIComponent(database.pathname.slice(1)),
+      'topic.prefix': this.prefix,
+      'plugin.name': 'pgoutput',
+      'publication.name': `pub_${this.prefix}`,
+      'poll.interval.ms': '20',
+      'status.update.interval.ms': '500',
+      'value.converter': 'org.apache.kafka.connect.json.JsonConverter',
+      'key.converter': 'org.apache.kafka.connect.json.JsonConverter',
+      ...Object.fromEntries(
+        Object.entries(options).map(([name, value]) => [name, value.replaceAll('<prefix>', this.prefix)]),
+      ),
+    }
+    await this.#configure()
+  }
+
+  async #configure(): Promise<void> {
+    const config = { ...this.#config, 'slot.name': this.slot }
+    const { message } = (await this.rest('PUT', `/connectors/${this.prefix}/config`, config)) as {
+      readonly message?: string
+    }
+    if (message !== undefined) throw new Error(`${this.prefix}: ${message}: ${JSON.stringify(this.#config)}`)
+  }
+
+  /** Gives the stopped connector another slot, and the offset that belongs to it. */
+  async takeOver(slot: string, offset: Members): Promise<void> {
+    this.slot = slot
+    await this.#configure()
+    const body = stringify({ offsets: [{ partition: { server: this.prefix }, offset }] })
+    const headers = { 'content-type': 'application/json' }
+    await eventually(async () => {
+      const url = new URL(`/connectors/${this.prefix}/offsets`, this.worker.url)
+      const response = await fetch(url, { method: 'PATCH', body, headers })
+      if (!response.ok) throw new Error(`${this.prefix}: offsets: ${await response.text()}`)
+    }, startMs)
+  }
+
   /** What the connector's offset says; exact integers. */
-  async offset(): Promise<Readonly<Record<string, Json>> | null> {
+  async offset(): Promise<Members | null> {
     const response = await fetch(new URL(`/connectors/${this.prefix}/offsets`, this.worker.url))
     return storedOffset(parseExact(await response.text())?.value ?? null)
   }
@@ -50,6 +99,16 @@ export class Side {
     const failed = [connector, ...tasks].find(({ state }) => state === 'FAILED')
     return failed === undefined ? null : (failed.trace ?? '')
   }
+}
+
+/** Each goes on where the other was: what one has stored the other understands. Both must be stopped. */
+export async function exchangePlaces(sides: readonly [Side, Side]): Promise<void> {
+  const [theirs, ours] = sides
+  const [theirOffset, ourOffset] = await Promise.all(sides.map((side) => side.offset()))
+  if (theirOffset == null || ourOffset == null) return
+  const [theirSlot, ourSlot] = [theirs.slot, ours.slot]
+  await theirs.takeOver(ourSlot, ourOffset)
+  await ours.takeOver(theirSlot, theirOffset)
 }
 
 /** The causes of a Java stack trace, or the message of ours. */

@@ -19,6 +19,8 @@ export interface SignalStep {
   readonly changes: readonly string[]
   /** Changes of tables behind those. */
   readonly definitions: readonly string[]
+  /** Instead of signals: both are stopped and go on. */
+  readonly restarts: boolean
 }
 
 /**
@@ -35,8 +37,8 @@ export const noticeTopic = 'notices'
  * three parts is in another database. And it knows the tables of its start, but of others only those of which it has read
  * a change. Ours takes the ids as they are, and asks the catalog.
  */
-const isReachable = ({ schema, name }: Table): boolean =>
-  !/[\s.]/.test(`${schema}${name}`) && !/^(?:new|renamed)_t\d/.test(name)
+const isReachable = ({ schema, name }: Table, { known }: Asked): boolean =>
+  !/[\s.]/.test(`${schema}${name}`) && known.has(`${schema}.${name}`)
 
 /** Debezium's statement for a chunk fails on most tables with columns that the server computes; ours leaves those out. */
 const isStored = ({ columns, key }: Table): boolean => columns.every((c) => !c.isGenerated || key.includes(c.name))
@@ -82,6 +84,9 @@ const idOf = ({ schema, name }: Table): string => escaped(`${schema}.${name}`)
 interface Asked {
   readonly database: RandomDatabase
   readonly options: Readonly<Record<string, string>>
+  /** Ids of the tables that were there when the connectors started. */
+  readonly known: ReadonlySet<string>
+  readonly mayRestart: boolean
 }
 
 /**
@@ -94,8 +99,8 @@ const patternOf = (random: Random, table: Table, asked: Asked): string =>
 const step = (
   signals: readonly Signal[],
   until: SignalStep['until'],
-  { changes = [], definitions = [] }: Partial<Pick<SignalStep, 'changes' | 'definitions'>> = {},
-): SignalStep => ({ signals, until, changes, definitions })
+  { changes = [], definitions = [], restarts = false }: Partial<Omit<SignalStep, 'signals' | 'until'>> = {},
+): SignalStep => ({ signals, until, changes, definitions, restarts })
 
 /** What connectors pass over, or only log. */
 const idle: readonly Signal[] = [
@@ -116,7 +121,7 @@ function blocking(random: Random, asked: Asked): SignalStep | null {
   const chosen = tables.filter(() => random.next() < 0.6).map((table) => patternOf(random, table, asked))
   const table = pickFrom(random, tables)
   // Of these, the ids are no patterns: one with escapes names nothing.
-  const id = isReachable(table) && random.next() < 0.7 ? `${table.schema}.${table.name}` : idOf(table)
+  const id = isReachable(table, asked) && random.next() < 0.7 ? `${table.schema}.${table.name}` : idOf(table)
   const conditions = [{ 'data-collection': id, filter: `SELECT * FROM ${nameOf(table)} LIMIT 2` }]
   const data = { type: random.pick(['BLOCKING', 'blocking']), 'data-collections': chosen }
   if (chosen.length === 0) return null
@@ -129,7 +134,7 @@ function incremental(random: Random, asked: Asked): Signal | null {
   const { tables } = asked.database
   const reachable = tables.filter(
     (table) =>
-      isReachable(table) &&
+      isReachable(table, asked) &&
       isStored(table) &&
       isSettled(table) &&
       isChunked(table, asked) &&
@@ -176,7 +181,9 @@ export function* signalSteps(random: Random, later: Random, asked: Asked): Gener
       later.next() < 0.3 ? addColumn(later, asked.database, pickFrom(later, asked.database.tables)) : []
     yield step([execute, { type: 'pause-snapshot', data: {} }], 'PAUSED', { changes, definitions })
     // No stop meanwhile: Debezium obeys it where it would read the next chunk, which may be after it is resumed.
-    yield step([{ type: 'resume-snapshot', data: {} }], 'COMPLETED')
+    // Nobody is told that it was held up: after a restart it goes on.
+    if (later.next() < 0.3 && asked.mayRestart) yield step([], 'COMPLETED', { restarts: true })
+    else yield step([{ type: 'resume-snapshot', data: {} }], 'COMPLETED')
   }
 }
 
