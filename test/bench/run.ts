@@ -24,6 +24,7 @@ import { benchPartitions, describeFairness } from './partitions.ts'
 import { type PeerName, profileInto } from './peers.ts'
 import { benchS3, s3Setups, shardsFor } from './s3.ts'
 import { benchSink, fillTopic } from './sink.ts'
+import { benchSinkPath } from './sink-path.ts'
 import { benchStart, describeStart } from './start.ts'
 import { benchTransforms } from './transforms.ts'
 import { benchWarehouse, printWarehouse } from './warehouse.ts'
@@ -112,6 +113,10 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
   /** From replication bytes to a sealed record batch, in one thread, without servers. */
   'hot-path': async () => {
     await benchHotPath(Math.min(records, 200_000), 2 * runs)
+  },
+  /** From the bytes of a fetch to the lines of a file, in one thread, without servers. */
+  'sink-path': async () => {
+    await benchSinkPath({ records: Math.min(records, 120_000), runs: 4 * runs, bytes: Number(values.bytes) })
   },
   /** Kafka to a sink that does next to nothing. */
   sink: async () => {

@@ -20,6 +20,12 @@ export interface FilledTopic extends AsyncDisposable {
   readonly topic: string
 }
 
+/** What the value of a record is made of: JSON of about `bytes`. */
+export function jsonRecord(id: number, bytes: number, shards: number): Readonly<Record<string, unknown>> {
+  const text = 'x'.repeat(Math.max(0, bytes - 100))
+  return { id, name: `record ${id}`, amount: id / 4, active: id % 2 === 0, shard: id % shards, text }
+}
+
 /** Fills a topic with JSON records, several batches for each partition in turn. */
 export async function fillTopic(
   services: Services,
@@ -29,22 +35,13 @@ export async function fillTopic(
   await recreateTopics(services.kafkaBrokers, { [topic]: partitions })
   const producer = kafkaFor(services.kafkaBrokers, 'bench-fill').producer({ idempotent: true, maxInFlightRequests: 1 })
   await producer.connect()
-  const filler = 'x'.repeat(Math.max(0, bytes - 100))
   // A broker takes a megabyte at a time.
   const request = Math.min(1_500, Math.floor(900_000 / bytes))
   const batch = Math.min(request, Math.max(1, Math.floor(records / partitions / 16)))
   for (let start = 0; start < records; start += request) {
     const messages = []
     for (let i = start; i < Math.min(records, start + request); i++) {
-      const shard = i % shards
-      const value = JSON.stringify({
-        id: i,
-        name: `record ${i}`,
-        amount: i / 4,
-        active: i % 2 === 0,
-        shard,
-        text: filler,
-      })
+      const value = JSON.stringify(jsonRecord(i, bytes, shards))
       messages.push({ key: `k${i}`, value, partition: Math.floor(i / batch) % partitions })
     }
     await producer.send({ topic, messages })

@@ -53,9 +53,23 @@ export class GrowingByteWriter implements ByteWriter {
   }
 
   utf8(text: string): void {
-    const most = text.length * 3
+    const count = text.length
+    const most = count * 3
     if (this.#length + most > this.#buffer.length) this.#grow(most)
-    this.#length += this.#buffer.write(text, this.#length, 'utf8')
+    if (count >= 24 || !this.#short(text, count)) this.#length += this.#buffer.write(text, this.#length, 'utf8')
+  }
+
+  /** @returns whether all of it was ASCII; otherwise it has not been written */
+  #short(text: string, count: number): boolean {
+    const target = this.#buffer
+    let at = this.#length
+    for (let i = 0; i < count; i++) {
+      const code = text.charCodeAt(i)
+      if (code > 0x7f) return false
+      target[at++] = code
+    }
+    this.#length = at
+    return true
   }
 
   decimal(value: number): void {

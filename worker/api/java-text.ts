@@ -1,6 +1,8 @@
+import type { ByteWriter } from './converter.ts'
 import { Decimal, Float64, type Schema, type Struct, type Value } from './data.ts'
 import { DataError } from './errors.ts'
 import { bigDecimalText, javaDouble, javaFloat } from './json.ts'
+import { isStruct } from './values.ts'
 
 /** Text of bytes within a value. */
 export type BytesText = (bytes: Uint8Array) => string
@@ -69,6 +71,84 @@ function structText(schema: Schema | null, struct: Struct, bytesText: BytesText)
     text += javaText(fieldSchema, value, bytesText)
   }
   return `Struct{${text}}`
+}
+
+/**
+ * Writes what `javaText` gives as UTF-8: for sinks of text, which would otherwise make a string of each record, out of
+ * one for each of its parts, to write that. Half a surrogate pair, for which UTF-8 has no form, becomes U+FFFD.
+ * @throws DataError as `javaText`, with a part of the text written
+ */
+export function writeJavaText(
+  schema: Schema | null,
+  value: Value,
+  out: ByteWriter,
+  bytesText: BytesText = refuseBytes,
+): void {
+  if (typeof value === 'string') out.utf8(value)
+  else if (typeof value === 'number' && Number.isInteger(value) && !isFloat(schema)) out.decimal(value)
+  else if (typeof value !== 'object' || value === null) out.ascii(javaText(schema, value))
+  else if (Array.isArray(value)) writeArray(schema, value as readonly Value[], out, bytesText)
+  else if (value instanceof Map) writeMap(schema, value as ReadonlyMap<Value, Value>, out, bytesText)
+  else if (isStruct(value)) writeStruct(schema, value, out, bytesText)
+  else out.utf8(javaText(schema, value, bytesText))
+}
+
+function isFloat(schema: Schema | null): boolean {
+  return schema !== null && (schema.type === 'FLOAT32' || schema.type === 'FLOAT64')
+}
+
+function writeArray(schema: Schema | null, array: readonly Value[], out: ByteWriter, bytesText: BytesText): void {
+  out.byte(0x5b)
+  for (let i = 0; i < array.length; i++) {
+    if (i > 0) out.ascii(', ')
+    writeJavaText(schema?.valueSchema ?? null, array[i] ?? null, out, bytesText)
+  }
+  out.byte(0x5d)
+}
+
+function writeMap(schema: Schema | null, map: ReadonlyMap<Value, Value>, out: ByteWriter, bytesText: BytesText): void {
+  out.byte(0x7b)
+  let isFirst = true
+  for (const [key, item] of map) {
+    if (!isFirst) out.ascii(', ')
+    isFirst = false
+    writeJavaText(schema?.keySchema ?? null, key, out, bytesText)
+    out.byte(0x3d)
+    writeJavaText(schema?.valueSchema ?? null, item, out, bytesText)
+  }
+  out.byte(0x7d)
+}
+
+function writeStruct(schema: Schema | null, struct: Struct, out: ByteWriter, bytesText: BytesText): void {
+  if (schema !== null) {
+    writeTypedStruct(schema, struct, out, bytesText)
+    return
+  }
+  out.byte(0x7b)
+  let isFirst = true
+  for (const key of Object.keys(struct)) {
+    if (!isFirst) out.ascii(', ')
+    isFirst = false
+    out.utf8(key)
+    out.byte(0x3d)
+    writeJavaText(null, struct[key] ?? null, out, bytesText)
+  }
+  out.byte(0x7d)
+}
+
+function writeTypedStruct({ fields }: Schema, struct: Struct, out: ByteWriter, bytesText: BytesText): void {
+  out.ascii('Struct{')
+  let isFirst = true
+  for (const { name, schema } of fields) {
+    const value = struct[name] ?? null
+    if (value === null) continue
+    if (!isFirst) out.byte(0x2c)
+    isFirst = false
+    out.utf8(name)
+    out.byte(0x3d)
+    writeJavaText(schema, value, out, bytesText)
+  }
+  out.byte(0x7d)
 }
 
 const days = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat']

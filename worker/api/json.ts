@@ -1,5 +1,5 @@
-import { isUtf8 } from 'node:buffer'
 import { Decimal, Float64, type Struct, type Value } from './data.ts'
+import { decodeUtf8 } from './utf8.ts'
 
 /**
  * JSON without loss (I6). JavaScript's own `JSON` rounds integers beyond 2^53 and forgets that `1.0` was written with
@@ -28,15 +28,19 @@ export interface JsonReadOptions {
  * double (`1.0`, `1e3`, a fraction so long that it rounds to an integer). Digits inside strings seldom stand behind
  * one of these characters; where they do, the exact path is only slower, not different. A number that is the whole
  * text is looked for apart (`isBareNumber`): an alternative for the start of the text halves the speed of the search.
+ * So would one class of all that may stand before a number: every blank in prose would be looked at.
  */
-const inexact = /[:,[\s]-?(?:\d{17}|9\d{15}|(?=[\d.]{16})\d+\.|\d+(?:\.0+(?!\d)|(?:\.\d+)?[eE]))/
+const inexact =
+  /[:,[](?:-?\d|\s+-?\d)(?:\d(?:\d{15}|(?<=9\d)\d{14}|(?=[\d.]{14})\d*\.|\d*(?:\.0+(?!\d)|(?:\.\d+)?[eE]))|\.(?:0+(?!\d)|\d{14}|\d+[eE])|[eE])/
 
 /** The same where fractions become decimals: any of them is a hit. */
-const inexactOrFraction = /[:,[\s]-?(?:\d{17}|9\d{15}|\d+\.\d|\d+[eE])/
+const inexactOrFraction = /[:,[](?:-?\d|\s+-?\d)(?:\d(?:\d{15}|(?<=9\d)\d{14}|\d*[.eE])|[.eE])/
 
 /** Whether the text begins with a number, so that it can be nothing else. */
 function isBareNumber(text: string): boolean {
-  const code = text.charCodeAt(0)
+  let at = 0
+  while (text.charCodeAt(at) <= 0x20) at++
+  const code = text.charCodeAt(at)
   return code === 0x2d || isDigit(code)
 }
 
@@ -63,9 +67,8 @@ export function parseJson(text: string, options: JsonReadOptions = {}): Value {
  * @throws SyntaxError, also for bytes that are not UTF-8
  */
 export function parseJsonBytes(bytes: Uint8Array, options: JsonReadOptions = {}): Value {
-  if (!isUtf8(bytes)) throw new SyntaxError('Invalid UTF-8 in JSON text')
-  const buffer = bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const text = buffer.toString('utf8')
+  const text = decodeUtf8(bytes)
+  if (text === null) throw new SyntaxError('Invalid UTF-8 in JSON text')
   return parseJson(text.charCodeAt(0) === 0xfeff ? text.slice(1) : text, options)
 }
 

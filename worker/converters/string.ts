@@ -4,6 +4,7 @@ import { type Schema, Schemas, type Value } from '../api/data.ts'
 import { ConfigError, DataError } from '../api/errors.ts'
 import { javaText } from '../api/java-text.ts'
 import type { Headers } from '../api/record.ts'
+import { decodeUtf8 } from '../api/utf8.ts'
 import { converterTypeOption } from './converter-type.ts'
 
 export const stringConverterConfig = defineConfig({
@@ -35,7 +36,7 @@ const charsets: ReadonlyMap<string, Charset> = new Map([
 export class StringConverter implements Converter<ConfigOf<typeof stringConverterConfig>> {
   readonly copiesBytes = true
   #charset: Charset = 'utf8'
-  #decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+  #decoder = new TextDecoder('utf-16le', { fatal: true, ignoreBOM: true })
 
   configure(config: ConfigOf<typeof stringConverterConfig>, _role: ConverterRole): void {
     const name = config['converter.encoding']
@@ -45,9 +46,7 @@ export class StringConverter implements Converter<ConfigOf<typeof stringConverte
       throw new ConfigError([{ option: 'converter.encoding', message }])
     }
     this.#charset = charset
-    if (charset === 'utf16le' || charset === 'utf16be') {
-      this.#decoder = new TextDecoder(charset === 'utf16le' ? 'utf-16le' : 'utf-16be', { fatal: true, ignoreBOM: true })
-    }
+    if (charset === 'utf16be') this.#decoder = new TextDecoder('utf-16be', { fatal: true, ignoreBOM: true })
   }
 
   fromConnectData(_topic: string, _headers: Headers, schema: Schema | null, value: Value): Uint8Array | null {
@@ -66,15 +65,22 @@ export class StringConverter implements Converter<ConfigOf<typeof stringConverte
   }
 
   #decode(bytes: Uint8Array): string {
+    const text = this.#text(bytes)
+    if (text !== null) return text
+    // Java would put U+FFFD in place of what it cannot decode; that would change the data silently (I6).
+    const message = `Failed to deserialize: the bytes are not ${this.#charset}`
+    throw new DataError('CONNECT_DATA_SERIALIZATION', message)
+  }
+
+  /** Null for bytes that are no text in this character set. */
+  #text(bytes: Uint8Array): string | null {
+    if (this.#charset === 'utf8') return decodeUtf8(bytes)
+    if (this.#charset === 'latin1') return Buffer.from(bytes).toString('latin1')
+    if (this.#charset === 'ascii') return bytes.some((b) => b > 0x7f) ? null : Buffer.from(bytes).toString('latin1')
     try {
-      if (this.#charset === 'latin1') return Buffer.from(bytes).toString('latin1')
-      if (this.#charset === 'ascii' && bytes.some((b) => b > 0x7f)) throw new TypeError('not ASCII')
       return this.#decoder.decode(bytes)
-    } catch (error) {
-      // Java would put U+FFFD in place of what it cannot decode; that would change the data silently (I6).
-      throw new DataError('CONNECT_DATA_SERIALIZATION', `Failed to deserialize: the bytes are not ${this.#charset}`, {
-        cause: error,
-      })
+    } catch {
+      return null
     }
   }
 

@@ -92,10 +92,35 @@ describe('exact JSON', () => {
   for (const [text, value] of numbers) {
     it(`reads ${text}, also inside arrays and objects`, () => {
       assert.deepEqual(parseJson(text), value)
+      assert.deepEqual(parseJson(` \n${text} `), value)
+      assert.deepEqual(parseJson(`[${text}]`), [value])
       assert.deepEqual(parseJson(`[ ${text}]`), [value])
+      assert.deepEqual(parseJson(`["a: b, c",\n\t${text} ,0]`), ['a: b, c', value, 0])
       assert.deepEqual(parseJson(`{"a":"x","b":${text}}`), { a: 'x', b: value })
     })
   }
+
+  it('finds every number that a double does not keep, wherever its fraction and exponent begin', () => {
+    const digits = (maxLength: number) => fc.string({ unit: fc.constantFrom('0', '0', '1', '9'), minLength: 1, maxLength })
+    const number = fc
+      .tuple(fc.constantFrom('', '-'), fc.constantFrom('1', '7', '9', '0.', '90'), digits(18), fc.boolean(), digits(18))
+      .chain(([sign, first, whole, hasFraction, fraction]) => {
+        const mantissa = `${sign}${first}${first === '0.' ? whole : `${whole}${hasFraction ? `.${fraction}` : ''}`}`
+        return fc.constantFrom('', 'e3', 'E-2', 'e+1').map((exponent) => mantissa + exponent)
+      })
+    const blank = fc.constantFrom('', ' ', '\r\n  ')
+    fc.assert(
+      fc.property(number, blank, (text, before) => {
+        // The exact reader alone decides on a text that begins with a number.
+        const exact = parseJson(text)
+        const decimal = parseJson(text, { fractions: 'decimal' })
+        assert.deepEqual(parseJson(`{"k":${before}${text}}`), { k: exact })
+        assert.deepEqual(parseJson(`[${before}${text}]`), [exact])
+        assert.deepEqual(parseJson(`["x",${before}${text}]`, { fractions: 'decimal' }), ['x', decimal])
+      }),
+      { numRuns: 2000 },
+    )
+  })
 
   it('reads a zero without its sign on request, but not what is only too small', () => {
     const zeros = parseJson('[-0.0,-00.00e7,-1e-400,{"a":-0.0}]', { negativeZero: false })
@@ -166,6 +191,8 @@ describe('exact JSON', () => {
     assert.throws(() => parseJson(`${'['.repeat(2000)}1.0${']'.repeat(2000)}`), /deeper/)
     assert.throws(() => parseJson('1'.repeat(1001)), /longer/)
     assert.throws(() => parseJsonBytes(Uint8Array.of(0x22, 0xff, 0x22)), /UTF-8/)
+    // What decoding puts in the place of such bytes is an ordinary character where it was written.
+    assert.equal(parseJsonBytes(Buffer.from('"a\ufffdb"')), 'a\ufffdb')
   })
 
   it('does not repeat the data in an error', () => {
