@@ -123,7 +123,9 @@ function readAnswer(answer: unknown, actions: number): BulkOutcome {
     return noErrors
   }
   if (typeof answer !== 'object' || answer === null || !('errors' in answer)) {
-    throw new ConnectError('fatal', 'CONNECT_ES_REQUEST', 'The bulk answer is not one of Elasticsearch')
+    const message =
+      'The bulk answer is not one of Elasticsearch: check that connection.url leads to it, and what stands in between'
+    throw new ConnectError('fatal', 'CONNECT_ES_REQUEST', message)
   }
   const raw = 'items' in answer && Array.isArray(answer.items) ? (answer.items as readonly object[]) : []
   checkItems(raw.length, actions)

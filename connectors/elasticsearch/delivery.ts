@@ -91,7 +91,12 @@ export class Delivery {
   tooBusy(attempt: number, records: number): void {
     if (this.isLast(attempt)) {
       const message = `Failed to index records due to 'the cluster is too busy' after ${attempt} attempt(s)`
-      throw new ConnectError('fatal', 'CONNECT_ES_RETRIES_EXHAUSTED', message, { context: { attempts: attempt } })
+      const why =
+        'The server took no more writes: its queues were full, shards had no node, or its disk is nearly full (flood stage). See its log; max.retries, retry.backoff.ms and bulk.item.retries say for how long records are sent again.'
+      throw new ConnectError('fatal', 'CONNECT_ES_RETRIES_EXHAUSTED', message, {
+        cause: new ConnectError('fatal', 'CONNECT_ES_RETRIES_EXHAUSTED', why),
+        context: { attempts: attempt },
+      })
     }
     this.#options.logger.warn({ attempt, records }, 'Elasticsearch was too busy for some records')
   }

@@ -30,9 +30,9 @@ const logicalTypes: ReadonlyMap<string, string> = new Map([
  */
 export function mappingOf(schema: Schema | null): FieldMapping {
   if (schema === null) {
-    const message = 'Cannot infer mapping without schema.'
     // The next record meets the same index: the task fails whatever errors.tolerance says.
-    const cause = new DataError('CONNECT_ES_RECORD', message)
+    const cause = new DataError('CONNECT_ES_RECORD', 'Cannot infer mapping without schema.')
+    const message = 'A value without a schema needs schema.ignore=true, or its topic in topic.schema.ignore'
     throw new ConnectError('fatal', 'CONNECT_ES_RECORD', message, { cause })
   }
   const logical = schema.name === null ? undefined : logicalTypes.get(schema.name)

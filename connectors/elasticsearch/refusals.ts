@@ -3,7 +3,7 @@ import { ConnectError, DataError } from '../../worker/api/errors.ts'
 import type { SinkRecord } from '../../worker/api/record.ts'
 import type { BulkMetrics } from './bulk-metrics.ts'
 import type { ElasticsearchSinkConfig } from './config-options.ts'
-import { describeItemError, type ItemError, type ItemVerdict } from './errors.ts'
+import { describeItemError, type ItemError, type ItemVerdict, itemDiagnosis } from './errors.ts'
 import type { OffsetSlot } from './offset-tracker.ts'
 
 /** A record that was refused; without its content when there is nobody to report it to. */
@@ -87,8 +87,20 @@ function rejected(error: ItemError | undefined, code: RefusalCode = 'CONNECT_ES_
   return new DataError(code, describeItemError(error))
 }
 
+/** In the words of the reference, which say nothing about the record: its cause does, as far as it quotes none (I8). */
 function failTask(refused: Refused, error: ItemError | undefined, code: RefusalCode): ConnectError {
+  const context = coordinates(refused, error)
+  const { topic, partition, offset, type } = context
+  const parts = [
+    `The record topic=${topic} partition=${partition} offset=${offset} was refused with ${type ?? 'no reason'}.`,
+    itemDiagnosis(error),
+    refused.record === null
+      ? 'The reason in full goes to a dead letter queue: set errors.tolerance=all and errors.deadletterqueue.topic.name.'
+      : null,
+  ]
+  const cause = new ConnectError('fatal', code, parts.filter((part) => part !== null).join(' '))
   return new ConnectError('fatal', code, 'Indexing record failed. Please check DLQ topic for errors.', {
-    context: coordinates(refused, error),
+    cause,
+    context,
   })
 }

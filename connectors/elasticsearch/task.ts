@@ -222,14 +222,13 @@ export class ElasticsearchSinkTask implements SinkTask<ElasticsearchSinkConfig> 
   async #invalid(record: SinkRecord, parts: Parts, error: Error): Promise<void> {
     await report(parts, record, error)
     if (parts.config['drop.invalid.message']) return
-    throw new ConnectError('fatal', 'CONNECT_ES_RECORD', error.message, {
-      cause: error,
-      context: {
-        topic: record.originalTopic,
-        partition: record.originalPartition,
-        offset: record.offset,
-      },
-    })
+    const { originalTopic: topic, originalPartition: partition, offset } = record
+    throw new ConnectError(
+      'fatal',
+      'CONNECT_ES_RECORD',
+      `The record topic=${topic} partition=${partition} offset=${offset} cannot be written; drop.invalid.message=true skips such records`,
+      { cause: error, context: { topic, partition, offset } },
+    )
   }
 
   async preCommit(current: Offsets): Promise<Offsets> {

@@ -80,7 +80,7 @@ async function messages(options: RawOptions): Promise<string> {
 async function traceWith(url: string, options: RawOptions = {}): Promise<string> {
   const task = new ElasticsearchSinkTask()
   const config = { 'connection.url': url, 'schema.ignore': 'true', 'max.retries': '0', ...options }
-  await task.start(elasticsearchConfig(config), sinkContext())
+  await task.start(elasticsearchConfig(config), sinkContext({}))
   try {
     const signal = AbortSignal.timeout(30_000)
     await task.put([sinkRecord(7, { key: 'a', value: { n: 'secret-of-the-record' } })], signal)
@@ -182,5 +182,58 @@ describe('a mistake that shows when records are written', () => {
     const trace = await traceWith(server.url)
     assert.match(trace, /Failed to create index topic due to .*this action would add \[2\] shards/)
     assert.match(trace, /Caused by: .*cluster\.max_shards_per_node/)
+  })
+
+  /** A server that refuses the one action of each request. */
+  const refusing = (status: number, type: string) =>
+    answering(
+      200,
+      JSON.stringify({ errors: true, items: [{ index: { status, error: { type, reason: 'secret-of-the-record' } } }] }),
+      (line) => line.startsWith('POST /_bulk'),
+    )
+
+  it('names the record, why it was refused and where to read on, without its content (I8)', async () => {
+    const cases: readonly (readonly [type: string, status: number, remedy: RegExp])[] = [
+      ['document_parsing_exception', 400, /does not suit the mapping/],
+      ['strict_dynamic_mapping_exception', 400, /the mapping of the index is strict/i],
+      ['illegal_argument_exception', 400, /pipeline\.name/],
+      ['security_exception', 403, /grant create_index, read, write/],
+      ['cluster_block_exception', 403, /remove the block, or free disk space/],
+      ['index_closed_exception', 400, /behavior\.on\.closed\.index=skip/],
+    ]
+    for (const [type, status, remedy] of cases) {
+      await using server = await Double.open(refusing(status, type))
+      const trace = await traceWith(server.url)
+      assert.match(
+        trace,
+        /^org\.apache\.kafka\.connect\.errors\.ConnectException: Indexing record failed\. Please check DLQ/,
+      )
+      assert.match(trace, new RegExp(`Caused by: .*topic=topic partition=0 offset=7 was refused with ${type}`))
+      assert.match(trace, remedy)
+      assert.match(trace, /dead letter queue: set errors\.tolerance=all and errors\.deadletterqueue\.topic\.name/)
+      assert.ok(!trace.includes('secret-of-the-record'))
+    }
+  })
+
+  it('says for how long a server may be too busy', async () => {
+    await using server = await Double.open(refusing(429, 'cluster_block_exception'))
+    const trace = await traceWith(server.url)
+    assert.match(trace, /'the cluster is too busy' after 1 attempt\(s\)/)
+    assert.match(trace, /Caused by: .*disk is nearly full.*max\.retries, retry\.backoff\.ms/)
+  })
+
+  it('names the record that cannot be converted, and what to do with such records', async () => {
+    await using server = await Double.open(answering(200))
+    const trace = await traceWith(server.url, { 'external.version.header': 'v' })
+    assert.match(trace, /topic=topic partition=0 offset=7 cannot be written; drop\.invalid\.message=true/)
+    assert.match(trace, /Caused by: .*DataException: The record has no external version header 'v'/)
+    const unmapped = await traceWith(server.url, { 'schema.ignore': 'false' })
+    assert.match(unmapped, /schema\.ignore=true, or its topic in topic\.schema\.ignore/)
+    assert.match(unmapped, /Caused by: .*DataException: Cannot infer mapping without schema\./)
+  })
+
+  it('says where to look when a bulk request is answered by something else', async () => {
+    await using server = await Double.open(answering(200, '{"ok":true}', (line) => line.startsWith('POST /_bulk')))
+    assert.match(await traceWith(server.url), /not one of Elasticsearch: check that connection\.url leads to it/)
   })
 })

@@ -166,7 +166,9 @@ describe('Elasticsearch sink on a real server', { skip: server.skip }, () => {
     await using strict = await Subject.open()
     await assert.rejects(
       () => strict.put(strict.record(0, null, { n: 1 })),
-      /Key is used as document id and can not be null\./,
+      ({ message, cause }: Error) =>
+        message.includes(`topic=${strict.topic} partition=0 offset=0`) &&
+        (cause as Error).message === 'Key is used as document id and can not be null.',
     )
     await using lenient = await Subject.open({ ...plain, 'drop.invalid.message': 'true' })
     await lenient.put(
@@ -239,7 +241,7 @@ describe('Elasticsearch sink on a real server', { skip: server.skip }, () => {
       )
       .then(
         () => assert.fail('a record without the field must not pass'),
-        (error: Error) => assert.match(error.message, /'tenant' must be/),
+        (error: Error) => assert.match((error.cause as Error).message, /'tenant' must be/),
       )
     await using dropping = await Subject.open({ ...named, 'drop.invalid.message': 'true' })
     await dropping.put(
