@@ -5,6 +5,7 @@ import { basename } from 'node:path'
 import { toError } from './api/errors.ts'
 import type { WorkerMode } from './config/worker-config.ts'
 import { fixYoungGenerations } from './runtime/young-generation.ts'
+import { nodeProblem } from './util/node-version.ts'
 import type { WorkerProcess } from './worker-process.ts'
 
 const usage = `Usage:
@@ -28,6 +29,12 @@ interface CliModule {
 }
 
 async function main(args: readonly string[]): Promise<number> {
+  // Older ones would end with a function that is not there, somewhere.
+  const problem = nodeProblem(process.versions.node, process.execPath)
+  if (problem !== null) {
+    process.stderr.write(`${problem}\n`)
+    return 1
+  }
   const [command, ...rest] = args
   if (command === undefined) {
     process.stderr.write(usage)

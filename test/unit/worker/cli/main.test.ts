@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, suite, test } from 'node:test'
+import { nodeProblem } from '../../../../worker/util/node-version.ts'
 import { projectRoot } from '../../../support/project-root.ts'
 
 const main = join(projectRoot, 'worker', 'main.ts')
@@ -43,6 +44,12 @@ suite('sluice', () => {
       assert.match(err, reason)
       assert.match(err, /Usage:/)
     }
+  })
+
+  test('a Node that is too old is refused by its version and path', () => {
+    assert.equal(nodeProblem('24.0.0', '/n'), null)
+    assert.equal(nodeProblem('26.1.0', '/n'), null)
+    assert.match(nodeProblem('20.20.2', '/usr/bin/node') ?? '', /needs Node 24 or newer; \/usr\/bin\/node is 20\.20\.2/)
   })
 
   test('a worker option that looks misspelt is warned of', async () => {
