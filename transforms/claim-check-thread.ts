@@ -1,6 +1,7 @@
 /** Thread that uploads what a claim check leaves out of a record, while the task waits. */
 import { parentPort, workerData } from 'node:worker_threads'
-import { type ObjectStore, openObjectStore } from '../connectors/common/s3-client.ts'
+import type { ObjectStore } from '../connectors/common/object-store.ts'
+import { openObjectStore } from '../connectors/common/s3-client.ts'
 import { Password } from '../worker/api/config.ts'
 import { ConnectError, toError } from '../worker/api/errors.ts'
 import type { ClaimAnswer, ClaimRequest, ClaimThreadData } from './claim-check.ts'

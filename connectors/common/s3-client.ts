@@ -1,3 +1,4 @@
+/** An `ObjectStore` over the AWS SDK. */
 import { createHash } from 'node:crypto'
 import type { Agent as HttpAgent } from 'node:http'
 import type { Agent as HttpsAgent } from 'node:https'
@@ -10,12 +11,23 @@ import type {
   UploadPartCommandInput,
 } from '@aws-sdk/client-s3'
 import type { Password } from '../../worker/api/config.ts'
-import { ConnectError, defineErrorCodes, type ErrorCode, RetriableError } from '../../worker/api/errors.ts'
+import { ConnectError } from '../../worker/api/errors.ts'
 import { nodeHttp, nodeHttps } from '../../worker/api/node-modules.ts'
-import { assumeRole, assumeRoleErrorCodes } from './assume-role.ts'
+import { assumeRole } from './assume-role.ts'
 import { type AwsKeys, sdkCredentials } from './aws-credentials.ts'
-import { awsFailureOf, isTransientName, isTransientStatus } from './aws-errors.ts'
+import type {
+  ObjectAddress,
+  ObjectHead,
+  ObjectStore,
+  PartBody,
+  PutOptions,
+  ReadObject,
+  UploadedPart,
+  WriteOptions,
+  WrittenObject,
+} from './object-store.ts'
 import { RequestBody } from './request-body.ts'
+import { classifyS3Error, rejected, s3Failure } from './s3-errors.ts'
 
 /** Where and as whom to talk to an S3 server, and how often to try. */
 export interface S3ClientOptions {
@@ -46,153 +58,6 @@ export interface RoleToAssume {
   /** Region of STS. */
   readonly region: string
   readonly endpoint: string | null
-}
-
-/** Properties of an object that both ways of writing one share. */
-export interface WriteOptions {
-  readonly contentType: string
-  readonly cannedAcl: string | null
-  readonly encryption: string | null
-  readonly kmsKeyId: string | null
-  readonly customerKey: Password | null
-  readonly contentMd5: boolean
-}
-
-export interface ObjectAddress {
-  readonly bucket: string
-  readonly key: string
-}
-
-export interface WrittenObject {
-  /** Without quotes; null when the server gave none. */
-  readonly etag: string | null
-  readonly versionId: string | null
-}
-
-export interface WriteCondition {
-  /** No object of that name exists. */
-  readonly onlyIfAbsent: boolean
-  /** The object of that name has this ETag. */
-  readonly ifMatch?: string
-}
-
-export interface ReadObject extends WrittenObject {
-  readonly body: Buffer
-  readonly metadata: ObjectMetadata
-}
-
-export interface PutOptions extends WriteOptions, WriteCondition {
-  readonly metadata?: ObjectMetadata
-}
-
-/** A user's metadata of an object, by names in lower case without `x-amz-meta-`. */
-export type ObjectMetadata = Readonly<Record<string, string>>
-
-export interface ObjectHead extends WrittenObject {
-  readonly bytes: number
-}
-
-export interface UploadedPart {
-  readonly number: number
-  readonly etag: string
-}
-
-/**
- * The part of S3 that the sinks need. Every call makes `attempts` tries; what it then throws has been classified by
- * `classifyS3Error`. Implementations are safe for concurrent calls.
- */
-export interface ObjectStore {
-  /** Whether the bucket exists: a denied or redirected HEAD counts, as the bucket is there. */
-  bucketExists(bucket: string): Promise<boolean>
-  /**
-   * `mayStillBeRead` of the content is set when an attempt fails. Throws CONNECT_S3_PRECONDITION_FAILED when the
-   * condition does not hold.
-   */
-  put(at: ObjectAddress, content: RequestBody | Uint8Array, options: PutOptions): Promise<WrittenObject>
-  createUpload(at: ObjectAddress, options: WriteOptions): Promise<string>
-  uploadPart(at: ObjectAddress, uploadId: string, part: PartBody, options: WriteOptions): Promise<UploadedPart>
-  completeUpload(
-    at: ObjectAddress,
-    uploadId: string,
-    parts: readonly UploadedPart[],
-    options: { onlyIfAbsent: boolean },
-  ): Promise<WrittenObject>
-  abortUpload(at: ObjectAddress, uploadId: string): Promise<void>
-  /** A small object, whole; null when there is none. */
-  read(at: ObjectAddress): Promise<ReadObject | null>
-  /** Null when there is no such object. */
-  head(at: ObjectAddress): Promise<ObjectHead | null>
-  tag(at: ObjectAddress, tags: readonly (readonly [string, string])[]): Promise<void>
-  /** No error when there is no such object. */
-  remove(at: ObjectAddress): Promise<void>
-  close(): Promise<void>
-}
-
-export interface PartBody {
-  /** From 1. */
-  readonly number: number
-  /** As that of `put`. */
-  readonly body: RequestBody
-}
-
-export const s3ErrorCodes = defineErrorCodes({
-  ...assumeRoleErrorCodes,
-  CONNECT_S3_UNAVAILABLE: {
-    meaning: 'The S3 server did not answer, or asked to slow down, in every attempt of a request.',
-    remedy: 'Nothing, when it passes: the sink tries again. Else check store.url, the network and the server.',
-  },
-  CONNECT_S3_DENIED: {
-    meaning: 'The S3 server refuses the credentials or the action.',
-    remedy:
-      'Check the access key, the policy of the principal (s3:PutObject, s3:AbortMultipartUpload) and the KMS key.',
-  },
-  CONNECT_S3_NOT_FOUND: {
-    meaning: 'Bucket, upload or object does not exist.',
-    remedy: 'Create the bucket, or correct s3.bucket.name and s3.region.',
-  },
-  CONNECT_S3_PRECONDITION_FAILED: {
-    meaning: 'A conditional write met an existing object.',
-    remedy: 'Handled by the sink, which takes the next free name.',
-  },
-  CONNECT_S3_REJECTED: {
-    meaning: 'The S3 server rejects the request, and would do so again.',
-    remedy: 'Read the error text of the server; often an option that this server does not support.',
-  },
-})
-
-/** Names of S3 that mean "later", beside those of every service. */
-const retriableNames: ReadonlySet<string> = new Set([
-  'RequestTimeout',
-  'RequestTimeoutException',
-  'SlowDown',
-  'Throttling',
-  'TooManyRequests',
-  'TooManyRequestsException',
-  'ServiceUnavailable',
-  'InternalError',
-  'OperationAborted',
-  'ConditionalRequestConflict',
-  'ExpiredToken',
-])
-
-const missingNames: ReadonlySet<string> = new Set(['NoSuchUpload', 'NoSuchKey', 'NoSuchBucket', 'NotFound'])
-const deniedNames: ReadonlySet<string> = new Set([
-  'AccessDenied',
-  'InvalidAccessKeyId',
-  'SignatureDoesNotMatch',
-  'CredentialsProviderError',
-])
-
-/** Kind of an S3 failure, decided by error name, then system error code, then HTTP status. */
-export function classifyS3Error(error: unknown): { readonly code: ErrorCode; readonly retriable: boolean } {
-  const { name, status } = awsFailureOf(error)
-  if (name === 'PreconditionFailed' || status === 412)
-    return { code: 'CONNECT_S3_PRECONDITION_FAILED', retriable: false }
-  if (retriableNames.has(name) || isTransientName(name)) return { code: 'CONNECT_S3_UNAVAILABLE', retriable: true }
-  if (missingNames.has(name) || status === 404) return { code: 'CONNECT_S3_NOT_FOUND', retriable: false }
-  if (deniedNames.has(name) || status === 401 || status === 403) return { code: 'CONNECT_S3_DENIED', retriable: false }
-  if (isTransientStatus(status)) return { code: 'CONNECT_S3_UNAVAILABLE', retriable: true }
-  return { code: 'CONNECT_S3_REJECTED', retriable: false }
 }
 
 /** Loads the SDK and makes a client. Call it in `start`, `close` it in `stop`. */
@@ -423,7 +288,7 @@ class SdkObjectStore implements ObjectStore {
         if (body !== null) body.mayStillBeRead = true
         const { code, retriable } = classifyS3Error(error)
         if (!retriable || attempt >= attempts || this.#closing.signal.aborted) {
-          throw wrap(error, { code, retriable, operation, at, attempt })
+          throw s3Failure(error, { code, retriable, operation, at, attempt })
         }
         const capMs = Math.min(backoffMs * 2 ** (attempt - 1), 86_400_000)
         await delay(Math.random() * capMs, undefined, { signal: this.#closing.signal }).catch(() => undefined)
@@ -440,23 +305,6 @@ async function orNull<T>(found: Promise<T>): Promise<T | null> {
     if (error instanceof ConnectError && error.code === 'CONNECT_S3_NOT_FOUND') return null
     throw error
   }
-}
-
-function wrap(
-  error: unknown,
-  failed: { code: ErrorCode; retriable: boolean; operation: string; at: ObjectAddress; attempt: number },
-): ConnectError {
-  if (error instanceof ConnectError) return error
-  const { code, retriable, operation, at, attempt } = failed
-  const { name, status } = awsFailureOf(error)
-  const detail = error instanceof Error && error.message !== '' ? error.message : name
-  const message = `S3 ${operation} of ${at.bucket}/${at.key} failed after ${attempt} attempt(s): ${name}: ${detail}`
-  const options = { cause: error, context: { operation, bucket: at.bucket, key: at.key, error: name, status } }
-  return retriable ? new RetriableError(code, message, options) : new ConnectError('fatal', code, message, options)
-}
-
-function rejected(operation: string, at: ObjectAddress, detail: string): ConnectError {
-  return new ConnectError('fatal', 'CONNECT_S3_REJECTED', `S3 ${operation} of ${at.bucket}/${at.key}: ${detail}`)
 }
 
 function written(answer: { ETag?: string | undefined; VersionId?: string | undefined }): WrittenObject {

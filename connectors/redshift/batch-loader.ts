@@ -1,6 +1,6 @@
 import type { Clock, Logger } from '../../worker/api/context.ts'
 import { ConnectError, DataError, kindOf, toError } from '../../worker/api/errors.ts'
-import type { ObjectStore, WriteOptions } from '../common/s3-client.ts'
+import type { ObjectStore, WriteOptions } from '../common/object-store.ts'
 import { badData, loadErrorContext, missingFile, type Suspicion, suspicionOf } from './bad-files.ts'
 import type { CopyRunner, Outcome } from './copy-runner.ts'
 import type { CopySettings, Load } from './copy-statement.ts'

@@ -1,4 +1,4 @@
-import type { ObjectAddress } from '../common/s3-client.ts'
+import type { ObjectAddress } from '../common/object-store.ts'
 import type { FileMessage } from './pending-file.ts'
 import { identifier, literal, type TableName } from './sql.ts'
 

@@ -1,6 +1,6 @@
 import { defineErrorCodes } from '../../worker/api/errors.ts'
 import { awsFailureOf, isTransientName, isTransientStatus } from '../common/aws-errors.ts'
-import { s3ErrorCodes } from '../common/s3-client.ts'
+import { s3ErrorCodes } from '../common/s3-errors.ts'
 
 export const redshiftErrorCodes = defineErrorCodes({
   CONNECT_METADATA_MESSAGE_INVALID: {

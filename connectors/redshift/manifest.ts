@@ -1,5 +1,5 @@
 import { ConnectError } from '../../worker/api/errors.ts'
-import type { ObjectAddress } from '../common/s3-client.ts'
+import type { ObjectAddress } from '../common/object-store.ts'
 import type { FileMessage } from './pending-file.ts'
 
 /**

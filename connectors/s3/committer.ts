@@ -1,6 +1,6 @@
 import type { Logger } from '../../worker/api/context.ts'
 import { toError } from '../../worker/api/errors.ts'
-import type { ObjectAddress, ObjectStore } from '../common/s3-client.ts'
+import type { ObjectAddress, ObjectStore } from '../common/object-store.ts'
 import type { CommittedRole } from './committed-files.ts'
 import { Limiter } from './limiter.ts'
 import type { MetadataTopic } from './metadata-topic.ts'

@@ -1,6 +1,6 @@
 import { ConnectError, toError } from '../../worker/api/errors.ts'
 import type { TopicPartition } from '../../worker/api/topic-partition.ts'
-import type { ObjectAddress, ObjectStore, WriteOptions } from '../common/s3-client.ts'
+import type { ObjectAddress, ObjectStore, WriteOptions } from '../common/object-store.ts'
 
 /** Commits that a journal remembers: more than can be made between two commits of offsets. */
 const maxRanges = 512

@@ -1,7 +1,7 @@
 import { defineErrorCodes } from '../../worker/api/errors.ts'
-import { s3ErrorCodes } from '../common/s3-client.ts'
+import { s3ErrorCodes } from '../common/s3-errors.ts'
 
-export { classifyS3Error as classify } from '../common/s3-client.ts'
+export { classifyS3Error as classify } from '../common/s3-errors.ts'
 
 /** Codes of the S3 sink: requests (shared with other users of S3) and records. */
 export const s3SinkErrorCodes = defineErrorCodes({

@@ -5,7 +5,7 @@ import { parseJson, parseJsonBytes } from '../../worker/api/json.ts'
 import type { SinkRecord } from '../../worker/api/record.ts'
 import type { TopicPartition } from '../../worker/api/topic-partition.ts'
 import { isStruct } from '../../worker/api/values.ts'
-import type { ObjectAddress, ObjectStore, ReadObject, WriteOptions } from '../common/s3-client.ts'
+import type { ObjectAddress, ObjectStore, ReadObject, WriteOptions } from '../common/object-store.ts'
 import type { JsonEncoder } from './formats/json-encoder.ts'
 
 /** What the merged objects of a task share. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { ConnectError } from '../../worker/api/errors.ts'
+import type { ObjectAddress, ObjectHead, ObjectStore, UploadedPart, WriteOptions } from '../common/object-store.ts'
 import { RequestBody } from '../common/request-body.ts'
-import type { ObjectAddress, ObjectHead, ObjectStore, UploadedPart, WriteOptions } from '../common/s3-client.ts'
 import { BlockBuffer } from './block-buffer.ts'
 import type { Compression, Compressor } from './compression.ts'
 import type { ByteTarget } from './formats/format.ts'

@@ -16,7 +16,8 @@ import {
   type MetadataMessage,
   messageId,
 } from '../../connectors/common/metadata-message.ts'
-import { type ObjectStore, openObjectStore } from '../../connectors/common/s3-client.ts'
+import type { ObjectStore } from '../../connectors/common/object-store.ts'
+import { openObjectStore } from '../../connectors/common/s3-client.ts'
 import { CopyRunner, type RunnerOptions } from '../../connectors/redshift/copy-runner.ts'
 import { type DataApi, openDataApi, type ResultRow } from '../../connectors/redshift/data-api.ts'
 import { plugin } from '../../connectors/redshift/index.ts'

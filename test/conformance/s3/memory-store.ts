@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-import { RequestBody } from '../../../connectors/common/request-body.ts'
 import type {
   ObjectAddress,
   ObjectHead,
@@ -11,7 +10,8 @@ import type {
   UploadedPart,
   WriteCondition,
   WrittenObject,
-} from '../../../connectors/common/s3-client.ts'
+} from '../../../connectors/common/object-store.ts'
+import { RequestBody } from '../../../connectors/common/request-body.ts'
 import { ConnectError, RetriableError } from '../../../worker/api/errors.ts'
 
 type Operation =

@@ -1,5 +1,5 @@
 import { type MetadataMessage, parseMetadataMessage } from '../../../connectors/common/metadata-message.ts'
-import type { ObjectStore } from '../../../connectors/common/s3-client.ts'
+import type { ObjectStore } from '../../../connectors/common/object-store.ts'
 import { plugin } from '../../../connectors/s3/index.ts'
 import { S3SinkTask } from '../../../connectors/s3/task.ts'
 import type { Clock, Logger, Metrics, TopicProducer, TopicRecord } from '../../../worker/api/context.ts'

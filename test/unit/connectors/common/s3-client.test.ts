@@ -6,7 +6,8 @@ import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import { crc32 } from 'node:zlib'
 import { RequestBody } from '../../../../connectors/common/request-body.ts'
-import { classifyS3Error, openObjectStore, type S3ClientOptions } from '../../../../connectors/common/s3-client.ts'
+import { openObjectStore, type S3ClientOptions } from '../../../../connectors/common/s3-client.ts'
+import { classifyS3Error } from '../../../../connectors/common/s3-errors.ts'
 import { Password } from '../../../../worker/api/config.ts'
 
 const named = (name: string, status?: number) =>

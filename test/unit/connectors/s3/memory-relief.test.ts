@@ -2,14 +2,14 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import { parquetMetadata } from 'hyparquet'
-import type { RequestBody } from '../../../../connectors/common/request-body.ts'
 import type {
   ObjectAddress,
   PartBody,
   PutOptions,
   UploadedPart,
   WrittenObject,
-} from '../../../../connectors/common/s3-client.ts'
+} from '../../../../connectors/common/object-store.ts'
+import type { RequestBody } from '../../../../connectors/common/request-body.ts'
 import { MemoryBudget } from '../../../../connectors/s3/memory-budget.ts'
 import { makeSchema, Schemas } from '../../../../worker/api/data.ts'
 import { SinkRecord } from '../../../../worker/api/record.ts'
