@@ -99,10 +99,9 @@ function measure(samples) {
       task.total += value
       totals.set(key, task.total)
       if (lastTotals.has(key) && now > lastMs) task.rate = Math.max(0, (value - lastTotals.get(key)) * 1000 / (now - lastMs))
-    } else if (/lag|behind/.test(name) && !/_bucket$|_sum$|_count$/.test(name) && value >= 0) {
-      const task = of(labels)[1]
-      const ms = /_ms$|milli/.test(name)
-      if (task.lag === null || value > task.lag.value) task.lag = { value, ms }
+    } else if (behindOf(name) && value > 0) {
+      const task = of(labels)[1], found = { ...behindOf(name), value }
+      if (isWorse(found, task.lag)) task.lag = found
     } else if (/_total_record_failures$/.test(name)) of(labels)[1].errors += value
   }
   lastTotals = totals
@@ -110,11 +109,22 @@ function measure(samples) {
   return result
 }
 
-function lagText(lag) {
-  if (!lag) return null
-  if (!lag.ms) return compact(lag.value) + ' records'
-  return lag.value < 1000 ? Math.round(lag.value) + ' ms behind' : compact(lag.value / 1000) + ' s behind'
+/** Metrics that say how far a task is behind, the most telling first. */
+const behind = [
+  [/_snapshot_estimated_rows_left$/, (v) => compact(v) + ' rows to snapshot'],
+  [/lag.*_ms$|behind.*(_ms$|milli)/, (v) => (v < 1000 ? Math.round(v) + ' ms behind' : compact(v / 1000) + ' s behind')],
+  [/lag|behind/, (v) => compact(v) + ' records behind'],
+  [/_slot_unconfirmed_bytes$/, (v) => bytes(v) + ' of log'],
+  [/_sink_task_metrics_sink_record_active_count$/, (v) => compact(v) + ' in flight'],
+]
+const bytes = (v) => (v < 1e6 ? count(v / 1e3) + ' kB' : v < 1e9 ? count(v / 1e6) + ' MB' : count(v / 1e9) + ' GB')
+function behindOf(name) {
+  if (/_bucket$|_sum$/.test(name)) return null
+  const rank = behind.findIndex(([pattern]) => pattern.test(name))
+  return rank < 0 ? null : { rank, text: behind[rank][1] }
 }
+const isWorse = (a, b) => b === null || a.rank < b.rank || (a.rank === b.rank && a.value > b.value)
+const lagText = (lag) => (lag ? lag.text(lag.value) : null)
 
 function spark(values) {
   const ns = 'http://www.w3.org/2000/svg', svg = document.createElementNS(ns, 'svg'), path = document.createElementNS(ns, 'path')
@@ -132,7 +142,7 @@ function summary(name, tasks, measured) {
     const m = measured.get(JSON.stringify([name, String(task.id)]))
     if (!m) continue
     if (m.rate !== null) rate = (rate || 0) + m.rate
-    if (m.lag && (!lag || m.lag.value > lag.value)) lag = m.lag
+    if (m.lag && isWorse(m.lag, lag)) lag = m.lag
     errors += m.errors
   }
   const values = history.get(name) || []
@@ -166,7 +176,7 @@ function detail(name, { status, info }, measured) {
       return el('tr', {}, el('td', { class: 'num' }, String(task.id)), el('td', {}, pill(task.state)), el('td', { class: 'mono' }, task.worker_id),
         el('td', { class: 'num' }, m && m.rate !== null ? count(m.rate) + '/s' : '–'), el('td', { class: 'num' }, m ? compact(m.total) : '–'), el('td', {}, (m && lagText(m.lag)) || '–'))
     })
-    box.append(el('h3', {}, 'Tasks'), el('table', {}, el('tr', {}, ...['Task', 'State', 'Worker', 'Records/s', 'Records', 'Lag'].map((h) => el('th', {}, h))), ...rows))
+    box.append(el('h3', {}, 'Tasks'), el('table', {}, el('tr', {}, ...['Task', 'State', 'Worker', 'Records/s', 'Records', 'Behind'].map((h) => el('th', {}, h))), ...rows))
     for (const task of status.tasks) if (task.trace) box.append(el('h3', {}, 'Task ' + task.id), el('pre', {}, task.trace))
   }
   if (info) {
@@ -204,7 +214,7 @@ function render(root, connectors, measured) {
     tile(tasks.filter((t) => t.state === 'RUNNING').length + ' / ' + tasks.length, 'tasks running'), tile(String(failed), 'failed', failed > 0), tile(count(rate), 'records/s on this worker'))
   const focused = document.activeElement && document.activeElement.dataset.key
   document.getElementById('connectors').replaceChildren(...(body.length
-    ? [el('div', { class: 'row head' }, ...['Connector', 'State', 'Tasks', 'Records/s', 'Lag'].map((h) => el('span', {}, h))), ...body]
+    ? [el('div', { class: 'row head' }, ...['Connector', 'State', 'Tasks', 'Records/s', 'Behind'].map((h) => el('span', {}, h))), ...body]
     : [el('div', { class: 'empty' }, 'No connectors yet. Create one with POST /connectors.')]))
   if (focused) for (const row of document.querySelectorAll('button.row')) if (row.dataset.key === focused) row.focus({ preventScroll: true })
   document.getElementById('workers').replaceChildren(...all.map(([id, w]) => el('div', { class: 'card worker' }, el('div', { class: 'name mono' }, id),
