@@ -1,28 +1,13 @@
 import { GrowingByteWriter } from '../../worker/api/byte-writer.ts'
 import type { Clock } from '../../worker/api/context.ts'
 import { toError } from '../../worker/api/errors.ts'
-import type { SinkRecord } from '../../worker/api/record.ts'
+import { BulkBatch, type PendingAction } from './bulk-batch.ts'
 import type { ElasticsearchSinkConfig } from './config-options.ts'
 import { Delivery, type WriterOptions } from './delivery.ts'
 import type { Action } from './documents.ts'
 import { type BulkItem, classifyItem } from './errors.ts'
 import type { OffsetSlot } from './offset-tracker.ts'
 import { refuseEach } from './refusals.ts'
-
-/** A record on its way: done when its slot is. */
-interface PendingAction {
-  /** Kept only for reports: thousands of records wait here, and what lives long is dear to collect. */
-  readonly record: SinkRecord | null
-  readonly slot: OffsetSlot
-  readonly action: Action
-}
-
-/** Actions whose lines stand one after the other in `body`; `ends[i]` is where those of action i end. */
-interface Batch {
-  readonly actions: PendingAction[]
-  readonly ends: number[]
-  readonly body: GrowingByteWriter
-}
 
 /**
  * Bytes in batches that wait while every request is taken, above which nothing more is taken: a usual batch is there
@@ -48,9 +33,9 @@ export class BulkWriter {
   readonly #delivery: Delivery
   /** Keys with an action under way, and the actions that wait for it, with their bytes. */
   readonly #busy = new Map<string, { readonly pending: PendingAction; readonly bytes: Uint8Array }[]>()
-  readonly #ready: Batch[] = []
+  readonly #ready: BulkBatch[] = []
   readonly #spareBodies: GrowingByteWriter[] = []
-  #open: Batch | null = null
+  #open: BulkBatch | null = null
   /** Of the batches in `#ready`. */
   #waitingBytes = 0
   /**
@@ -139,12 +124,10 @@ export class BulkWriter {
 
   #append(pending: PendingAction, bytes: Uint8Array): void {
     if (this.#open !== null && this.#open.body.length + bytes.length > this.#delivery.maxBytes) this.#seal()
-    this.#open ??= { actions: [], ends: [], body: this.#spareBodies.pop() ?? new GrowingByteWriter(this.#bodyBytes) }
+    this.#open ??= new BulkBatch(this.#spareBodies.pop() ?? new GrowingByteWriter(this.#bodyBytes))
     const batch = this.#open
-    batch.body.bytes(bytes)
-    batch.actions.push(pending)
-    batch.ends.push(batch.body.length)
-    if (batch.actions.length >= this.#config['batch.size'] || batch.body.length >= this.#delivery.maxBytes) this.#seal()
+    batch.add(pending, bytes)
+    if (batch.count >= this.#config['batch.size'] || batch.body.length >= this.#delivery.maxBytes) this.#seal()
     else if (this.#draining) this.flush()
     else if (this.#linger === null) this.#startLinger()
   }
@@ -183,7 +166,7 @@ export class BulkWriter {
     }
   }
 
-  async #send(batch: Batch): Promise<void> {
+  async #send(batch: BulkBatch): Promise<void> {
     try {
       await this.#deliver(batch)
     } catch (error) {
@@ -203,45 +186,47 @@ export class BulkWriter {
   }
 
   /** Sends a batch until each of its actions is done. @throws the error that fails the task */
-  async #deliver(batch: Batch): Promise<void> {
-    let remaining: Batch = batch
+  async #deliver(batch: BulkBatch): Promise<void> {
+    let remaining = batch
     for (let attempt = 1; ; attempt++) {
       const failed = await this.#attempt(remaining, attempt)
       if (failed.length === 0) return
       this.#delivery.tooBusy(attempt, failed.length)
       this.#delivery.metrics.retries.add(failed.length)
       await this.#delivery.flow.pause(this.#delivery.backoff.waitMs(attempt))
-      remaining = subset(remaining, failed)
+      remaining = remaining.subset(failed)
     }
   }
 
   /** One request. @returns indices of the actions to send again */
-  async #attempt(batch: Batch, attempt: number): Promise<readonly number[]> {
-    const { actions, body } = batch
-    const outcome = await this.#delivery.requests.bulk(body.view(0, body.length), actions.length, attempt)
-    if (outcome.kind === 'answered') return await this.#settle(batch, outcome, attempt)
+  async #attempt(batch: BulkBatch, attempt: number): Promise<readonly number[]> {
+    const { body, count } = batch
+    const outcome = await this.#delivery.requests.bulk(body.view(0, body.length), count, attempt)
+    if (outcome.kind === 'answered') {
+      if (outcome.errors) return await this.#settle(batch.actions(), outcome.items, attempt)
+      for (const run of batch.runs) this.#finish(run.slot, run.action, run.count)
+      return []
+    }
     // In halves, in order; a single action that is too large is a malformed document.
+    const actions = batch.actions()
     const [single, second] = actions
     if (single !== undefined && second === undefined) {
       await this.#delivery.refusals.malformed(single, outcome.error)
-      this.#finish(single)
+      this.#finish(single.slot, single.action)
       return []
     }
     const all = actions.map((_, i) => i)
-    await this.#deliver(subset(batch, all.slice(0, all.length >> 1)))
-    await this.#deliver(subset(batch, all.slice(all.length >> 1)))
+    await this.#deliver(batch.subset(all.slice(0, count >> 1)))
+    await this.#deliver(batch.subset(all.slice(count >> 1)))
     return []
   }
 
+  /** What became of each action. @returns indices of those to send again */
   async #settle(
-    { actions }: Batch,
-    { errors, items }: { readonly errors: boolean; readonly items: readonly BulkItem[] },
+    actions: readonly PendingAction[],
+    items: readonly BulkItem[],
     attempt: number,
   ): Promise<readonly number[]> {
-    if (!errors) {
-      for (const pending of actions) this.#finish(pending)
-      return []
-    }
     const retry: number[] = []
     const missing = new Set<string>()
     // All items first, so that those which succeeded are done even if another fails the task.
@@ -250,7 +235,7 @@ export class BulkWriter {
     for (const [i, pending] of actions.entries()) {
       const item = items[i] as BulkItem
       const verdict = classifyItem(item)
-      if (verdict === 'done') this.#finish(pending)
+      if (verdict === 'done') this.#finish(pending.slot, pending.action)
       else if (verdict === 'retry' || (verdict === 'conflict' && !isSuperseded(pending.action))) retry.push(i)
       else if (verdict === 'blocked' && !isLast) retry.push(i)
       else if (verdict === 'missing-index') {
@@ -259,7 +244,7 @@ export class BulkWriter {
       } else {
         refused.push(async () => {
           await this.#delivery.refusals.refuse(pending, verdict, item.error)
-          this.#finish(pending)
+          this.#finish(pending.slot, pending.action)
         })
       }
     }
@@ -268,9 +253,9 @@ export class BulkWriter {
     return retry
   }
 
-  #finish(pending: PendingAction): void {
-    this.#delivery.finish(pending.slot)
-    const { orderKey } = pending.action
+  /** @param count of the record and those right behind it in its partition; one where there is an order key */
+  #finish(slot: OffsetSlot, { orderKey }: Action, count = 1): void {
+    this.#delivery.finish(slot, count)
     if (orderKey === null) return
     const next = this.#busy.get(orderKey)?.shift()
     if (next === undefined) this.#busy.delete(orderKey)
@@ -281,15 +266,4 @@ export class BulkWriter {
 /** Whether a conflict says that the effect is there, or a later one. */
 function isSuperseded({ versioned, kind }: Action): boolean {
   return versioned || kind === 'create' || kind === 'index'
-}
-
-function subset(batch: Batch, indices: readonly number[]): Batch {
-  if (indices.length === batch.actions.length) return batch
-  const part: Batch = { actions: [], ends: [], body: new GrowingByteWriter() }
-  for (const i of indices) {
-    part.body.bytes(batch.body.view(i === 0 ? 0 : (batch.ends[i - 1] as number), batch.ends[i] as number))
-    part.ends.push(part.body.length)
-    part.actions.push(batch.actions[i] as PendingAction)
-  }
-  return part
 }

@@ -75,11 +75,14 @@ export class Delivery {
     this.metrics.inFlight.set(this.flow.inFlight)
   }
 
-  /** The record's effect is durable, it was reported, or it is known to be superseded: its offset may be committed (I1). */
-  finish(slot: OffsetSlot): void {
-    slot.done = true
-    this.flow.finish()
-    this.metrics.done.add(1)
+  /**
+   * The record's effect is durable, it was reported, or it is known to be superseded: its offset may be committed (I1).
+   * @param count as much for the records delivered next in its partition; 1 for this one alone
+   */
+  finish({ partition, sequence }: OffsetSlot, count = 1): void {
+    partition.finish(sequence, count)
+    this.flow.finish(count)
+    this.metrics.done.add(count)
   }
 
   /** Whether nothing is sent again after this attempt. */

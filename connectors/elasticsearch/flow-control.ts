@@ -63,9 +63,9 @@ export class FlowControl {
     return true
   }
 
-  /** Counts one record out: its effect is durable, or it was reported. */
-  finish(): void {
-    this.#count--
+  /** Counts records out: their effect is durable, or they were reported. */
+  finish(count: number): void {
+    this.#count -= count
   }
 
   requestStarts(): void {

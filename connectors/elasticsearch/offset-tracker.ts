@@ -1,48 +1,122 @@
 import type { SinkRecord } from '../../worker/api/record.ts'
 import { type Offsets, type TopicPartition, TopicPartitionMap } from '../../worker/api/topic-partition.ts'
 
-/** One delivered record; `done` once its effect is durable, or was reported or skipped. */
+/** One delivered record. */
 export interface OffsetSlot {
-  /** Where it was consumed from (KIP-793): one object for all records of a partition. */
-  readonly source: TopicPartition
-  readonly offset: bigint
-  done: boolean
+  readonly partition: PartitionOffsets
+  /** Its number among the deliveries of the partition, 0 for the first; the next delivery has the next number. */
+  readonly sequence: number
 }
 
-/** Slots of one partition in the order of delivery; `head` is the first that may be pending. */
-interface Progress {
-  readonly source: TopicPartition
-  slots: OffsetSlot[]
-  head: number
-}
+/** A superseded record was delivered again: it decides nothing any more, but something is still under way for it. */
+const states = { pending: 0, superseded: 1, done: 2 } as const
+/** Deliveries that there is room for at first; all sizes are powers of two. */
+const leastRoom = 64
 
-/** Slots kept behind the head before the array is cut. */
-const compactAfter = 4096
+/**
+ * Deliveries of one partition, from the first that is not done on, in rings of 9 bytes a record: thousands of records
+ * wait for their requests, and an object for each would move to the old generation before it is done with.
+ */
+export class PartitionOffsets {
+  /** Where the records were consumed from (KIP-793). */
+  readonly source: TopicPartition
+  #offsets = new BigInt64Array(leastRoom)
+  #states = new Uint8Array(leastRoom)
+  /** Everything before it is done. */
+  #head = 0
+  #next = 0
+  #last: bigint | null = null
+
+  constructor(source: TopicPartition) {
+    this.source = source
+  }
+
+  /** Notes a delivery as pending. @returns its sequence number */
+  add(offset: bigint): number {
+    if (this.#last !== null && offset <= this.#last) this.#supersede(offset)
+    this.#last = offset
+    if (this.#next - this.#head === this.#states.length) this.#makeRoom()
+    const sequence = this.#next++
+    const at = this.#at(sequence)
+    this.#offsets[at] = offset
+    this.#states[at] = states.pending
+    return sequence
+  }
+
+  /** The effect of `count` deliveries is durable, or they were reported or skipped. */
+  finish(sequence: number, count: number): void {
+    const end = sequence + count
+    for (let i = Math.max(sequence, this.#head); i < end; i++) this.#states[this.#at(i)] = states.done
+  }
+
+  /** Offset of a delivery that is not done. */
+  offsetOf(sequence: number): bigint {
+    return this.#offsets[this.#at(sequence)] as bigint
+  }
+
+  /** Offset of the first delivery that is pending; null when there is none. */
+  firstPending(): bigint | null {
+    this.#skipDone()
+    for (let i = this.#head; i < this.#next; i++) {
+      if (this.#states[this.#at(i)] === states.pending) return this.offsetOf(i)
+    }
+    return null
+  }
+
+  /** Deliveries from the first that is not done on; 0 when none is pending. */
+  heldCount(): number {
+    return this.firstPending() === null ? 0 : this.#next - this.#head
+  }
+
+  #at(sequence: number): number {
+    return sequence & (this.#states.length - 1)
+  }
+
+  #skipDone(): void {
+    while (this.#head < this.#next && this.#states[this.#at(this.#head)] === states.done) this.#head++
+  }
+
+  /** The position went back: everything from `offset` on is delivered again. */
+  #supersede(offset: bigint): void {
+    // Offsets rise between two such moments, and what was pending above a lower one was superseded before.
+    for (let i = this.#next - 1; i >= this.#head && this.offsetOf(i) >= offset; i--) {
+      const at = this.#at(i)
+      if (this.#states[at] === states.pending) this.#states[at] = states.superseded
+    }
+  }
+
+  #makeRoom(): void {
+    this.#skipDone()
+    const held = this.#next - this.#head
+    if (held <= this.#states.length >> 1) return
+    const offsets = new BigInt64Array(2 * this.#states.length)
+    const kept = new Uint8Array(offsets.length)
+    for (let i = this.#head; i < this.#next; i++) {
+      const to = i & (offsets.length - 1)
+      offsets[to] = this.offsetOf(i)
+      kept[to] = this.#states[this.#at(i)] as number
+    }
+    this.#offsets = offsets
+    this.#states = kept
+  }
+}
 
 /**
  * Which records are done, by the coordinates they were consumed at (KIP-793). Requests finish in any order; what may
  * be committed is the unbroken prefix only (I2).
  */
 export class OffsetTracker {
-  readonly #partitions = new TopicPartitionMap<Progress>()
+  readonly #partitions = new TopicPartitionMap<PartitionOffsets>()
 
-  /** Notes a delivered record as pending. */
+  /** Notes a delivered record as pending, until its slot is finished. */
   add(record: SinkRecord): OffsetSlot {
-    const { originalTopic: topic, originalPartition: partition, offset } = record
-    let progress = this.#partitions.get(topic, partition)
-    if (progress === undefined) {
-      progress = { source: { topic, partition }, slots: [], head: 0 }
-      this.#partitions.set(topic, partition, progress)
+    const { originalTopic: topic, originalPartition, offset } = record
+    let partition = this.#partitions.get(topic, originalPartition)
+    if (partition === undefined) {
+      partition = new PartitionOffsets({ topic, partition: originalPartition })
+      this.#partitions.set(topic, originalPartition, partition)
     }
-    const last = progress.slots.at(-1)
-    if (last !== undefined && offset <= last.offset) {
-      // The position went back: everything from here on is delivered again, so older slots decide nothing any more.
-      progress.slots = progress.slots.slice(progress.head).filter((slot) => slot.offset < offset && !slot.done)
-      progress.head = 0
-    }
-    const slot = { source: progress.source, offset, done: false }
-    progress.slots.push(slot)
-    return slot
+    return { partition, sequence: partition.add(offset) }
   }
 
   /**
@@ -52,9 +126,8 @@ export class OffsetTracker {
   committable(current: Offsets): TopicPartitionMap<bigint> {
     const offsets = new TopicPartitionMap<bigint>()
     for (const [{ topic, partition }, next] of current.entries()) {
-      const progress = this.#partitions.get(topic, partition)
-      const pending = progress === undefined ? undefined : firstPending(progress)
-      offsets.set(topic, partition, pending === undefined || pending.offset > next ? next : pending.offset)
+      const pending = this.#partitions.get(topic, partition)?.firstPending() ?? null
+      offsets.set(topic, partition, pending === null || pending > next ? next : pending)
     }
     return offsets
   }
@@ -62,9 +135,7 @@ export class OffsetTracker {
   /** Records from the first that is not done on, of all partitions: what is kept of them is memory. */
   heldCount(): number {
     let count = 0
-    for (const progress of this.#partitions.values()) {
-      if (firstPending(progress) !== undefined) count += progress.slots.length - progress.head
-    }
+    for (const partition of this.#partitions.values()) count += partition.heldCount()
     return count
   }
 
@@ -72,18 +143,4 @@ export class OffsetTracker {
   drop(partitions: readonly TopicPartition[]): void {
     for (const { topic, partition } of partitions) this.#partitions.delete(topic, partition)
   }
-}
-
-function firstPending(progress: Progress): OffsetSlot | undefined {
-  const { slots } = progress
-  while (progress.head < slots.length && slots[progress.head]?.done === true) progress.head++
-  if (progress.head === slots.length) {
-    // The last slot stays, to notice a position that went back.
-    progress.slots = slots.slice(-1)
-    progress.head = progress.slots.length
-  } else if (progress.head >= compactAfter) {
-    progress.slots = slots.slice(progress.head)
-    progress.head = 0
-  }
-  return progress.slots[progress.head]
 }

@@ -78,8 +78,8 @@ type RefusalCode = 'CONNECT_ES_REJECTED' | 'CONNECT_ES_CONFLICT'
 
 function coordinates({ slot }: Refused, error: ItemError | undefined) {
   // The reason may quote the document (I8).
-  const { source, offset } = slot
-  const { topic, partition } = source
+  const { topic, partition } = slot.partition.source
+  const offset = slot.partition.offsetOf(slot.sequence)
   return { topic, partition, offset: offset.toString(), type: error?.type ?? null }
 }
 

@@ -103,13 +103,13 @@ export class ElasticsearchSinkTask implements SinkTask<ElasticsearchSinkConfig> 
       if (signal.aborted) return
       const slot = this.#offsets.add(record)
       if (record.rawValue === null && (await this.#skipsNull(record, parts))) {
-        slot.done = true
+        slot.partition.finish(slot.sequence, 1)
         continue
       }
       const resource = nameOf(record, parts)
       if (resource instanceof Error) {
         await this.#invalid(record, parts, resource)
-        slot.done = true
+        slot.partition.finish(slot.sequence, 1)
         continue
       }
       const { stage, resources, documents } = parts
@@ -157,7 +157,7 @@ export class ElasticsearchSinkTask implements SinkTask<ElasticsearchSinkConfig> 
 
   async #drop(record: SinkRecord, slot: OffsetSlot, parts: Parts, error: Error): Promise<true> {
     await this.#invalid(record, parts, error)
-    slot.done = true
+    slot.partition.finish(slot.sequence, 1)
     return true
   }
 

@@ -8,10 +8,9 @@ import {
   type ItemVerdict,
 } from '../../../../connectors/elasticsearch/errors.ts'
 import { mappingOf } from '../../../../connectors/elasticsearch/mapping.ts'
-import { OffsetTracker } from '../../../../connectors/elasticsearch/offset-tracker.ts'
 import { dataStreamName, indexName, resourceNaming } from '../../../../connectors/elasticsearch/resource-names.ts'
 import { Float64, makeSchema, type Schema, Schemas, type Value } from '../../../../worker/api/data.ts'
-import { elasticsearchConfig, offsets, sinkRecord } from './support.ts'
+import { elasticsearchConfig, sinkRecord } from './support.ts'
 
 describe('names of resources', () => {
   it('make indices of topics (E38)', () => {
@@ -153,36 +152,5 @@ describe('classification of failures', () => {
       describeItemError(error),
       'Indexing failed: ElasticsearchException[Elasticsearch exception [type=a, reason=r1]]; nested: ElasticsearchException[Elasticsearch exception [type=b, reason=r2]];',
     )
-  })
-})
-
-describe('OffsetTracker', () => {
-  const next = (tracker: OffsetTracker, current: bigint) =>
-    tracker.committable(offsets({ 'topic-0': current })).get('topic', 0)
-
-  it('gives the unbroken prefix, and never more than was delivered (I2)', () => {
-    const tracker = new OffsetTracker()
-    const [a, b, c] = [0, 2, 5].map((offset) => tracker.add(sinkRecord(offset)))
-    assert.equal(next(tracker, 6n), 0n)
-    if (b) b.done = true
-    assert.equal(next(tracker, 6n), 0n)
-    if (a) a.done = true
-    assert.equal(next(tracker, 6n), 5n)
-    if (c) c.done = true
-    assert.equal(next(tracker, 9n), 9n, 'what a transform filtered counts too')
-    assert.equal(tracker.heldCount(), 0)
-  })
-
-  it('goes back with the position (E59) and forgets what was revoked (E61)', () => {
-    const tracker = new OffsetTracker()
-    for (const offset of [0, 1, 2]) tracker.add(sinkRecord(offset)).done = true
-    assert.equal(next(tracker, 3n), 3n)
-    const again = tracker.add(sinkRecord(1))
-    assert.equal(next(tracker, 3n), 1n)
-    again.done = true
-    assert.equal(next(tracker, 3n), 3n)
-    tracker.add(sinkRecord(3))
-    tracker.drop([{ topic: 'topic', partition: 0 }])
-    assert.equal(next(tracker, 7n), 7n)
   })
 })

@@ -314,17 +314,8 @@ describe('MergeWriter', () => {
     const { kc_fence: fence, created_at: _c, updated_at: _u, ...body } = documentOf(server, 'c1') as Struct
     assert.deepEqual(body, { subject: 'S', of: 'c1', items: 2, user: { name: 'N' } })
     assert.deepEqual(fence, { 'conversations-0': 0, 'items-0': 1, 'users-0': 0 })
-    assert.throws(
-      () =>
-        task.stage.pending(
-          sinkRecord(2, { topic: 'items', value: {} }),
-          { source: { topic: 'items', partition: 0 }, offset: 2n, done: false },
-          'x',
-        ),
-      {
-        kind: 'record',
-      },
-    )
+    const withoutId = sinkRecord(2, { topic: 'items', value: {} })
+    assert.throws(() => task.stage.pending(withoutId, task.tracker.add(withoutId), 'x'), { kind: 'record' })
   })
 
   const transient: readonly Fault[] = [
