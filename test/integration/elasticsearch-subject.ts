@@ -30,7 +30,7 @@ export class Subject implements AsyncDisposable {
   }
 
   static async open(options: RawOptions = plain, context = sinkContext()): Promise<Subject> {
-    const url = { 'connection.url': server.settings.url, 'read.timeout.ms': '20000' }
+    const url = { 'connection.url': server.settings.url, 'read.timeout.ms': '20000', 'flush.timeout.ms': '60000' }
     const config = elasticsearchConfig({ ...url, ...options })
     const subject = new Subject(await openConnection(config), context)
     await subject.task.start(config, context)
