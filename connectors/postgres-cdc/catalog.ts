@@ -16,6 +16,8 @@ export interface CatalogTable {
   readonly oid: number
   readonly schema: string
   readonly table: string
+  /** Its changes are not in the log, so that no stream has them. */
+  readonly unlogged: boolean
 }
 
 /** Columns and key of one table as they are now. */
@@ -23,6 +25,13 @@ export interface CatalogDetails {
   readonly columns: readonly CatalogColumn[]
   /** Primary key in index order, else the first unique index of plain columns; null when there is neither. */
   readonly key: { readonly columns: readonly string[]; readonly primary: boolean } | null
+}
+
+interface TableRow {
+  oid: string
+  nspname: string
+  relname: string
+  unlogged: string
 }
 
 interface ColumnRow {
@@ -81,7 +90,7 @@ SELECT quote_ident(n.nspname) || '.' || quote_ident(t.typname) AS name
 FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.oid = $1`
 
 const tablesSql = `
-SELECT c.oid, n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+SELECT c.oid, n.nspname, c.relname, c.relpersistence = 'u' AS unlogged FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema')
 ORDER BY n.nspname, c.relname`
 
@@ -102,8 +111,13 @@ export class Catalog {
 
   /** Ordinary and partitioned tables outside the system schemas. */
   async tables(): Promise<readonly CatalogTable[]> {
-    const rows = await this.#database.rows<{ oid: string; nspname: string; relname: string }>(tablesSql)
-    return rows.map((row) => ({ oid: Number(row.oid), schema: row.nspname, table: row.relname }))
+    const rows = await this.#database.rows<TableRow>(tablesSql)
+    return rows.map((row) => ({
+      oid: Number(row.oid),
+      schema: row.nspname,
+      table: row.relname,
+      unlogged: row.unlogged === 't',
+    }))
   }
 
   async details(oid: number): Promise<CatalogDetails> {

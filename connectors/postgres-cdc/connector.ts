@@ -42,12 +42,22 @@ export class PostgresConnector implements SourceConnector<PostgresConfig> {
           `The partition of this connector is {"server": "${config['topic.prefix']}"}, not ${partition === null ? 'missing' : JSON.stringify(partition)}`,
         )
       }
-      if (offset !== null && readOffset(offset) === null) {
-        throw new RequestError(400, 'CONNECT_POSTGRES_POSITION', 'An offset needs the member `lsn`, an integer')
+      if (offset !== null && !isPosition(offset)) {
+        throw new RequestError(
+          400,
+          'CONNECT_POSTGRES_POSITION',
+          'An offset needs the member `lsn`, a position as an integer that is not negative: ' +
+            "SELECT '0/16B3748'::pg_lsn - '0/0' makes one of a pg_lsn",
+        )
       }
     }
     return false
   }
+}
+
+function isPosition(offset: SourceOffset): boolean {
+  const { lsn } = offset
+  return (readOffset(offset)?.lsn ?? -1n) >= 0n && (typeof lsn !== 'number' || Number.isInteger(lsn))
 }
 
 const readOnlyVersion = 130_000

@@ -112,6 +112,10 @@ export const sqlStateRules: readonly Rule[] = [
     outcome: 'fatal',
     code: 'CONNECT_POSTGRES_PUBLICATION',
     reason: 'publication or slot does not exist',
+    remedy:
+      'If the publication is there by now, it was made after changes that the slot has still to send, and those cannot be ' +
+      'sent with it: go on with the former publication.name, or stop the connector, drop the slot, remove the offset and ' +
+      'take a new snapshot. Otherwise create it, or set publication.autocreate.mode to filtered or all_tables.',
   },
   { state: '42710', outcome: 'fatal', code: 'CONNECT_POSTGRES_SLOT', reason: 'a slot of that name exists already' },
   {
@@ -136,7 +140,15 @@ export const sqlStateRules: readonly Rule[] = [
     reason: 'the same character comes again, and has no equivalent',
   },
   { state: '0A000', outcome: 'fatal', code: 'CONNECT_POSTGRES_SETUP', reason: 'the server lacks the feature' },
-  { state: '42', outcome: 'fatal', code: 'CONNECT_POSTGRES_SETUP', reason: 'a configured statement is wrong' },
+  {
+    state: '42',
+    outcome: 'fatal',
+    code: 'CONNECT_POSTGRES_SETUP',
+    reason: 'a configured statement is wrong, or what it reads has gone',
+    remedy:
+      'If a table or column was dropped or renamed while it was to be read, restart the task: it goes on with those that are ' +
+      'there. Otherwise correct the statement that is configured, as in snapshot.select.statement.overrides.',
+  },
   {
     state: '08P01',
     outcome: 'fatal',

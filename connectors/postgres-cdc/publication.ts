@@ -29,6 +29,12 @@ const qualified = ({ schema, table }: CatalogTable): string => `${quoteIdentifie
 
 /** Makes sure that the publication exists and, where that is our business, holds exactly the captured tables. */
 export async function ensurePublication(database: Database, options: PublicationOptions): Promise<void> {
+  // The server refuses unlogged tables in a publication.
+  await createOrAdjust(database, { ...options, captured: options.captured.filter(({ unlogged }) => !unlogged) })
+  await warnOfUnpublished(database, options)
+}
+
+async function createOrAdjust(database: Database, options: PublicationOptions): Promise<void> {
   const { name, mode, captured } = options
   const [existing] = await database.rows<{ puballtables: string }>(
     'SELECT puballtables FROM pg_publication WHERE pubname = $1',
@@ -62,10 +68,50 @@ export async function ensurePublication(database: Database, options: Publication
   options.logger.info({ publication: name, mode }, 'Created the publication')
 }
 
+/** Captured tables that the publication has neither itself nor by a partition of theirs, or by what they are one of. */
+const unpublishedSql = `
+WITH published AS (
+  SELECT c.oid FROM pg_publication_tables p JOIN pg_namespace n ON n.nspname = p.schemaname
+  JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename WHERE p.pubname = $1
+), covered AS (
+  SELECT oid FROM published
+  UNION SELECT below.relid FROM published p, pg_partition_tree(p.oid) below
+  UNION SELECT above.relid FROM published p, pg_partition_ancestors(p.oid) above
+)
+SELECT t.oid FROM unnest($2::oid[]) t(oid) WHERE t.oid NOT IN (SELECT oid FROM covered)`
+
+/** A snapshot reads such tables, and no stream follows: for some a publication is the filter, for others a mistake. */
+async function warnOfUnpublished(database: Database, { name, captured, logger }: PublicationOptions): Promise<void> {
+  const rows = await database.rows<{ oid: string }>(unpublishedSql, [
+    name,
+    `{${captured.map(({ oid }) => oid).join(',')}}`,
+  ])
+  const missing = new Set(rows.map(({ oid }) => Number(oid)))
+  const unlogged = captured.filter((table) => table.unlogged)
+  const absent = captured.filter((table) => missing.has(table.oid) && !table.unlogged)
+  if (absent.length > 0)
+    logger.warn(
+      { publication: name, tables: absent.length },
+      `The publication ${name} does not have the captured tables ${some(absent)}: a snapshot reads them, but their changes ` +
+        `are not streamed. ALTER PUBLICATION ${quoteIdentifier(name)} ADD TABLE …, or leave them out by table.include.list`,
+    )
+  if (unlogged.length > 0)
+    logger.warn(
+      { tables: unlogged.length },
+      `The captured tables ${some(unlogged)} are unlogged: a snapshot reads them, but their changes are not streamed. ` +
+        'ALTER TABLE … SET LOGGED, or leave them out by table.include.list',
+    )
+}
+
+/** Their names, or the first ten of them. */
+function some(tables: readonly CatalogTable[]): string {
+  return `${tables.slice(0, 10).map(qualified).join(', ')}${tables.length > 10 ? ', …' : ''}`
+}
+
 /** Runs what creates or changes the publication, within the time limit. */
 async function define(database: Database, options: PublicationOptions, statements: readonly string[]): Promise<void> {
   const { name, mode, captured, timeoutMs } = options
-  const tables = mode === 'all_tables' ? 'ALL TABLES' : `TABLE ${captured.map(qualified).slice(0, 10).join(', ')}`
+  const tables = mode === 'all_tables' ? 'ALL TABLES' : `TABLE ${some(captured)}`
   try {
     await database.execute(`SET statement_timeout = ${timeoutMs}`)
     for (const statement of statements) await database.execute(statement)
@@ -78,7 +124,7 @@ async function define(database: Database, options: PublicationOptions, statement
       ...(isRefused
         ? {
             remedy:
-              `Let a role that may do it run CREATE PUBLICATION ${quoteIdentifier(name)} FOR ${tables}${captured.length > 10 ? ', …' : ''}; ` +
+              `Let a role that may do it run CREATE PUBLICATION ${quoteIdentifier(name)} FOR ${tables}; ` +
               'and set publication.autocreate.mode=disabled, or GRANT CREATE ON DATABASE and make database.user the owner ' +
               'of the publication and the tables (FOR ALL TABLES needs a superuser).',
           }

@@ -1,7 +1,7 @@
 /** What people who run the database do to a connector, or ask of it. */
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
-import { PostgresFixture, rowOf } from '../support/postgres-fixture.ts'
+import { type CdcTask, PostgresFixture, rowOf } from '../support/postgres-fixture.ts'
 import { requireService } from '../support/services.ts'
 
 const postgres = requireService('postgres')
@@ -67,5 +67,31 @@ suite('operations', { skip: postgres.skip }, () => {
       'database.initial.statements': holds("current_setting('statement_timeout') = '7s'"),
     }
     await (await fixture.task(task.offset, chosen)).stop()
+  })
+
+  test('captured tables that no stream can have are named; partitions of a published table are none', async () => {
+    await using fixture = await PostgresFixture.open(
+      postgres.settings.url,
+      `CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE forgotten (id int PRIMARY KEY); INSERT INTO forgotten VALUES (1);
+       CREATE UNLOGGED TABLE fleeting (id int PRIMARY KEY); INSERT INTO fleeting VALUES (1);
+       CREATE TABLE whole (id int PRIMARY KEY) PARTITION BY RANGE (id);
+       CREATE TABLE part PARTITION OF whole FOR VALUES FROM (0) TO (9)`,
+    )
+    await fixture.sql(`CREATE PUBLICATION ${fixture.publication} FOR TABLE t, whole`)
+    const warnings = (task: CdcTask) =>
+      task.context.logger.lines.filter(({ level, message }) => level === 'warn' && /streamed/.test(message))
+    const task = await fixture.task(null)
+    const told = warnings(task).map(({ message }) => /tables ("[^:]*?)(?::| are)/.exec(message)?.[1])
+    assert.deepEqual(told, ['"public"."forgotten"', '"public"."fleeting"'])
+    const topics = (await task.take(2)).map(({ topic }) => topic.split('.').at(-1))
+    assert.deepEqual(topics.sort(), ['fleeting', 'forgotten'])
+    await task.stop()
+    // A publication of ours leaves out what the server would refuse.
+    const own = { 'publication.name': `${fixture.publication}_own`, 'slot.name': `${fixture.slot}_own` }
+    const filtered = { ...own, 'publication.autocreate.mode': 'filtered', 'table.exclude.list': 'public.part' }
+    const second = await fixture.task(null, filtered)
+    assert.deepEqual(warnings(second).length, 1)
+    await fixture.sql('INSERT INTO forgotten VALUES (2)')
+    assert.deepEqual((await second.take(3)).map((record) => rowOf(record)?.['id']).sort(), [1, 1, 2])
   })
 })

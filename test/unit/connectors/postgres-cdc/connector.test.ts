@@ -28,7 +28,8 @@ suite('altering offsets of the connector', () => {
     await assert.rejects(alter(null, { lsn: 5n }), { code: 'CONNECT_POSTGRES_POSITION' })
     await assert.rejects(alter(null, null), { code: 'CONNECT_POSTGRES_POSITION' })
     await assert.rejects(alter({ server: 'other' }, { lsn: 5n }), /"server": "p"/)
-    await assert.rejects(alter({ server: 'p' }, { txId: 5n }), /lsn/)
+    for (const offset of [{ txId: 5n }, { lsn: -5n }, { lsn: 1.5 }, { lsn: '0/16B3748' }])
+      await assert.rejects(alter({ server: 'p' }, offset), /lsn/)
   })
 })
 
