@@ -11,9 +11,13 @@ import { Worker as Thread } from 'node:worker_threads'
 import { gzipSync } from 'node:zlib'
 import { openConnection } from '../../connectors/elasticsearch/client.ts'
 import { classify, statusOf } from '../../connectors/elasticsearch/errors.ts'
-import { HttpConnection } from '../../connectors/elasticsearch/http-connection.ts'
 import { readJavaKeyStore } from '../../worker/api/tls/java-key-store.ts'
-import { elasticsearchConfig, eventually, type RawOptions } from '../unit/connectors/elasticsearch/support.ts'
+import {
+  bareConnection,
+  elasticsearchConfig,
+  eventually,
+  type RawOptions,
+} from '../unit/connectors/elasticsearch/support.ts'
 
 /** A server on a free port that knows its sockets. */
 class Double implements AsyncDisposable {
@@ -286,16 +290,7 @@ describe('a request to Elasticsearch', () => {
         if (declared) response.setHeader('content-length', 3 << 20)
         for (let i = 0; i < 3; i++) response.write(Buffer.alloc(1 << 20, '1'))
       })
-      const url = new URL(`http://${server.host}`)
-      const connection = new HttpConnection({
-        url,
-        auth: null,
-        tls: {},
-        proxy: null,
-        maxSockets: 1,
-        idleMs: -1,
-        connectMs: 0,
-      })
+      const connection = bareConnection(`http://${server.host}`)
       const refused = connection.request({ method: 'GET', path: '/' }, { maxResponseSize: 2 << 20 })
       assert.equal((await failure(refused)).name, 'RequestAbortedError')
       await eventually(() => server.openSockets === 0)

@@ -1,21 +1,11 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { HttpConnection } from '../../../../connectors/elasticsearch/http-connection.ts'
+import type { HttpConnection } from '../../../../connectors/elasticsearch/http-connection.ts'
 import { NodePool } from '../../../../connectors/elasticsearch/node-pool.ts'
+import { bareConnection } from './support.ts'
 
 function pool(names: readonly string[]) {
-  const connections = names.map(
-    (name) =>
-      new HttpConnection({
-        url: new URL(`http://${name}:9200`),
-        auth: null,
-        tls: {},
-        proxy: null,
-        maxSockets: 1,
-        idleMs: -1,
-        connectMs: 0,
-      }),
-  )
+  const connections = names.map((name) => bareConnection(`http://${name}:9200`))
   const time = { nowMs: 5 }
   const nodes = new NodePool(connections, () => time.nowMs)
   const byName = (name: string) => connections[names.indexOf(name)] as HttpConnection

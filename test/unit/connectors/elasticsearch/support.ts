@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import type { ServerConnection, ServerRequest } from '../../../../connectors/elasticsearch/client.ts'
 import type { ElasticsearchSinkConfig } from '../../../../connectors/elasticsearch/config-options.ts'
+import { HttpConnection } from '../../../../connectors/elasticsearch/http-connection.ts'
 import { plugin } from '../../../../connectors/elasticsearch/index.ts'
 import type { LogFields, Logger, Metrics } from '../../../../worker/api/context.ts'
 import { parseJson } from '../../../../worker/api/json.ts'
@@ -21,6 +22,19 @@ export function elasticsearchConfig(options: RawOptions = {}): ElasticsearchSink
     'flush.timeout.ms': '5000',
     ...options,
   }) as ElasticsearchSinkConfig
+}
+
+/** A connection of one socket to a node, without credentials, TLS, proxy or limits of time. */
+export function bareConnection(url: string): HttpConnection {
+  return new HttpConnection({
+    url: new URL(url),
+    auth: null,
+    tls: {},
+    proxy: null,
+    maxSockets: 1,
+    idleMs: -1,
+    connectMs: 0,
+  })
 }
 
 /** A record at `offset` of `topic-0` that nobody can change (I5). */
