@@ -13,6 +13,11 @@ export function nodeHttps(): typeof import('node:https') {
   return process.getBuiltinModule('node:https')
 }
 
+/** `request` of the module for a URL of this protocol (`http:`, else TLS). */
+export function requestOf(protocol: string): typeof import('node:http').request {
+  return protocol === 'http:' ? nodeHttp().request : nodeHttps().request
+}
+
 /** 2.3 MB. */
 export function nodeTls(): typeof import('node:tls') {
   return process.getBuiltinModule('node:tls')

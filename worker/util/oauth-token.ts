@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Clock } from '../api/context.ts'
 import { ConnectError, defineErrorCodes, RetriableError, toError } from '../api/errors.ts'
-import { nodeHttp, nodeHttps } from '../api/node-modules.ts'
+import { requestOf } from '../api/node-modules.ts'
 import type { ClientTls } from '../api/tls/ssl-options.ts'
 import { readText } from './http-body.ts'
 
@@ -158,10 +158,7 @@ async function post(client: ClientCredentials): Promise<{ readonly status: numbe
   const answered = (response: IncomingMessage): void => {
     readText(response, maxBodyBytes).then((body) => resolve({ status: response.statusCode ?? 0, body }), reject)
   }
-  const sent =
-    client.tokenUrl.protocol === 'https:'
-      ? nodeHttps().request(client.tokenUrl, { ...options, ...client.tls }, answered)
-      : nodeHttp().request(client.tokenUrl, options, answered)
+  const sent = requestOf(client.tokenUrl.protocol)(client.tokenUrl, { ...options, ...client.tls }, answered)
   sent.once('error', reject)
   sent.end(form.toString())
   return await promise

@@ -2,7 +2,7 @@ import type { Agent as HttpAgent, IncomingMessage } from 'node:http'
 import type { Agent as HttpsAgent } from 'node:https'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ConfigError, RetriableError, toError } from '../../api/errors.ts'
-import { nodeHttp, nodeHttps } from '../../api/node-modules.ts'
+import { nodeHttp, nodeHttps, requestOf } from '../../api/node-modules.ts'
 import { type ClientTls, clientTls, sslText } from '../../api/tls/ssl-options.ts'
 import { systemClock } from '../../util/clock.ts'
 import { readText } from '../../util/http-body.ts'
@@ -95,7 +95,6 @@ export class RegistryTransport {
 
   async #sendTo(base: URL, request: AuthorizedRequest, signal: AbortSignal): Promise<RegistryResponse> {
     const { method, path, body } = request
-    const isHttps = base.protocol === 'https:'
     const headers: Record<string, string> = {
       ...this.#credentials.headers,
       accept: `${mediaType}, application/json`,
@@ -110,9 +109,8 @@ export class RegistryTransport {
     const answered = (response: IncomingMessage): void => {
       readBody(response).then(resolve, reject)
     }
-    const sent = isHttps
-      ? nodeHttps().request(url, { ...options, agent: this.#agents.https }, answered)
-      : nodeHttp().request(url, { ...options, agent: this.#agents.http }, answered)
+    const agent = base.protocol === 'https:' ? this.#agents.https : this.#agents.http
+    const sent = requestOf(base.protocol)(url, { ...options, agent }, answered)
     sent.once('error', reject)
     sent.setTimeout(this.#config['http.read.timeout.ms'], () => sent.destroy(new Error('no answer in time')))
     sent.end(body)
