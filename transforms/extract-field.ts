@@ -58,9 +58,10 @@ class ExtractField implements Transformation<ConfigOf<typeof config>> {
         value === null ? null : this.#path.valueFromMap(requireMap(value, purpose)),
       )
     }
+    // First, as in Connect: of a key that is a text or a number, the field is not what is missing.
+    const struct = value === null ? null : requireStruct(value, purpose)
     const fieldSchema = this.#schemas.get(schema)
-    if (value === null) return this.#part.replace(record, fieldSchema, null)
-    const struct = requireStruct(value, purpose)
+    if (struct === null) return this.#part.replace(record, fieldSchema, null)
     return this.#part.replace(record, fieldSchema, this.#path.valueFromStruct(schema, struct, this.#replaceNull))
   }
 

@@ -70,6 +70,9 @@ describe('ExtractField', () => {
     assert.throws(() => extract.apply(record({ key: 'text' })), {
       message: 'Only Map objects supported in absence of schema for [field extraction], found: java.lang.String',
     })
+    assert.throws(() => extract.apply(record({ keySchema: Schemas.string, key: 'text' })), {
+      message: 'Only Struct objects supported for [field extraction], found: java.lang.String',
+    })
   })
 
   const paths: readonly (readonly [string, Value])[] = [
