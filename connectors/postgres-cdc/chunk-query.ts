@@ -1,5 +1,5 @@
 /** SQL of the chunks of an incremental snapshot. Keys are the text that the server sent. */
-import { quoteIdentifier, quoteLiteral } from './sql.ts'
+import { qualifiedName, quoteIdentifier, quoteLiteral } from './sql.ts'
 
 export interface ChunkTable {
   readonly schema: string
@@ -26,8 +26,8 @@ const list = (names: readonly string[]): string => names.map(quoteIdentifier).jo
 const literal = (text: string, type: string | null): string =>
   type === null ? quoteLiteral(text) : `${quoteLiteral(text)}::${type}`
 
-function from({ schema, table }: ChunkTable): string {
-  return `FROM ${quoteIdentifier(schema)}.${quoteIdentifier(table)}`
+function from(table: ChunkTable): string {
+  return `FROM ${qualifiedName(table)}`
 }
 
 function where(conditions: readonly string[]): string {

@@ -33,7 +33,7 @@ import {
   type VisibleTransactions,
 } from './read-only-watermarks.ts'
 import type { SnapshotRequest } from './signals.ts'
-import { quoteIdentifier } from './sql.ts'
+import { qualifiedName } from './sql.ts'
 import type { TableSchema, TableSchemas } from './table-schema.ts'
 
 export interface IncrementalOptions {
@@ -442,7 +442,7 @@ export class IncrementalSnapshot implements AsyncDisposable {
   async #mark(database: Database, chunk: Chunk, what: 'open' | 'close'): Promise<void> {
     const { signalTable, deletesMarker } = this.#options
     if (signalTable === null) return
-    const name = `${quoteIdentifier(signalTable.schema)}.${quoteIdentifier(signalTable.table)}`
+    const name = qualifiedName(signalTable)
     if (what === 'close' && deletesMarker) {
       await database.rows(`DELETE FROM ${name} AS marker WHERE marker.id = $1`, [`${chunk.id}-open`])
       return

@@ -8,7 +8,7 @@ import { EnvelopeView } from './envelope.ts'
 import { classify, sqlStateOf } from './errors.ts'
 import { listProblem, PatternList, splitList } from './pattern-list.ts'
 import { copyTuple, isNull, isUnchanged, TupleIndex } from './pgoutput.ts'
-import { quoteIdentifier, quoteLiteral } from './sql.ts'
+import { qualifiedName, quoteIdentifier, quoteLiteral } from './sql.ts'
 import type { TableSchema, TableSchemas } from './table-schema.ts'
 import { untilVisible } from './visibility.ts'
 
@@ -214,7 +214,7 @@ export class Reselect {
     const keys = [...new Set(query.events.map(({ key }) => `(${key.map(quoteLiteral).join(', ')})`))]
     const list = [...query.key, ...query.columns].map((column, i) => `${name(column)} AS c${i}`)
     const sql =
-      `SELECT ${list.join(', ')} FROM ${quoteIdentifier(table.schema)}.${quoteIdentifier(table.table)} ` +
+      `SELECT ${list.join(', ')} FROM ${qualifiedName(table)} ` +
       `WHERE (${query.key.map(name).join(', ')}) IN (${keys.join(', ')})`
     try {
       const rows = await this.#database.rows<Record<string, string | null>>(sql)

@@ -2,7 +2,7 @@
 import type { CatalogTable } from './catalog.ts'
 import type { Database } from './connection.ts'
 import { movedCondition, type OpenTable, rangeCondition, SnapshotProgress } from './snapshot-progress.ts'
-import { quoteIdentifier } from './sql.ts'
+import { qualifiedName } from './sql.ts'
 
 /** One statement of the snapshot. */
 export interface ReadItem {
@@ -116,9 +116,9 @@ export async function planReads(input: PlanInput): Promise<SnapshotPlan> {
   const stored = input.stored === null ? null : SnapshotProgress.resume(input.stored, ids)
   const progress = stored ?? SnapshotProgress.begin(ids, await currentXmin(database))
   // From here on nothing moves the rows of a table that is gone on with: its file node stays what it is found to be.
-  for (const [index, { schema, table }] of tables.entries()) {
+  for (const [index, table] of tables.entries()) {
     if (progress.opened(ids[index] as string) !== null)
-      await database.execute(`LOCK TABLE ${quoteIdentifier(schema)}.${quoteIdentifier(table)} IN ACCESS SHARE MODE`)
+      await database.execute(`LOCK TABLE ${qualifiedName(table)} IN ACCESS SHARE MODE`)
   }
   const sizes = await sizesOf(database, tables)
   const planned: PlannedTable[] = []

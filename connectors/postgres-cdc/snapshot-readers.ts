@@ -5,7 +5,7 @@ import { type CopyLimits, CopyQuery } from './copy-query.ts'
 import type { TupleBlock } from './copy-text.ts'
 import { beginItem, finishItem, type PlannedTable, type ReadItem, type SnapshotPlan } from './snapshot-plan.ts'
 import { type SelectOptions, selectOf, type TableSelect } from './snapshot-select.ts'
-import { quoteIdentifier, quoteLiteral } from './sql.ts'
+import { qualifiedName, quoteLiteral } from './sql.ts'
 import type { TableSchema } from './table-schema.ts'
 
 export type IsolationMode = 'serializable' | 'repeatable_read' | 'read_committed' | 'read_uncommitted'
@@ -112,8 +112,7 @@ export class SnapshotReaders implements AsyncDisposable {
     const { database, lock } = this.#options
     if (lock === null || tables.length === 0) return
     await database.execute(`SET LOCAL lock_timeout = ${lock.timeoutMs}`)
-    const names = tables.map((t) => `${quoteIdentifier(t.schema)}.${quoteIdentifier(t.table)}`)
-    await database.execute(`LOCK TABLE ${names.join(', ')} IN ACCESS SHARE MODE`)
+    await database.execute(`LOCK TABLE ${tables.map(qualifiedName).join(', ')} IN ACCESS SHARE MODE`)
   }
 
   /** Connections that may read one table at the same time. */

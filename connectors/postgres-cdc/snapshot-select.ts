@@ -3,7 +3,7 @@ import type { Logger } from '../../worker/api/context.ts'
 import type { Catalog, CatalogTable } from './catalog.ts'
 import type { Database } from './connection.ts'
 import type { Filters } from './filters.ts'
-import { quoteIdentifier } from './sql.ts'
+import { qualifiedName, quoteIdentifier } from './sql.ts'
 import type { TableSchema, TableSchemas } from './table-schema.ts'
 
 export interface TableSelect {
@@ -41,8 +41,7 @@ export async function selectOf(table: CatalogTable, options: SelectOptions): Pro
     schemas.build({ schema: table.schema, table: table.table, tuple: columns, details, from: 'snapshot' })
   if (override === undefined) {
     const list = columns.map((column) => quoteIdentifier(column.name)).join(', ')
-    const from = `${quoteIdentifier(table.schema)}.${quoteIdentifier(table.table)}`
-    return { schema: build(), columns: list, from }
+    return { schema: build(), columns: list, from: qualifiedName(table) }
   }
   const sql = override.trim().replace(/;\s*$/, '')
   const described = await database.client.query(`SELECT * FROM (${sql}) AS described LIMIT 0`)

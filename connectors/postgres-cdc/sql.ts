@@ -5,6 +5,11 @@ export function quoteIdentifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
 }
 
+/** A table as a statement names it: schema and table, each quoted. */
+export function qualifiedName({ schema, table }: { readonly schema: string; readonly table: string }): string {
+  return `${quoteIdentifier(schema)}.${quoteIdentifier(table)}`
+}
+
 export function quoteLiteral(text: string): string {
   return `'${text.replaceAll("'", "''")}'`
 }
