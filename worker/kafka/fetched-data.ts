@@ -1,7 +1,7 @@
 /** The bytes that one fetch brought for one partition, handed out in pieces. */
 import { corrupt } from './errors.ts'
 import type { AbortedTransaction, FetchAnswer } from './protocol/fetch.ts'
-import { type BatchHeader, controlType, type RecordView, readBatchHeader, readRecords } from './record-batch.ts'
+import { type BatchHeader, BatchRecords, controlType, readBatchHeader, readRecords } from './record-batch.ts'
 import type { ConsumerRecord } from './types.ts'
 
 export interface Piece {
@@ -43,8 +43,8 @@ export class FetchedData {
   /** Where the next batch starts in the bytes. */
   #at = 0
   #position: bigint
-  #current: readonly RecordView[] = []
-  #index = 0
+  /** What is left of the batch in hand; null between two batches. */
+  #current: BatchRecords | null = null
   /** Mean size of the records of the batch in hand. */
   #recordBytes = 0
   #afterCurrent: bigint | null = null
@@ -98,33 +98,33 @@ export class FetchedData {
     let records: ConsumerRecord[] = []
     let byteLength = 0
     while (records.length < maxRecords && byteLength < maxBytes) {
-      if (this.#index === this.#current.length) {
+      const current = this.#current
+      if (current === null) {
         if (!this.#openNext(records.length > 0)) break
         continue
       }
       const fitting = Math.ceil((maxBytes - byteLength) / this.#recordBytes)
-      const count = Math.min(this.#current.length - this.#index, maxRecords - records.length, fitting)
-      const slice = this.#current.slice(this.#index, this.#index + count)
-      if (records.length === 0) records = slice
-      else for (const record of slice) records.push(record)
-      this.#index += count
+      const count = Math.min(current.left, maxRecords - records.length, fitting)
+      const taken = current.take(count)
+      if (records.length === 0) records = taken
+      else for (const record of taken) records.push(record)
       byteLength += count * this.#recordBytes
-      const last = slice.at(-1)
+      const last = taken.at(-1)
       if (last !== undefined) this.#position = last.offset + 1n
-      if (this.#index === this.#current.length) this.#leaveCurrent()
+      if (current.left === 0) this.#leaveCurrent()
     }
     if (records.length === 0 && this.#position === start) return null
     return { records, nextOffset: this.#position, byteLength }
   }
 
   get isExhausted(): boolean {
-    return this.#index === this.#current.length && this.#at >= this.#bytes.length
+    return this.#current === null && this.#at >= this.#bytes.length
   }
 
   /** @returns false when there is no further whole batch */
   #openNext(handedOut: boolean): boolean {
     let header: BatchHeader | null
-    let records: readonly RecordView[]
+    let records: BatchRecords | null
     try {
       header = readBatchHeader(this.#bytes, this.#at)
       if (header === null) {
@@ -140,12 +140,12 @@ export class FetchedData {
       throw error
     }
     this.#at = header.end
-    this.#current = records
-    this.#index = 0
-    this.#recordBytes = records[0] === undefined ? 0 : records[0].batchBytes / header.count
     this.#afterCurrent = header.nextOffset
-    while (this.#index < records.length && (records[this.#index]?.offset ?? 0n) < this.#position) this.#index++
-    if (this.#index === records.length) this.#leaveCurrent()
+    if (records === null) this.#leaveCurrent()
+    else {
+      this.#current = records
+      this.#recordBytes = records.body.length / header.count
+    }
     return true
   }
 
@@ -153,13 +153,12 @@ export class FetchedData {
   #leaveCurrent(): void {
     if (this.#afterCurrent !== null && this.#afterCurrent > this.#position) this.#position = this.#afterCurrent
     this.#afterCurrent = null
-    this.#current = []
-    this.#index = 0
+    this.#current = null
   }
 
-  /** Records of a batch that the isolation level lets through. */
-  #visible(header: BatchHeader): readonly RecordView[] {
-    if (header.nextOffset <= this.#position) return []
+  /** Records of a batch from the position on that the isolation level lets through; null when there are none. */
+  #visible(header: BatchHeader): BatchRecords | null {
+    if (header.nextOffset <= this.#position) return null
     if (this.#readCommitted && header.producerId >= 0n) {
       for (;;) {
         const next = this.#aborted[this.#nextAborted]
@@ -170,8 +169,13 @@ export class FetchedData {
       if (header.control) {
         const [marker] = readRecords(this.#bytes, header)
         if (marker !== undefined && controlType(marker) === 'abort') this.#abortedProducers.delete(header.producerId)
-      } else if (header.transactional && this.#abortedProducers.has(header.producerId)) return []
+      } else if (header.transactional && this.#abortedProducers.has(header.producerId)) return null
     }
-    return header.control ? [] : readRecords(this.#bytes, header)
+    if (header.control) return null
+    const records = new BatchRecords(this.#bytes, header)
+    // All of it: damage is met before the first record of its batch is handed out.
+    records.check()
+    if (header.baseOffset < this.#position) records.skipTo(this.#position)
+    return records.left === 0 ? null : records
   }
 }

@@ -87,12 +87,7 @@ export function readBatchHeader(bytes: Buffer, start: number): BatchHeader | nul
  * @throws ConnectError `CONNECT_KAFKA_CORRUPT`, `CONNECT_KAFKA_CODEC`
  */
 export function readRecords(bytes: Buffer, header: BatchHeader): RecordView[] {
-  const packed = bytes.subarray(header.start + BATCH_HEADER_BYTES, header.end)
-  const body = header.codec === 0 ? packed : decompress(header.codec, packed)
-  const reader = new RecordReader(body, header)
-  const records: RecordView[] = []
-  for (let i = 0; i < header.count; i++) records.push(reader.next())
-  return records
+  return new BatchRecords(bytes, header).take(header.count)
 }
 
 /** What an end-of-transaction marker says about its producer's open transaction. */
@@ -150,11 +145,6 @@ export class RecordView implements ConsumerRecord {
     return this.#source.timestampType
   }
 
-  /** Size of all records of the batch that this one came in, decompressed. */
-  get batchBytes(): number {
-    return this.#source.body.length
-  }
-
   get key(): Uint8Array | null {
     if (this.#keyBytes < 0) return null
     return this.#source.body.subarray(this.#keyStart, this.#keyStart + this.#keyBytes)
@@ -179,57 +169,109 @@ export interface RecordSource {
   headers(start: number, count: number): readonly RecordHeader[]
 }
 
-class RecordReader implements RecordSource {
+/**
+ * The records of one batch, made as they are taken: views of a large batch that were made at once would outlive
+ * several polls, and V8 would move them to the old generation before they are used.
+ */
+export class BatchRecords implements RecordSource {
   readonly body: Buffer
   readonly baseOffset: bigint
   readonly timestampType: ConsumerRecord['timestampType']
+  readonly #count: number
   readonly #firstTimestamp: number
   readonly #appendTime: number | null
+  #taken = 0
   #at = 0
   #end: number
+  /** Of the record that was read last. */
+  #timeDelta = 0
+  #offsetDelta = 0
+  #keyStart = 0
+  #keyBytes = 0
+  #valueStart = 0
+  #valueBytes = 0
+  #headersStart = 0
+  #headerCount = 0
 
-  constructor(body: Buffer, header: BatchHeader) {
-    this.body = body
+  /** @throws ConnectError `CONNECT_KAFKA_CORRUPT`, `CONNECT_KAFKA_CODEC` */
+  constructor(bytes: Buffer, header: BatchHeader) {
+    const packed = bytes.subarray(header.start + BATCH_HEADER_BYTES, header.end)
+    this.body = header.codec === 0 ? packed : decompress(header.codec, packed)
     this.baseOffset = header.baseOffset
     this.timestampType = header.timestampType
+    this.#count = header.count
     this.#firstTimestamp = header.firstTimestamp
     this.#appendTime = header.timestampType === 'LogAppendTime' ? header.maxTimestamp : null
-    this.#end = body.length
+    this.#end = this.body.length
   }
 
-  next(): RecordView {
+  /** How many have not been taken. */
+  get left(): number {
+    return this.#count - this.#taken
+  }
+
+  /** Reads all records that have not been taken, and takes none. @throws ConnectError `CONNECT_KAFKA_CORRUPT` */
+  check(): void {
+    const start = this.#at
+    for (let i = this.#taken; i < this.#count; i++) this.#read()
+    this.#at = start
+  }
+
+  /** Passes over records before `offset`. @throws ConnectError `CONNECT_KAFKA_CORRUPT` */
+  skipTo(offset: bigint): void {
+    for (; this.#taken < this.#count; this.#taken++) {
+      const start = this.#at
+      this.#read()
+      if (this.baseOffset + BigInt(this.#offsetDelta) < offset) continue
+      this.#at = start
+      return
+    }
+  }
+
+  /** The next `count` records, of those that are left. @throws ConnectError `CONNECT_KAFKA_CORRUPT` */
+  take(count: number): RecordView[] {
+    const views: RecordView[] = []
+    for (let i = 0; i < count; i++) {
+      this.#read()
+      views.push(
+        new RecordView(
+          this,
+          this.#offsetDelta,
+          this.#appendTime ?? (this.timestampType === 'NoTimestampType' ? -1 : this.#firstTimestamp + this.#timeDelta),
+          this.#keyStart,
+          this.#keyBytes,
+          this.#valueStart,
+          this.#valueBytes,
+          this.#headersStart,
+          this.#headerCount,
+        ),
+      )
+    }
+    this.#taken += count
+    return views
+  }
+
+  #read(): void {
     const length = this.#varint()
     const end = this.#at + length
     if (length < 0 || end > this.body.length) throw this.#damaged()
     this.#end = end
     this.#at++
-    const timeDelta = this.#varlong()
-    const offsetDelta = this.#varint()
-    const keyBytes = this.#varint()
-    const keyStart = this.#skip(keyBytes)
-    const valueBytes = this.#varint()
-    const valueStart = this.#skip(valueBytes)
+    this.#timeDelta = this.#varlong()
+    this.#offsetDelta = this.#varint()
+    this.#keyBytes = this.#varint()
+    this.#keyStart = this.#skip(this.#keyBytes)
+    this.#valueBytes = this.#varint()
+    this.#valueStart = this.#skip(this.#valueBytes)
     const headerCount = this.#varint()
-    const headersStart = this.#at
+    this.#headerCount = headerCount
+    this.#headersStart = this.#at
     // Each header takes at least two bytes; the rest is checked when the headers are read.
-    if (headerCount < 0 || headerCount * 2 > end - headersStart) throw this.#damaged()
+    if (headerCount < 0 || headerCount * 2 > end - this.#at) throw this.#damaged()
     if (headerCount > 0) this.#checkHeaders(headerCount)
     else if (this.#at !== end) throw this.#damaged()
     this.#at = end
     this.#end = this.body.length
-    const timestamp =
-      this.#appendTime ?? (this.timestampType === 'NoTimestampType' ? -1 : this.#firstTimestamp + timeDelta)
-    return new RecordView(
-      this,
-      offsetDelta,
-      timestamp,
-      keyStart,
-      keyBytes,
-      valueStart,
-      valueBytes,
-      headersStart,
-      headerCount,
-    )
   }
 
   headers(start: number, count: number): readonly RecordHeader[] {

@@ -1,11 +1,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { crc32c } from '../../../../worker/kafka/crc32c.ts'
 import { AnswerBytes, FetchedData } from '../../../../worker/kafka/fetched-data.ts'
-import { NO_PRODUCER, RecordBatchBuilder } from '../../../../worker/kafka/record-batch-builder.ts'
+import type { FetchAnswer } from '../../../../worker/kafka/protocol/fetch.ts'
+import { CRC_START, NO_PRODUCER, RecordBatchBuilder } from '../../../../worker/kafka/record-batch-builder.ts'
 
 /** Batches of records with values of these sizes, as one answer to a fetch. */
 function fetched(batches: readonly (readonly number[])[], bytes: AnswerBytes | null = null): FetchedData {
+  return new FetchedData(answerOf(batches), 0n, false, bytes)
+}
+
+function answerOf(batches: readonly (readonly number[])[]): FetchAnswer {
   let offset = 0n
   const parts = batches.map((sizes) => {
     const builder = new RecordBatchBuilder(Buffer.alloc(64), 1 << 24)
@@ -18,7 +24,7 @@ function fetched(batches: readonly (readonly number[])[], bytes: AnswerBytes | n
     offset += BigInt(sizes.length)
     return bytes
   })
-  const answer = {
+  return {
     topic: 't',
     partition: 0,
     error: 0,
@@ -28,7 +34,6 @@ function fetched(batches: readonly (readonly number[])[], bytes: AnswerBytes | n
     aborted: [],
     records: Buffer.concat(parts),
   }
-  return new FetchedData(answer, 0n, false, bytes)
 }
 
 function pieces(data: FetchedData, maxRecords: number, maxBytes: number) {
@@ -112,4 +117,44 @@ test('an answer of which a part was copied out is left to the garbage collector'
   const data = new FetchedData(answer, 0n, false, bytes)
   data.detach()
   assert.equal(data.end(), null)
+})
+
+test('records before the position that was asked for are not handed out, wherever in a batch it lies', () => {
+  const answer = answerOf([[1, 2, 3], [4], [5, 6]])
+  for (let position = 0; position <= 6; position++) {
+    const data = new FetchedData(answer, BigInt(position), false)
+    const lengths: (number | undefined)[] = []
+    // Views are looked at when later ones of their batch have been taken.
+    const records = []
+    for (let piece = data.next(1, 1000); piece !== null; piece = data.next(1, 1000)) records.push(...piece.records)
+    for (const { offset, value } of records) {
+      assert.equal(offset, BigInt(position + lengths.length))
+      lengths.push(value?.length)
+    }
+    assert.deepEqual(lengths, [1, 2, 3, 4, 5, 6].slice(position))
+    assert.equal(data.position, 6n)
+    assert.ok(data.isExhausted)
+  }
+})
+
+test('damage is met before the first record of its batch, after those of the batches before it', () => {
+  const answer = answerOf([
+    [1, 2],
+    [3, 4, 100],
+  ])
+  const { records } = answer
+  const second = 12 + records.readInt32BE(8)
+  // The length of the last value, in zigzag: 100 bytes become 63.
+  const lengthAt = records.length - 1 - 100 - 2
+  assert.equal(records.readUInt16BE(lengthAt), 0xc801)
+  records[lengthAt] = 0xfe
+  records[lengthAt + 1] = 0
+  const batch = records.subarray(second)
+  batch.writeUInt32BE(crc32c(batch, CRC_START), 17)
+  const data = new FetchedData(answer, 0n, false)
+  assert.equal(data.next(500, 10_000)?.records.length, 2)
+  for (let i = 0; i < 2; i++) {
+    assert.throws(() => data.next(1, 10_000), { code: 'CONNECT_KAFKA_CORRUPT' })
+    assert.equal(data.position, 2n)
+  }
 })
