@@ -11,6 +11,7 @@ import type { WorkerProcess } from './worker-process.ts'
 const usage = `Usage:
   sluice distributed worker.properties [connector.json …]   a worker that shares its work with others
   sluice standalone  worker.properties connector.json …     a worker by itself, configs from the command line
+  sluice doctor worker.properties [connector.json …]        whether they would start, without starting them
   sluice transform test connector.json fixture.json …       what transforms make of records, step by step
   sluice plugins list | check                               what is installed; what is wrong with a plugin
   sluice new connector | transform <name>                   the beginning of a plugin, with its tests

@@ -81,14 +81,18 @@ async function checkCompaction(topic: InternalTopic, options: EnsureTopicOptions
     options.logger.info({ topic: topic.topic, error }, 'cannot check the cleanup policy of an internal topic')
     return
   }
-  if (policy === undefined || policy.split(',').every((part) => part.trim() === 'compact')) return
-  throw new ConnectError(
-    'fatal',
-    'CONNECT_INTERNAL_TOPIC_CLEANUP',
+  const problem = policyProblem(topic, policy)
+  if (problem !== null) throw new ConnectError('fatal', 'CONNECT_INTERNAL_TOPIC_CLEANUP', problem)
+}
+
+/** Why an internal topic must not have this `cleanup.policy`, in Connect's words; null when it may, or it is not known. */
+export function policyProblem(topic: InternalTopic, policy: string | undefined): string | null {
+  if (policy === undefined || policy.split(',').every((part) => part.trim() === 'compact')) return null
+  return (
     `Topic '${topic.topic}' supplied via the '${topic.option}' property is required to have 'cleanup.policy=compact' ` +
-      `to guarantee consistency and durability of ${topic.content}, but found the topic currently has ` +
-      `'cleanup.policy=${policy}'. Continuing would likely result in eventually losing ${topic.content} and problems ` +
-      `restarting this Connect cluster in the future. Change the '${topic.option}' property in the Connect worker ` +
-      `configurations to use a topic with 'cleanup.policy=compact'.`,
+    `to guarantee consistency and durability of ${topic.content}, but found the topic currently has ` +
+    `'cleanup.policy=${policy}'. Continuing would likely result in eventually losing ${topic.content} and problems ` +
+    `restarting this Connect cluster in the future. Change the '${topic.option}' property in the Connect worker ` +
+    `configurations to use a topic with 'cleanup.policy=compact'.`
   )
 }

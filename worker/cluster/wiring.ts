@@ -85,7 +85,7 @@ export function createOffsetStore(config: WorkerConfig, services: ClusterService
   })
 }
 
-function internalTopics(config: DistributedConfig): readonly InternalTopic[] {
+export function internalTopics(config: DistributedConfig): readonly InternalTopic[] {
   const { options, raw } = config
   return [
     {
