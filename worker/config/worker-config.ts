@@ -5,9 +5,10 @@ import type { RawConfig } from '../api/connector.ts'
 import { ConfigError, ConnectError, toError } from '../api/errors.ts'
 import { parseConfig } from './config-def.ts'
 import { ConfigProviders, withPrefixCut } from './config-provider.ts'
+import { distributedOptions } from './distributed-options.ts'
 import { type Listener, parseListener } from './listeners.ts'
 import { decodeProperties, parseProperties } from './properties.ts'
-import { distributedOptions, standaloneOptions } from './worker-options.ts'
+import { standaloneOptions } from './worker-options.ts'
 
 export type WorkerMode = 'distributed' | 'standalone'
 export type DistributedOptions = ConfigOf<typeof distributedOptions>
