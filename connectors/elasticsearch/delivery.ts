@@ -101,7 +101,10 @@ export class Delivery {
         context: { attempts: attempt },
       })
     }
-    this.#options.logger.warn({ attempt, records }, 'Elasticsearch was too busy for some records')
+    this.#options.logger.warn(
+      { attempt, records },
+      'Elasticsearch took some records not yet, as it is too busy or their index is blocked',
+    )
   }
 
   /** Creates indices that have gone. @throws ConnectError */

@@ -8,6 +8,8 @@ export interface Symptoms {
   readonly types: readonly string[]
   /** Names and codes of the errors when there was no answer, outermost first. */
   readonly codes: readonly string[]
+  /** Whether the user is shown what the server says besides. */
+  readonly showsReason: boolean
 }
 
 const trust =
@@ -80,10 +82,6 @@ const byType: ReadonlyMap<string, string> = new Map([
     'A value does not suit the mapping of the index: correct the record, or write into an index with another mapping.',
   ],
   [
-    'illegal_argument_exception',
-    'Reasons are a pipeline.name that is not there, more fields than index.mapping.total_fields.limit, a field that is an object here and a value there, an alias without a write index, a data stream without an index template, or one that external.resource.usage calls an index.',
-  ],
-  [
     'es_rejected_execution_exception',
     'The server is too busy: lower max.in.flight.requests or bulk.size.bytes, or give it longer by max.retries and retry.backoff.ms.',
   ],
@@ -101,6 +99,10 @@ const byType: ReadonlyMap<string, string> = new Map([
   ],
 ])
 
+/** This type has many reasons: what they are helps only him who is not shown the server's own. */
+const reasonsOfIllegalArgument =
+  'Reasons are a pipeline.name that is not there, more fields than index.mapping.total_fields.limit, a field that is an object here and a value there, an alias without a write index, or a data stream that external.resource.usage calls an index.'
+
 const byStatus: ReadonlyMap<number, string> = new Map([
   [
     401,
@@ -113,11 +115,12 @@ const byStatus: ReadonlyMap<number, string> = new Map([
 ])
 
 /** A cause and its remedy in one or two sentences; null when there is no more to say than the failure does itself. */
-export function diagnose({ status, types, codes }: Symptoms): string | null {
+export function diagnose({ status, types, codes, showsReason }: Symptoms): string | null {
   for (const type of types) {
     const known = byType.get(type)
     if (known !== undefined) return known
   }
+  if (!showsReason && types.includes('illegal_argument_exception')) return reasonsOfIllegalArgument
   if (status !== null) return byStatus.get(status) ?? null
   for (const code of codes) {
     const known = byCode.get(code)

@@ -173,7 +173,7 @@ export function requestError({ what, error, attempts, quotesData = false }: Fail
   const refusal = quotesData ? null : refusalOf(error)
   const code = classify(error) === 'retry' ? 'CONNECT_ES_RETRIES_EXHAUSTED' : 'CONNECT_ES_REQUEST'
   const reason = refusal?.name ?? reasonOf(error)
-  const why = diagnosisOf(error)
+  const why = diagnosisOf(error, { showsReason: refusal !== null })
   const cause = status === null ? explained(why, code, error) : (refusal ?? explained(why, code, undefined))
   // What alerts match on stands together, as there.
   if (refusal !== null) refusal.cause = explained(why, code, undefined)
@@ -188,19 +188,19 @@ function explained(why: string | null, code: ErrorCode, cause: unknown): unknown
 }
 
 /** What to do about a request that failed, as far as that is known. */
-export function diagnosisOf(error: unknown): string | null {
+export function diagnosisOf(error: unknown, { showsReason = false } = {}): string | null {
   const codes: string[] = []
   for (let at = error; at instanceof Error && codes.length < 20; at = at.cause) {
     codes.push('code' in at && typeof at.code === 'string' ? at.code : at.name)
   }
-  return diagnose({ status: statusOf(error), types: errorTypes(serverError(error) ?? undefined), codes })
+  return diagnose({ status: statusOf(error), types: errorTypes(serverError(error) ?? undefined), codes, showsReason })
 }
 
 /** As `diagnosisOf`, of one action. */
 export function itemDiagnosis(error: ItemError | undefined): string | null {
   const types = errorTypes(error)
   // Of credentials that are not known no action is looked at.
-  return diagnose({ status: types.includes('security_exception') ? 403 : null, types, codes: [] })
+  return diagnose({ status: types.includes('security_exception') ? 403 : null, types, codes: [], showsReason: false })
 }
 
 /** Kind of a failure in a few words that never quote data. */

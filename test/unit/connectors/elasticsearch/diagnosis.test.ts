@@ -40,7 +40,7 @@ describe('the diagnosis of a failure', () => {
     assert.match(itemDiagnosis(nested) ?? '', /does not suit the mapping/)
     assert.match(itemDiagnosis({ type: 'security_exception', reason: 'r' }) ?? '', /create_index/)
     assert.equal(itemDiagnosis(undefined), null)
-    assert.equal(diagnose({ status: null, types: ['unheard_of_exception'], codes: [] }), null)
+    assert.equal(diagnose({ status: null, types: ['unheard_of_exception'], codes: [], showsReason: false }), null)
   })
 
   it('is one more line of the trace, and leaves the words of the reference as they are', () => {
@@ -72,6 +72,10 @@ describe('the diagnosis of a failure', () => {
     const trace = traceOf(requestError({ what: 'execute bulk request', error, attempts: 1, quotesData: true }))
     assert.ok(!trace.includes('as the server says'))
     assert.match(trace, /HTTP 400 illegal_argument_exception/)
+    // What the reasons may be is of use here only.
     assert.match(trace, /pipeline\.name/)
+    const shown = traceOf(requestError({ what: 'create data stream s', error, attempts: 1 }))
+    assert.match(shown, /as the server says/)
+    assert.ok(!shown.includes('pipeline.name'))
   })
 })
