@@ -67,7 +67,7 @@ async function install() {
     const viaNode = npmCli !== undefined && /\.[cm]?js$/.test(npmCli)
     const result = spawnSync(
       viaNode ? process.execPath : 'npm',
-      [...(viaNode ? [npmCli] : []), 'ci', '--no-audit', '--no-fund'],
+      [...(viaNode ? [npmCli] : []), 'ci', '--no-audit', '--no-fund', '--loglevel=error'],
       {
         cwd: root,
         stdio: ['ignore', 2, 2],

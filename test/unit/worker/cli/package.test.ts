@@ -46,9 +46,14 @@ suite('the package, packed and installed elsewhere', () => {
     const build = ['-p', join(projectRoot, 'worker/tsconfig.build.json'), '--outDir', join(source, 'dist')]
     // Type errors are found elsewhere; here they would hide what this is about.
     await run(process.execPath, [compiler, ...build], projectRoot)
-    const [{ filename }] = JSON.parse(
+    const [{ filename, files }] = JSON.parse(
       await succeeds('npm', ['pack', '--json', '--silent', '--pack-destination', folder], source),
-    ) as readonly [{ filename: string }]
+    ) as readonly [{ filename: string; files: readonly { path: string }[] }]
+    // Source maps without sources would be a third of it.
+    assert.deepEqual(
+      files.filter(({ path }) => path.endsWith('.map')),
+      [],
+    )
     const modules = join(app, 'node_modules')
     await mkdir(join(modules, 'sluice'), { recursive: true })
     await succeeds(
