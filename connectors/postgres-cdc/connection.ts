@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import pg from 'pg'
 import type { Password } from '../../worker/api/config.ts'
-import { ConfigError } from '../../worker/api/errors.ts'
+import { ConfigError, toError } from '../../worker/api/errors.ts'
 import { pooledSocket, socketOf } from './raw-reads.ts'
 import { splitStatements } from './sql.ts'
 
@@ -87,11 +87,24 @@ const longestTimerMs = 2_147_483_647
 
 const rawText: pg.CustomTypesConfig = { getTypeParser: () => (value: string) => value }
 
+/** Undefined for a path that is left blank, as templates do with those that they do not use. */
+async function fileOf(option: string, path: string | null): Promise<Buffer | undefined> {
+  if (path === null || path.trim() === '') return undefined
+  try {
+    return await readFile(path)
+  } catch (error) {
+    const message = `The file cannot be read by the worker: ${toError(error).message}`
+    throw new ConfigError([{ option, message }], { cause: error })
+  }
+}
+
 async function tlsOptions(options: ConnectionOptions): Promise<pg.ClientConfig['ssl']> {
   const { sslMode } = options
-  // Templates leave paths blank that they do not use.
-  const file = async (path: string | null) => ((path ?? '').trim() === '' ? undefined : await readFile(path ?? ''))
-  const [ca, cert, key] = await Promise.all([file(options.sslRootCert), file(options.sslCert), file(options.sslKey)])
+  const [ca, cert, key] = await Promise.all([
+    fileOf('database.sslrootcert', options.sslRootCert),
+    fileOf('database.sslcert', options.sslCert),
+    fileOf('database.sslkey', options.sslKey),
+  ])
   const verify = sslMode === 'verify-ca' || sslMode === 'verify-full'
   return {
     rejectUnauthorized: verify,

@@ -184,6 +184,26 @@ const networkCodes = new Set(
   ),
 )
 
+/** What Node says of a certificate that it does not accept; trying again changes none of it. */
+const certificateCodes = new Set([
+  'CERT_HAS_EXPIRED',
+  'CERT_NOT_YET_VALID',
+  'CERT_REVOKED',
+  'CERT_SIGNATURE_FAILURE',
+  'CERT_UNTRUSTED',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'ERR_TLS_CERT_ALTNAME_INVALID',
+  'INVALID_CA',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+])
+
+const certificateRemedy =
+  'database.sslrootcert must be the certificate of the authority that signed that of the server, and with ' +
+  'database.sslmode=verify-full the certificate must have the name in database.hostname; verify-ca accepts any name.'
+
 /** Messages of `pg` for lost connections, which it gives no code. */
 const lostConnection = new Set([
   'Connection terminated',
@@ -225,6 +245,8 @@ export function classify(error: unknown, attempt: Attempt): ConnectError {
   const message = (remedy: string) => `Could not ${what}: ${cause.message}. ${remedy}`
   if (state === null) {
     const code = codeOf(error)
+    if (code !== null && certificateCodes.has(code))
+      return new ConnectError('fatal', 'CONNECT_POSTGRES_CONNECTION', message(certificateRemedy), { cause, context })
     if ((code === null || !networkCodes.has(code)) && !lostConnection.has(cause.message)) {
       return new ConnectError('fatal', 'CONNECT_POSTGRES_SERVER', message('See the cause.'), { cause, context })
     }

@@ -93,8 +93,19 @@ suite('connections of the Postgres source', { skip: postgres.skip }, () => {
       by('tls_only', { 'database.sslmode': mode, 'database.sslrootcert': tls(root), 'database.hostname': host })
     await captures(fixture, verify('verify-full', 'root.crt'))
     await captures(fixture, verify('verify-ca', 'root.crt', '127.0.0.1'))
-    await assert.rejects(fixture.task(null, verify('verify-full', 'root.crt', '127.0.0.1')), /127\.0\.0\.1/)
-    await assert.rejects(fixture.task(null, verify('verify-ca', 'other-root.crt')), /certificate/)
+    const refused = (said: RegExp) => ({ code: 'CONNECT_POSTGRES_CONNECTION', kind: 'fatal', message: said })
+    await assert.rejects(
+      fixture.task(null, verify('verify-full', 'root.crt', '127.0.0.1')),
+      refused(/127\.0\.0\.1.*database\.hostname/s),
+    )
+    await assert.rejects(
+      fixture.task(null, verify('verify-ca', 'other-root.crt')),
+      refused(/certificate.*database\.sslrootcert/s),
+    )
+    await assert.rejects(fixture.task(null, verify('verify-ca', 'no-such.crt')), {
+      code: 'CONNECT_CONFIG_INVALID',
+      message: /^database\.sslrootcert: .*no-such\.crt/,
+    })
   })
 
   test('a client certificate, its key as PEM, encrypted PEM or PKCS #8 in DER', async () => {
