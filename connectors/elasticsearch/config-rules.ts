@@ -92,14 +92,8 @@ const rules: readonly Rule[] = [
           'max.in.flight.requests',
         ]
       : null,
-  (c) =>
-    !isSet(c['proxy.host']) && (isSet(c['proxy.username']) || isSet(c['proxy.password']))
-      ? [
-          'Credentials of a proxy need proxy.host',
-          'proxy.host',
-          ...(['proxy.username', 'proxy.password'] as const).filter((option) => isSet(c[option])),
-        ]
-      : null,
+  (c) => needsProxy(c, 'proxy.username'),
+  (c) => needsProxy(c, 'proxy.password'),
   (c) =>
     isSet(c['proxy.host']) && isSet(c['proxy.username']) !== isSet(c['proxy.password'])
       ? ['Both proxy.username and proxy.password must be set, or neither', 'proxy.username', 'proxy.password']
@@ -307,6 +301,10 @@ function sigv4Problem(c: ElasticsearchSinkConfig): ReturnType<Rule> {
   return c['connection.compression']
     ? ['auth.type=sigv4 signs bodies before they are compressed', 'auth.type', 'connection.compression']
     : null
+}
+
+function needsProxy(c: ElasticsearchSinkConfig, option: 'proxy.username' | 'proxy.password'): ReturnType<Rule> {
+  return isSet(c[option]) && !isSet(c['proxy.host']) ? [`${option} needs proxy.host`, 'proxy.host', option] : null
 }
 
 /** All violated rules between options; no I/O. */

@@ -46,4 +46,18 @@ describe('definitions of the options', () => {
       if (last !== undefined) assert.ok(definition.order_in_group > last, definition.name)
     }
   })
+
+  it('count what credentials of a proxy lack one by one, as the reference does (E14)', () => {
+    const infos = validateConfig(elasticsearchSinkConfig, {
+      'connection.url': 'http://localhost:9200',
+      'proxy.username': 'u',
+      'proxy.password': 'p',
+    })
+    const errors = infos.map(({ value }) => [value.name, value.errors.length]).filter(([, count]) => count !== 0)
+    assert.deepEqual(errors, [
+      ['proxy.host', 2],
+      ['proxy.username', 1],
+      ['proxy.password', 1],
+    ])
+  })
 })
