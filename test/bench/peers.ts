@@ -36,9 +36,8 @@ export async function startPeer(
   const child = spawn(command.executable, [...command.args, file], {
     stdio: ['ignore', log, log],
     cwd: projectRoot,
-    // As the image sets it, for either peer. Node reads extra certificates of its environment in every process (1 MB, and
-    // 0.05 s of CPU for the 140 of a distribution): that is the machine's, and nothing here speaks TLS.
-    env: { ...process.env, MALLOC_ARENA_MAX: '2', NODE_EXTRA_CA_CERTS: '' },
+    // As the image sets it, for either peer.
+    env: { ...process.env, MALLOC_ARENA_MAX: '2' },
   })
   const url = `http://127.0.0.1:${port}`
   await waitFor(
