@@ -1,17 +1,15 @@
 import { Decimal, Float64, type Struct, type Value } from './data.ts'
+import { isDigit } from './json-numbers.ts'
+import { JsonTextReader } from './json-text-reader.ts'
 import { decodeUtf8 } from './utf8.ts'
+
+export { parseDecimal } from './json-numbers.ts'
+export { maxJsonDepth } from './json-text-reader.ts'
 
 /**
  * JSON without loss (I6). JavaScript's own `JSON` rounds integers beyond 2^53 and forgets that `1.0` was written with
  * a fraction; this module keeps both, in the schemaless part of the data model (`Value`).
  */
-
-/** Deepest nesting that is read, as Jackson's default; deeper text is an attack, not data. */
-export const maxJsonDepth = 1000
-/** Longest text of one number, as Jackson's default: a longer one costs quadratic time to convert. */
-const maxNumberLength = 1000
-/** Largest exponent of an exact decimal; a few bytes of text must not become gigabytes of digits. */
-const maxDecimalExponent = 10_000
 
 export interface JsonReadOptions {
   /**
@@ -50,8 +48,15 @@ function isBareNumber(text: string): boolean {
  * key `__proto__` is an ordinary key.
  * @throws SyntaxError, with the position
  */
-export function parseJson(text: string, options: JsonReadOptions = {}): Value {
-  const exactDecimals = options.fractions === 'decimal'
+export function parseJson(text: string, { fractions, negativeZero = true }: JsonReadOptions = {}): Value {
+  const exactDecimals = fractions === 'decimal'
+  if (expectsInexact) {
+    try {
+      return readExactly(text, exactDecimals, negativeZero)
+    } catch {
+      // What the exact reader refuses is decided on in one way, whatever came before it.
+    }
+  }
   if (!isBareNumber(text) && !(exactDecimals ? inexactOrFraction : inexact).test(text)) {
     try {
       return JSON.parse(text) as Value
@@ -59,7 +64,21 @@ export function parseJson(text: string, options: JsonReadOptions = {}): Value {
       // Not JSON, or JSON with leading zeros: the exact reader accepts the latter and words the error of the former.
     }
   }
-  return new JsonReader(text, exactDecimals, options.negativeZero ?? true).read()
+  return readExactly(text, exactDecimals, negativeZero)
+}
+
+/**
+ * Whether the last text read exactly had a number that `JSON.parse` would not keep. Messages of a topic resemble each
+ * other: the next one is read exactly without a search, which would find such a number again, often near the end.
+ */
+let expectsInexact = false
+
+function readExactly(text: string, exactDecimals: boolean, negativeZero: boolean): Value {
+  expectsInexact = false
+  const reader = new JsonTextReader(text, exactDecimals, negativeZero)
+  const value = reader.read()
+  expectsInexact = reader.hasInexact
+  return value
 }
 
 /**
@@ -70,275 +89,6 @@ export function parseJsonBytes(bytes: Uint8Array, options: JsonReadOptions = {})
   const text = decodeUtf8(bytes)
   if (text === null) throw new SyntaxError('Invalid UTF-8 in JSON text')
   return parseJson(text.charCodeAt(0) === 0xfeff ? text.slice(1) : text, options)
-}
-
-/**
- * A key and what followed it in texts read before. Messages of a topic resemble each other: where the next key is the
- * one that came last time, it need not be cut out of the text nor looked up among the engine's names, which is most of
- * what a member costs.
- */
-class KeyNode {
-  readonly key: string
-  /** The key and its closing quote. */
-  readonly #quoted: string
-  #next: KeyNode | null = null
-  #others: Map<string, KeyNode> | null = null
-
-  constructor(key: string) {
-    this.key = key
-    this.#quoted = `${key}"`
-  }
-
-  /** The key that stands at `at`, behind its quote, when it is the one expected; null otherwise. */
-  expected(text: string, at: number): KeyNode | null {
-    const next = this.#next
-    return next !== null && text.startsWith(next.#quoted, at) ? next : null
-  }
-
-  /** Remembers what followed; undefined where it was not known and `mayGrow` is false. */
-  followedBy(key: string, mayGrow: boolean): KeyNode | undefined {
-    let node = this.#others?.get(key)
-    if (node === undefined && mayGrow) {
-      node = new KeyNode(key)
-      this.#others ??= new Map()
-      this.#others.set(key, node)
-    }
-    if (node !== undefined) this.#next = node
-    return node
-  }
-}
-
-/** Integers of so many digits are within ±2^53; of two more, without zeros in front, beyond. */
-const safeDigits = 15
-
-/** Keys that are remembered, over all texts; then it begins anew. */
-const maxKeyNodes = 4096
-const maxKeyLength = 64
-const keys = { first: new KeyNode(''), count: 0 }
-
-function keyAfter(node: KeyNode, key: string): KeyNode | undefined {
-  // Only keys that have no need of escapes are written as they are.
-  // oxlint-disable-next-line no-control-regex -- these are the characters to look for
-  if (key.length > maxKeyLength || /["\\\u0000-\u001f]/.test(key)) return undefined
-  const known = node.followedBy(key, false)
-  if (known !== undefined) return known
-  if (++keys.count > maxKeyNodes) {
-    keys.first = new KeyNode('')
-    keys.count = 0
-    return undefined
-  }
-  return node.followedBy(key, true)
-}
-
-class JsonReader {
-  readonly #text: string
-  #lastKey = keys.first
-  readonly #exactDecimals: boolean
-  readonly #negativeZero: boolean
-  #at = 0
-  #depth = 0
-
-  constructor(text: string, exactDecimals: boolean, negativeZero: boolean) {
-    this.#text = text
-    this.#exactDecimals = exactDecimals
-    this.#negativeZero = negativeZero
-  }
-
-  read(): Value {
-    const value = this.#value()
-    this.#blanks()
-    if (this.#at < this.#text.length) throw this.#unexpected()
-    return value
-  }
-
-  #blanks(): number {
-    const text = this.#text
-    let at = this.#at
-    let code = text.charCodeAt(at)
-    if (code > 0x20) return code
-    while (code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09) code = text.charCodeAt(++at)
-    this.#at = at
-    return code
-  }
-
-  #value(): Value {
-    const code = this.#blanks()
-    if (code === 0x22) return this.#string()
-    if (code === 0x7b) return this.#object()
-    if (code === 0x5b) return this.#array()
-    if (code === 0x2d || (code >= 0x30 && code <= 0x39)) return this.#number()
-    if (this.#take('true')) return true
-    if (this.#take('false')) return false
-    if (this.#take('null')) return null
-    throw this.#unexpected()
-  }
-
-  #take(word: string): boolean {
-    if (!this.#text.startsWith(word, this.#at)) return false
-    this.#at += word.length
-    return true
-  }
-
-  #object(): Struct {
-    this.#enter()
-    const object: Record<string, Value> = {}
-    let code = this.#blanks()
-    if (code === 0x7d) return this.#leave(object)
-    for (;;) {
-      if (code !== 0x22) throw this.#unexpected()
-      const key = this.#key()
-      if (this.#blanks() !== 0x3a) throw this.#unexpected()
-      this.#at++
-      const value = this.#value()
-      // An assignment to `__proto__` would set the prototype instead of a key.
-      if (key === '__proto__')
-        Object.defineProperty(object, key, { value, enumerable: true, configurable: true, writable: true })
-      else object[key] = value
-      code = this.#blanks()
-      if (code === 0x7d) return this.#leave(object)
-      if (code !== 0x2c) throw this.#unexpected()
-      this.#at++
-      code = this.#blanks()
-    }
-  }
-
-  #key(): string {
-    const expected = this.#lastKey.expected(this.#text, this.#at + 1)
-    if (expected !== null) {
-      this.#lastKey = expected
-      this.#at += expected.key.length + 2
-      return expected.key
-    }
-    const key = this.#string()
-    this.#lastKey = keyAfter(this.#lastKey, key) ?? this.#lastKey
-    return key
-  }
-
-  #array(): Value[] {
-    this.#enter()
-    const array: Value[] = []
-    if (this.#blanks() === 0x5d) return this.#leave(array)
-    for (;;) {
-      array.push(this.#value())
-      const code = this.#blanks()
-      if (code === 0x5d) return this.#leave(array)
-      if (code !== 0x2c) throw this.#unexpected()
-      this.#at++
-    }
-  }
-
-  #enter(): void {
-    this.#at++
-    if (++this.#depth > maxJsonDepth) throw new SyntaxError(`JSON is nested deeper than ${maxJsonDepth} levels`)
-  }
-
-  #leave<T>(value: T): T {
-    this.#at++
-    this.#depth--
-    return value
-  }
-
-  #string(): string {
-    const text = this.#text
-    const start = this.#at
-    let at = start + 1
-    let escaped = false
-    for (;;) {
-      const code = text.charCodeAt(at)
-      if (code === 0x22) break
-      if (code === 0x5c) {
-        escaped = true
-        at++
-      } else if (code < 0x20 || Number.isNaN(code)) {
-        this.#at = at
-        throw this.#unexpected()
-      }
-      at++
-    }
-    this.#at = at + 1
-    if (!escaped) return text.slice(start + 1, at)
-    try {
-      return JSON.parse(text.slice(start, at + 1)) as string
-    } catch {
-      this.#at = start
-      throw new SyntaxError(`Bad escape in the JSON string at position ${start}`)
-    }
-  }
-
-  #number(): Value {
-    const text = this.#text
-    const start = this.#at
-    let at = start
-    if (text.charCodeAt(at) === 0x2d) at++
-    const integerStart = at
-    let magnitude = 0
-    for (let code = text.charCodeAt(at); isDigit(code); code = text.charCodeAt(++at)) {
-      magnitude = magnitude * 10 + (code - 0x30)
-    }
-    if (at === integerStart) throw this.#unexpected()
-    let fractional = false
-    if (text.charCodeAt(at) === 0x2e) {
-      fractional = true
-      const fractionStart = ++at
-      while (isDigit(text.charCodeAt(at))) at++
-      if (at === fractionStart) throw this.#unexpected()
-    }
-    const exponent = text.charCodeAt(at)
-    if (exponent === 0x65 || exponent === 0x45) {
-      fractional = true
-      const sign = text.charCodeAt(++at)
-      if (sign === 0x2b || sign === 0x2d) at++
-      const exponentStart = at
-      while (isDigit(text.charCodeAt(at))) at++
-      if (at === exponentStart) throw this.#unexpected()
-    }
-    this.#at = at
-    if (at - start > maxNumberLength) throw new SyntaxError(`Number longer than ${maxNumberLength} digits at ${start}`)
-    if (!fractional && at - integerStart <= safeDigits) return integerStart > start ? -magnitude : magnitude
-    const digits = text.slice(start, at)
-    if (!fractional) {
-      const isLong = at - integerStart > safeDigits + 1 && text.charCodeAt(integerStart) !== 0x30
-      const value = isLong ? Number.POSITIVE_INFINITY : Number(digits)
-      return Number.isSafeInteger(value) ? value : BigInt(digits)
-    }
-    if (this.#exactDecimals) return parseDecimal(digits)
-    // What is only too small for a double keeps its sign in any case.
-    const value = !this.#negativeZero && negativeZero.test(digits) ? 0 : Number(digits)
-    return Number.isInteger(value) ? new Float64(value) : value
-  }
-
-  #unexpected(): SyntaxError {
-    // The position only: the character may be part of somebody's data (I8).
-    return this.#at >= this.#text.length
-      ? new SyntaxError('Unexpected end of JSON text')
-      : new SyntaxError(`Unexpected character in JSON at position ${this.#at}`)
-  }
-}
-
-function isDigit(code: number): boolean {
-  return code >= 0x30 && code <= 0x39
-}
-
-const negativeZero = /^-[0.]+(?:[eE]|$)/
-
-const decimalText = /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d+))?$/
-
-/**
- * Exact decimal from text, with the scale as written (`10.20` has scale 2, `1e3` has scale -3), as Java's
- * `new BigDecimal(text)`.
- * @throws SyntaxError
- */
-export function parseDecimal(text: string): Decimal {
-  const match = decimalText.exec(text)
-  const whole = match?.[2] ?? ''
-  const fraction = match?.[3] ?? ''
-  if (match === null || whole.length + fraction.length === 0) throw new SyntaxError('Not a decimal number')
-  const exponent = Number(match[4] ?? '0')
-  if (Math.abs(exponent) > maxDecimalExponent) {
-    throw new SyntaxError(`Decimal exponent beyond ±${maxDecimalExponent}`)
-  }
-  const unscaled = BigInt(whole + fraction)
-  return new Decimal(match[1] === '-' ? -unscaled : unscaled, fraction.length - exponent)
 }
 
 /**

@@ -101,7 +101,8 @@ describe('exact JSON', () => {
   }
 
   it('finds every number that a double does not keep, wherever its fraction and exponent begin', () => {
-    const digits = (maxLength: number) => fc.string({ unit: fc.constantFrom('0', '0', '1', '9'), minLength: 1, maxLength })
+    const digits = (maxLength: number) =>
+      fc.string({ unit: fc.constantFrom('0', '0', '1', '9'), minLength: 1, maxLength })
     const number = fc
       .tuple(fc.constantFrom('', '-'), fc.constantFrom('1', '7', '9', '0.', '90'), digits(18), fc.boolean(), digits(18))
       .chain(([sign, first, whole, hasFraction, fraction]) => {
@@ -193,6 +194,23 @@ describe('exact JSON', () => {
     assert.throws(() => parseJsonBytes(Uint8Array.of(0x22, 0xff, 0x22)), /UTF-8/)
     // What decoding puts in the place of such bytes is an ordinary character where it was written.
     assert.equal(parseJsonBytes(Buffer.from('"a\ufffdb"')), 'a\ufffdb')
+  })
+
+  it('reads a text alike after one with inexact numbers and after one without', () => {
+    const deep = `${'['.repeat(1500)}1${']'.repeat(1500)}`
+    const texts = ['{"a":1}', '{"a":-0,"b":[0.5,7]}', '{"a":007}', '"x"', '5', deep, '{"a":1.0}', '[1]', '{', '01x']
+    const read = (text: string): unknown => {
+      try {
+        return parseJson(text)
+      } catch (error) {
+        return String(error)
+      }
+    }
+    const after = (before: string, text: string): unknown => {
+      parseJson(before)
+      return read(text)
+    }
+    for (const text of texts) assert.deepEqual(after('[12345678901234567890]', text), after('0', text), text)
   })
 
   it('does not repeat the data in an error', () => {
