@@ -132,7 +132,19 @@ export function columnCodec(type: ResolvedType, context: TypeContext): ValueCode
     base.category === 'A' && base.elementOid !== 0
       ? arrayCodec(base, type.typmod, context)
       : scalarCodec(base, type.typmod, context, false)
-  return known ?? (context.options.includeUnknown ? unknownCodec(base, context) : null)
+  const codec = known ?? (context.options.includeUnknown ? unknownCodec(base, context) : null)
+  return codec !== null && type.isDomain ? domainCodec(codec, base, context.options) : codec
+}
+
+/**
+ * Debezium knows the placeholders of arrays and of hstore by the name of the column's type: behind a domain it has only the
+ * text, which fits where the value is a text.
+ */
+function domainCodec(codec: ValueCodec, { name, category }: PgType, { placeholder, hstore }: ValueOptions): ValueCodec {
+  if (name === 'hstore' && hstore === 'json') {
+    return { ...codec, unavailable: Buffer.from(placeholder).toString('utf8') }
+  }
+  return name === 'hstore' || category === 'A' ? { ...codec, unavailable: undefined } : codec
 }
 
 function scalarCodec(type: PgType, typmod: number, context: TypeContext, inArray: boolean): ValueCodec | null {

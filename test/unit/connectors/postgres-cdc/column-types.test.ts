@@ -34,6 +34,7 @@ interface Column {
   readonly from?: ReadFrom
   readonly options?: Partial<ValueOptions>
   readonly kind?: string
+  readonly isDomain?: boolean
   readonly delimiter?: string
   /** Of the element, or of the type itself. */
   readonly category?: string
@@ -44,13 +45,13 @@ const resolved = (base: PgType, typmod = -1, isDomain = false): ResolvedType => 
 /** Codec of a column of the type, or of its array when the name ends in `[]`. */
 function codecOf(
   name: string,
-  { typmod, from = 'stream', options, kind, delimiter = ',', category = 'U' }: Column = {},
+  { typmod, from = 'stream', options, kind, isDomain, delimiter = ',', category = 'U' }: Column = {},
 ): ValueCodec | null {
   const isArray = name.endsWith('[]')
   const element = { ...scalar(isArray ? name.slice(0, -2) : name, kind, ['one']), delimiter, category }
   const lookup = (oid: number) => (oid === 1 ? element : undefined)
   const context: TypeContext = { options: { ...defaults, ...options }, lookup, lookupElement: lookup, from }
-  return columnCodec(resolved(isArray ? array(element.name) : element, typmod), context)
+  return columnCodec(resolved(isArray ? array(element.name) : element, typmod, isDomain), context)
 }
 
 function read(codec: ValueCodec | null, text: string): Value {
@@ -185,6 +186,16 @@ suite('column types', () => {
   test('an array of single bits has the schema of a boolean', () => {
     assert.equal(codecOf('bit[]', { typmod: 1 })?.spec.type, 'BOOLEAN')
     assert.equal(codecOf('bit[]', { typmod: 7 })?.spec.name, 'io.debezium.data.Bits')
+  })
+
+  test('behind a domain the placeholder is the text, or none where a text does not fit', () => {
+    const placeholder = (name: string, isDomain: boolean, hstore: ValueOptions['hstore'] = 'json') =>
+      codecOf(name, { isDomain, options: { hstore } })?.unavailable
+    assert.deepEqual([placeholder('hstore', false), placeholder('hstore', true)], ['{"gone":"gone"}', 'gone'])
+    assert.deepEqual(placeholder('hstore', false, 'map'), new Map([['gone', 'gone']]))
+    assert.equal(placeholder('hstore', true, 'map'), undefined)
+    assert.deepEqual([placeholder('text[]', false), placeholder('text[]', true)], [['gone'], undefined])
+    assert.deepEqual([placeholder('text', false), placeholder('text', true)], ['gone', 'gone'])
   })
 
   test('the members of an hstore come in the order of a Java hash map', () => {
