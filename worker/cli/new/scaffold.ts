@@ -62,6 +62,9 @@ function shared(name: string, { className }: Names): Files {
       prepack: 'npm run build',
     },
     peerDependencies: { sluice: `^${ownVersion()}` },
+    // npm would fetch a peer that is not optional from its registry, where the name may be somebody else's. Node finds
+    // the one in a folder above, as the worker's plugins do.
+    peerDependenciesMeta: { sluice: { optional: true } },
     devDependencies: { '@types/node': '^24.0.0', typescript: '^7.0.0' },
   }
   const compiler = {
@@ -98,6 +101,8 @@ function readme(name: string, className: string): string {
     npm install
     npm test                        # the contract of the framework, and the plugin's own cases
     npx sluice plugins check .      # as a worker would load it (after npm run build)
+
+Sluice is found in a \`node_modules\` of a folder above; elsewhere \`npm install --no-save <its package file>\` puts it here.
 
 While you work on it, a worker may run the source itself: \`plugin.path=/path/to/${lastPart(name)}/src/index.ts\`. When it is
 published, \`npm install ${name}\` beside the worker and \`plugin.path=${name}\` are enough: \`package.json\` says under

@@ -111,7 +111,11 @@ suite('the package, packed and installed elsewhere', () => {
       const checked = await sluice(['plugins', 'check', plugin])
       assert.equal(checked.code, 0, checked.output)
       assert.ok(checked.output.includes(className), checked.output)
-      const { name: packageName } = JSON.parse(await readFile(join(plugin, 'package.json'), 'utf8')) as { name: string }
+      const { name: packageName, peerDependenciesMeta } = JSON.parse(
+        await readFile(join(plugin, 'package.json'), 'utf8'),
+      ) as { name: string; peerDependenciesMeta: unknown }
+      // npm install must not fetch a package of that name from a registry.
+      assert.deepEqual(peerDependenciesMeta, { sluice: { optional: true } })
       await mkdir(dirname(join(app, 'node_modules', packageName)), { recursive: true })
       await symlink(plugin, join(app, 'node_modules', packageName))
       // By the name of the package, as one installed beside the worker.
