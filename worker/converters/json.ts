@@ -130,6 +130,7 @@ export class JsonConverter implements Converter<JsonConverterConfig> {
 
   toConnectData(_topic: string, _headers: Headers, bytes: Uint8Array | null): SchemaAndValue {
     if (bytes === null) return nothing
+    if (isBlank(bytes)) return this.#blank(bytes)
     if (!this.#schemasEnabled) return { schema: null, value: readJson(bytes) }
     if (this.#fixedSchema !== null) return this.#payload(this.#fixedSchema, bytes)
     const head = this.#heads.find(bytes)
@@ -149,6 +150,13 @@ export class JsonConverter implements Converter<JsonConverterConfig> {
     return this.#schemasEnabled ? null : PlainJson.of(bytes)
   }
 
+  /** A text without a token is no value in Connect: without schemas it is null, as a tombstone is. */
+  #blank(bytes: Uint8Array): SchemaAndValue {
+    if (!this.#schemasEnabled) return nothing
+    if (this.#fixedSchema !== null) return this.#payload(this.#fixedSchema, bytes)
+    throw noEnvelope()
+  }
+
   #payload(schema: Schema, bytes: Uint8Array): SchemaAndValue {
     const json = readJson(bytes, hasDecimalCached(schema))
     return { schema, value: this.#reader.read(schema, json) }
@@ -158,13 +166,7 @@ export class JsonConverter implements Converter<JsonConverterConfig> {
     // Decimals need the scale as written; otherwise a double keeps the sign of its zero.
     const exact = mayHoldDecimal(bytes)
     const envelope = readJson(bytes, exact)
-    if (!isEnvelope(envelope)) {
-      throw new DataError(
-        'CONNECT_DATA_ENVELOPE',
-        'JsonConverter with schemas.enable requires "schema" and "payload" fields and may not contain additional fields. ' +
-          'If you are trying to deserialize plain JSON data, set schemas.enable=false in your converter configuration.',
-      )
-    }
+    if (!isEnvelope(envelope)) throw noEnvelope()
     const schema = this.#schemaFromJson(envelope.schema)
     if (schema === null || (exact && !hasDecimal(schema))) return this.#inexactEnvelope(bytes, schema)
     const known = this.#heads.remember(bytes, schema)
@@ -196,6 +198,22 @@ function writeOptions(decimalFormat: string, replaceNullWithDefault: boolean): J
 interface Envelope {
   readonly schema: Value
   readonly payload: Value
+}
+
+function noEnvelope(): DataError {
+  return new DataError(
+    'CONNECT_DATA_ENVELOPE',
+    'JsonConverter with schemas.enable requires "schema" and "payload" fields and may not contain additional fields. ' +
+      'If you are trying to deserialize plain JSON data, set schemas.enable=false in your converter configuration.',
+  )
+}
+
+/** Whether there is nothing but white space (RFC 8259). */
+function isBlank(bytes: Uint8Array): boolean {
+  return (
+    (bytes[0] ?? 0x20) <= 0x20 &&
+    bytes.every((byte) => byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09)
+  )
 }
 
 function isEnvelope(json: Value): json is Envelope & { readonly [member: string]: Value } {

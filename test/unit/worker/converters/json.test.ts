@@ -94,7 +94,7 @@ converterConformance('JsonConverter without schemas', {
     { schema: Schemas.int64, value: 9007199254740993n, readSchema: null },
     { schema: Schemas.float64, value: 1, readSchema: null, readValue: new Float64(1) },
   ],
-  malformed: ['', '{', 'x', '1 2'].map((s) => Buffer.from(s)),
+  malformed: ['{', 'x', '1 2'].map((s) => Buffer.from(s)),
 })
 
 describe('JsonConverter', () => {
@@ -162,6 +162,18 @@ describe('JsonConverter', () => {
         )
       }
     }
+  })
+
+  it('reads a text without a token as Connect does: null, or no envelope', () => {
+    for (const text of ['', ' ', '\n', '\t\r\n ']) {
+      assert.deepEqual(read(plain(), text), { schema: null, value: null })
+      assert.throws(() => read(open({ 'schemas.enable': true }), text), {
+        message: /^JsonConverter with schemas\.enable requires "schema"/,
+      })
+    }
+    // What only looks empty is no JSON.
+    for (const text of ['\0', '\v', '\u00a0'])
+      assert.throws(() => read(plain(), text), { message: /serialization error/ })
   })
 
   it('has the error texts of Connect; a tombstone stays one (statement 155)', () => {
