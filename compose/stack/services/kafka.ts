@@ -103,7 +103,9 @@ export const kafka: Service = {
   name: 'kafka',
   dependsOn: [],
   needsJava: true,
-  readyTimeoutMs: 90_000,
+  // After an unclean end it first recovers every log, which takes minutes with thousands of them; who gives up earlier and
+  // stops it makes the next start as long.
+  readyTimeoutMs: 600_000,
   ports: (settings) => [settings.ports.kafka, settings.ports.kafkaController],
   async start(settings) {
     const libs = await fetchArtifacts(settings, 'kafka', {
