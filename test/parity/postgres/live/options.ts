@@ -406,7 +406,7 @@ const latestChoices: readonly Choice[] = [
 ]
 
 /** An option never excludes the messages by which a round sees how far a connector is. */
-function withoutClashes(options: Record<string, string>): Options {
+function withoutClashes(options: Record<string, string>, { tables }: RandomDatabase): Options {
   const kept = { ...options }
   if (kept['message.prefix.exclude.list'] !== undefined) kept['message.prefix.exclude.list'] = 'audit'
   // Of two with the same form, Debezium's hash map of options says which one counts.
@@ -428,6 +428,11 @@ function withoutClashes(options: Record<string, string>): Options {
   // it has no rows of it, told to pass over what fails.
   const readsTables = !['no_data', 'never'].includes(kept['snapshot.mode'] ?? 'initial')
   if (readsTables && leavesColumnsOut(kept)) delete kept['message.key.columns']
+  // Where a column is required that an old row does not have, Debezium's task dies of the event, or passes over it when told
+  // to: events that ours sends.
+  if (tables.some(({ columns, key }) => columns.some(({ name, isNotNull }) => isNotNull && !key.includes(name)))) {
+    delete kept['event.processing.failure.handling.mode']
+  }
   // Rows in any order are told by where they were read, which a flattened event does not say.
   if (kept['transforms'] === 'flat') delete kept['snapshot.max.threads']
   // The slots begin at different heartbeats: one stream has transactions of these that the other has not.
@@ -457,5 +462,5 @@ export function randomOptions(random: Random, database: RandomDatabase): Options
   // To Debezium no nested array equals itself, so that it takes rows with one for changed; ours compares what is in them.
   const hasArrays = database.tables.some(({ columns }) => columns.some(({ type }) => type.sql.endsWith('[]')))
   if (hasArrays) delete options['skip.messages.without.change']
-  return withoutClashes(options)
+  return withoutClashes(options, database)
 }

@@ -414,7 +414,8 @@ export function ownType(
   }
   // Also a domain over a domain.
   const own = types.length > 0 && random.next() < 0.35
-  const base = own ? pickFrom(random, types) : scalarType(random, extensionsThere)
+  const some = own ? pickFrom(random, types) : scalarType(random, extensionsThere)
+  const base = some.isCompound !== true && random.next() < 0.15 ? arrayOf(some) : some
   const modifier = random.next() < 0.3 ? ` DEFAULT ${quoted(base.values[0] ?? '')}` : ''
   return {
     create: `CREATE DOMAIN ${name} AS ${base.sql}${modifier}`,
