@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { accessSync, constants, existsSync, statSync } from 'node:fs'
+import { accessSync, constants, existsSync, realpathSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -107,7 +107,9 @@ export function runsAsRoot(): boolean {
 
 /** Settings from the environment alone; creates nothing. */
 export function settingsFrom(env: NodeJS.ProcessEnv): StackSettings {
-  const home = join(root, '.stack')
+  // Where a link leads: servers started by way of it must outlive the checkout that it lies in.
+  const link = join(root, '.stack')
+  const home = existsSync(link) ? realpathSync(link) : link
   const suffix = createHash('sha256').update(root).digest('hex').slice(0, 12)
   const dataHome = runsAsRoot() && !isReachableByOthers(root) ? `/var/tmp/sluice-stack-${suffix}` : home
   return {

@@ -1,8 +1,19 @@
 import assert from 'node:assert/strict'
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, test } from 'node:test'
 import { withFreePorts } from '../../../compose/stack/lifecycle.ts'
 import {
@@ -24,6 +35,7 @@ import {
   serviceNames,
   settingsFrom,
 } from '../../../compose/stack/settings.ts'
+import { projectRoot } from '../../support/project-root.ts'
 import { serviceVariables } from '../../support/services.ts'
 
 /** Settings of a stack in a folder of its own. */
@@ -149,4 +161,20 @@ describe('stack processes', () => {
       await new Promise((done) => server.close(done))
     }
   })
+})
+
+test('servers of a checkout whose .stack is a link get the paths it leads to, which outlive the checkout', async () => {
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), 'sluice-stack-')))
+  try {
+    const copy = join(folder, 'checkout/compose/stack/settings.ts')
+    mkdirSync(join(folder, 'shared'))
+    mkdirSync(dirname(copy), { recursive: true })
+    cpSync(join(projectRoot, 'compose/stack/settings.ts'), copy)
+    const { settingsFrom } = (await import(copy)) as typeof import('../../../compose/stack/settings.ts')
+    assert.equal(settingsFrom({}).home, join(folder, 'checkout/.stack'))
+    symlinkSync(join(folder, 'shared'), join(folder, 'checkout/.stack'))
+    assert.equal(settingsFrom({}).home, join(folder, 'shared'))
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 })
