@@ -23,7 +23,16 @@ interface SlotRow {
   confirmed_flush_lsn: string | null
   active_pid: string | null
   wal_status: string | null
+  reason: string | null
   this_database: string
+}
+
+/** What keeps a slot from being invalidated again, by `invalidation_reason` (PostgreSQL 17 on); else the first. */
+const safeguards: Readonly<Record<string, string>> = {
+  wal_removed: 'raise max_slot_wal_keep_size',
+  idle_timeout: 'raise idle_replication_slot_timeout',
+  rows_removed: 'turn on hot_standby_feedback at the standby, with a physical slot at its primary',
+  wal_level_insufficient: 'keep wal_level=logical at the primary',
 }
 
 /**
@@ -33,7 +42,7 @@ interface SlotRow {
 export async function slotState(database: Database, slot: string): Promise<SlotState | null> {
   const [row] = await database.rows<SlotRow>(
     `SELECT plugin, database, restart_lsn, confirmed_flush_lsn, active_pid, current_database() AS this_database,
-            to_jsonb(s)->>'wal_status' AS wal_status
+            to_jsonb(s)->>'wal_status' AS wal_status, to_jsonb(s)->>'invalidation_reason' AS reason
      FROM pg_replication_slots s WHERE slot_name = $1`,
     [slot],
   )
@@ -46,9 +55,10 @@ export async function slotState(database: Database, slot: string): Promise<SlotS
     throw slotError(`Replication slot ${slot} belongs to the database ${row.database}. ${remedy}`)
   }
   if (row.wal_status === 'lost') {
+    const safeguard = safeguards[row.reason ?? ''] ?? safeguards['wal_removed']
     throw slotError(
-      `Replication slot ${slot} was invalidated: the log it needs is no longer available on the server. Drop it, raise ` +
-        'max_slot_wal_keep_size and take a new snapshot.',
+      `Replication slot ${slot} was invalidated${row.reason === null ? '' : ` (${row.reason})`}: what it needs is no longer ` +
+        `available on the server. Drop it, ${safeguard} and take a new snapshot.`,
     )
   }
   const position = (text: string | null) => (text === null ? null : parseLsn(text))

@@ -208,3 +208,21 @@ test('slot.failover before PostgreSQL 17 is a warning, and the slot works', { sk
   assert.deepEqual(ids(await task.take(1)), [1])
   assert.ok(task.context.logger.lines.some(({ message }) => message.includes('slot.failover needs PostgreSQL 17')))
 })
+
+test('a slot that was idle for too long halts by its reason', { skip: postgres.skip }, async () => {
+  await using server = await PrivatePostgres.open({
+    edition: 'npm',
+    settings: { idle_replication_slot_timeout: '1s' },
+  })
+  await using fixture = await PostgresFixture.open(server.url, table)
+  const task = await fixture.task(null, noData)
+  await task.stop()
+  await until(async () => {
+    await fixture.sql('CHECKPOINT')
+    return (await fixture.slotColumn('wal_status')) === 'lost'
+  }, 'the end of the slot')
+  await assert.rejects(fixture.task(task.offset, noData), {
+    code: 'CONNECT_POSTGRES_SLOT',
+    message: /\(idle_timeout\).*raise idle_replication_slot_timeout/,
+  })
+})
