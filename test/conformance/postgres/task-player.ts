@@ -1,7 +1,4 @@
 /** Plays a case of the corpus against the task itself: records go through the real converters into a list. */
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import pg from 'pg'
 import { plugin } from '../../../connectors/postgres-cdc/index.ts'
 import { builtinTransforms } from '../../../transforms/index.ts'
 import { kindOf, RetriableError } from '../../../worker/api/errors.ts'
@@ -16,59 +13,10 @@ import { KafkaTopicReader } from '../../../worker/runtime/topic-reader.ts'
 import { createTransformationChain, TransformationChain } from '../../../worker/runtime/transformation-chain.ts'
 import { GrowingByteWriter } from '../../../worker/util/byte-writer.ts'
 import { systemClock } from '../../../worker/util/clock.ts'
-import { type ActualRecord, type CaseRules, type Json, Normaliser, type NormalRecord, parseExact } from './normalise.ts'
+import { CaseDatabase, type Servers } from './case-database.ts'
+import { awaitsRecords, type Counts, type GoldenCase, type GoldenFiles, readCase, type Step } from './golden-case.ts'
+import { type ActualRecord, type Json, Normaliser, type NormalRecord, parseExact } from './normalise.ts'
 import { deleteTopics, produceOne } from './produce.ts'
-import { runScript } from './sql-script.ts'
-
-export interface Step {
-  readonly sql?: string
-  readonly session?: string
-  readonly run?: string
-  readonly query?: string
-  readonly name?: string
-  readonly action?: string
-  readonly expectError?: boolean
-  readonly noWait?: boolean
-  readonly wait?: boolean
-  readonly state?: string
-  readonly contains?: string
-  readonly seconds?: number
-  readonly quiet?: number
-  readonly set?: Readonly<Record<string, string | null>>
-  readonly config?: Readonly<Record<string, string>>
-  readonly messages?: boolean
-  readonly fields?: readonly string[]
-  readonly id?: string
-  readonly type?: string
-  readonly data?: unknown
-  readonly table?: string
-  /** Record that a step writes to a topic. */
-  readonly topic?: string
-  readonly key?: string
-  readonly value?: unknown
-  /** False: the number of errors is not compared. */
-  readonly count?: boolean
-  readonly streams?: boolean
-}
-
-export interface GoldenCase extends CaseRules {
-  readonly title: string
-  /** Numbers of the Postgres statements that the case shows. */
-  readonly covers?: readonly number[]
-  readonly steps: readonly Step[]
-  readonly start?: boolean
-  readonly waitRunning?: boolean
-  readonly endQuiet?: number
-  /** Patterns of topics beside those of the prefix. */
-  readonly topics?: readonly string[]
-  /** False: the connector has no slot to wait for. */
-  readonly streams?: boolean
-}
-
-interface Counts {
-  readonly start: number
-  readonly steps: readonly number[]
-}
 
 type Task = SourceTask<ReturnType<typeof parsePostgres>>
 const parsePostgres = (raw: Readonly<Record<string, string>>) => parseConfig(plugin.config, raw)
@@ -136,16 +84,8 @@ class RunningTask {
   }
 }
 
-/** What cases are played against. */
-export interface Servers {
-  readonly pgUrl: string
-  /** Empty where no case needs Kafka. */
-  readonly brokers: readonly string[]
-}
-
 export class TaskPlayer {
-  readonly #folder: string
-  readonly #server: URL
+  readonly #database: CaseDatabase
   readonly #brokers: readonly string[]
   readonly #kafka = createKafkaClientFactory()
   /** Topics that the case has written to. */
@@ -153,10 +93,8 @@ export class TaskPlayer {
   readonly #spec: GoldenCase
   readonly #counts: Counts
   readonly #normaliser: Normaliser
-  readonly #variables: Readonly<Record<string, string>>
   readonly #records: ActualRecord[] = []
   readonly #pseudo: ActualRecord[] = []
-  readonly #sessions = new Map<string, pg.Client>()
   readonly #key = new JsonConverter()
   readonly #value = new JsonConverter()
   readonly #headers = new SimpleHeaderConverter()
@@ -170,30 +108,17 @@ export class TaskPlayer {
   #received = 0
   #lastMs = performance.now()
 
-  private constructor(folder: string, servers: Servers, spec: GoldenCase, counts: Counts, id: string) {
-    const server = new URL(servers.pgUrl)
-    this.#folder = folder
-    this.#server = server
+  private constructor(folder: string, servers: Servers, { spec, counts }: GoldenFiles, id: string) {
     this.#brokers = servers.brokers
     this.#spec = spec
     this.#counts = counts
-    const names = { prefix: `g${id}`, db: `g_${id}_db`, slot: `g_${id}_slot` }
-    this.#variables = {
-      ...names,
-      pgHost: server.hostname,
-      pgPort: server.port,
-      pgUser: decodeURIComponent(server.username),
-      pgPassword: decodeURIComponent(server.password),
-      bootstrap: servers.brokers.join(','),
-    }
-    this.#normaliser = new Normaliser(names, spec)
+    this.#database = new CaseDatabase(folder, servers, id)
+    this.#normaliser = new Normaliser(this.#database.names, spec)
   }
 
   /** Plays the case to its end and cleans up. */
   static async play(folder: string, servers: Servers, id: string): Promise<readonly NormalRecord[]> {
-    const json = async (file: string) => JSON.parse(await readFile(join(folder, file), 'utf8')) as unknown
-    const spec = (await json('case.json')) as GoldenCase
-    const player = new TaskPlayer(folder, servers, spec, (await json('counts.json')) as Counts, id)
+    const player = new TaskPlayer(folder, servers, await readCase(folder), id)
     try {
       await player.#play()
       return player.#normaliser.run([...player.#records, ...player.#pseudo])
@@ -247,33 +172,8 @@ export class TaskPlayer {
     return fast
   }
 
-  #fill(text: string): string {
-    return text.replace(/\$\{(\w+)\}/g, (all, name: string) => this.#variables[name] ?? all)
-  }
-
-  #url(database: string): string {
-    const url = new URL(this.#server)
-    url.pathname = `/${database}`
-    return url.toString()
-  }
-
-  async #query(sql: string, database = this.#variables['db'] ?? ''): Promise<readonly (readonly Json[])[]> {
-    const client = new pg.Client({ connectionString: this.#url(database) })
-    await client.connect()
-    try {
-      const types = { getTypeParser: () => (text: string) => text }
-      return (await client.query({ text: sql, rowMode: 'array', types })).rows as Json[][]
-    } finally {
-      await client.end()
-    }
-  }
-
   async #play(): Promise<void> {
-    const { db } = this.#variables
-    await this.#query(`CREATE DATABASE ${db}`, 'postgres')
-    await this.#query(`ALTER DATABASE ${db} SET timezone = 'UTC'`, 'postgres')
-    await this.#query(`ALTER DATABASE ${db} SET synchronous_commit = 'on'`, 'postgres')
-    await this.#script(await readFile(join(this.#folder, 'setup.sql'), 'utf8').catch(() => ''))
+    await this.#database.create()
     await this.#configure({})
     if (this.#spec.start !== false) {
       await this.#start()
@@ -282,27 +182,14 @@ export class TaskPlayer {
     }
     for (const [index, step] of this.#spec.steps.entries()) {
       await this.#act(step)
-      const passive =
-        step.query !== undefined ||
-        passiveActions.has(step.action ?? '') ||
-        (step.session !== undefined && step.wait !== true)
-      if (!(step.noWait ?? passive)) await this.#settle(this.#counts.steps[index] ?? 0)
+      if (awaitsRecords(step)) await this.#settle(this.#counts.steps[index] ?? 0)
     }
     this.#lastMs = performance.now()
     while (performance.now() - this.#lastMs < endSilenceMs) await systemClock.sleep(pauseMs)
   }
 
-  async #script(sql: string): Promise<void> {
-    await runScript(this.#url(this.#variables['db'] ?? ''), sql)
-  }
-
   async #configure(extra: Readonly<Record<string, string | null>>): Promise<void> {
-    const own = JSON.parse(await readFile(join(this.#folder, 'connector.json'), 'utf8')) as Record<
-      string,
-      string | null
-    >
-    const merged = Object.entries({ ...own, ...extra }).filter((entry): entry is [string, string] => entry[1] !== null)
-    this.#config = Object.fromEntries(merged.map(([name, value]) => [name, this.#fill(value)]))
+    this.#config = await this.#database.config(extra)
     this.#chain = await createTransformationChain(this.#config, new PluginRegistry(builtinTransforms))
     const role = (name: 'key' | 'value' | 'header') => {
       const prefix = `${name}.converter.`
@@ -322,7 +209,7 @@ export class TaskPlayer {
     const task = await plugin.createTask()
     this.#running = new RunningTask(task, this)
     await this.#running.start(this.#config, {
-      connector: `${this.#variables['prefix']}-connector`,
+      connector: `${this.#database.names.prefix}-connector`,
       task: 0,
       logger,
       metrics,
@@ -361,25 +248,13 @@ export class TaskPlayer {
   }
 
   async #act(step: Step): Promise<void> {
-    if (step.sql !== undefined) await this.#script(await readFile(join(this.#folder, step.sql), 'utf8'))
-    else if (step.session !== undefined) await this.#inSession(step.session, this.#fill(step.run ?? ''))
-    else if (step.query !== undefined) {
-      this.#pseudo.push({
-        topic: '$query',
-        pseudoKey: step.name ?? '',
-        pseudo: await this.#query(this.#fill(step.query)),
-      })
+    const { sql, session, query } = step
+    if (sql !== undefined) await this.#database.script(sql)
+    else if (session !== undefined) await this.#database.inSession(session, this.#database.fill(step.run ?? ''))
+    else if (query !== undefined) {
+      const pseudo = await this.#database.query(this.#database.fill(query))
+      this.#pseudo.push({ topic: '$query', pseudoKey: step.name ?? '', pseudo })
     } else await this.#action(step)
-  }
-
-  async #inSession(name: string, sql: string): Promise<void> {
-    let client = this.#sessions.get(name)
-    if (client === undefined) {
-      client = new pg.Client({ connectionString: this.#url(this.#variables['db'] ?? '') })
-      await client.connect()
-      this.#sessions.set(name, client)
-    }
-    for (const statement of sql.split(';')) if (statement.trim() !== '') await client.query(statement)
   }
 
   async #action(step: Step): Promise<void> {
@@ -403,27 +278,21 @@ export class TaskPlayer {
         if (step.wait !== false) this.#failIfFailed()
         break
       case 'dropSlot':
-        await this.#query(`SELECT pg_drop_replication_slot('${this.#variables['slot']}')`)
+        await this.#database.dropSlot()
         break
       case 'offsets': {
         const text = JSON.stringify(this.#offset, (_k, v: unknown) => (typeof v === 'bigint' ? String(v) : v))
         const offset = parseExact(text.replace(/"(-?\d+)"/g, '$1'))?.value ?? null
-        const pseudo = [{ partition: { server: this.#variables['prefix'] ?? '' }, offset }]
+        const pseudo = [{ partition: { server: this.#database.names.prefix }, offset }]
         this.#pseudo.push({ topic: '$offsets', pseudoKey: step.name ?? '', pseudo, offsets: true })
         break
       }
       case 'waitState':
         await this.#waitState(step)
         break
-      case 'signal': {
-        const text = (value: string | null) => (value === null ? 'NULL' : `'${value.replaceAll("'", "''")}'`)
-        const data = step.data == null ? null : spacedJson(step.data)
-        const table = step.table ?? 'public.signals'
-        await this.#query(
-          `INSERT INTO ${table} VALUES (${text(step.id ?? 'signal')}, ${text(step.type ?? '')}, ${text(data)})`,
-        )
+      case 'signal':
+        await this.#database.signal(step, 'signal')
         break
-      }
       case 'produce':
         await this.#produce(step)
         break
@@ -439,15 +308,16 @@ export class TaskPlayer {
   }
 
   async #produce(step: Step): Promise<void> {
-    const topic = this.#fill(step.topic ?? '')
-    const value = typeof step.value === 'string' ? step.value : spacedJson(step.value)
-    this.#written.push(topic)
-    await produceOne(this.#brokers, { topic, key: this.#fill(step.key ?? ''), value: this.#fill(value) })
+    const record = this.#database.recordOf(step)
+    this.#written.push(record.topic)
+    await produceOne(this.#brokers, record)
   }
 
   /** As the worker's validate endpoint: the definition, its rules, then the connection. */
   async #validate(step: Step): Promise<Json> {
-    const raw = Object.fromEntries(Object.entries(step.config ?? {}).map(([name, value]) => [name, this.#fill(value)]))
+    const raw = Object.fromEntries(
+      Object.entries(step.config ?? {}).map(([name, value]) => [name, this.#database.fill(value)]),
+    )
     const states = evaluateWithRules(plugin.config, raw)
     const errors = new Map<string, string[]>()
     for (const state of states.values()) if (state.errors.length > 0) errors.set(state.name, [...state.errors])
@@ -475,33 +345,22 @@ export class TaskPlayer {
 
   async #clean(): Promise<void> {
     await this.#stop().catch(() => undefined)
-    for (const client of this.#sessions.values()) await client.end().catch(() => undefined)
-    const { db } = this.#variables
+    const database = this.#database
+    await database.closeSessions()
     const end = performance.now() + 10_000
     for (;;) {
-      const slots = await this.#query(
-        `SELECT slot_name, active FROM pg_replication_slots WHERE database = '${db}'`,
+      const slots = await database.query(
+        `SELECT slot_name, active FROM pg_replication_slots WHERE database = '${database.names.db}'`,
         'postgres',
       )
       if (slots.length === 0 || performance.now() > end) break
       for (const [name, active] of slots) {
         if (active === 'f')
-          await this.#query(`SELECT pg_drop_replication_slot('${String(name)}')`, 'postgres').catch(() => [])
+          await database.query(`SELECT pg_drop_replication_slot('${String(name)}')`, 'postgres').catch(() => [])
       }
       await systemClock.sleep(pauseMs)
     }
-    await this.#query(`DROP DATABASE IF EXISTS ${db} WITH (FORCE)`, 'postgres')
+    await database.drop()
     await deleteTopics(this.#brokers, this.#written)
   }
 }
-
-/** JSON with the spaces that the recording has behind colons and commas. */
-export function spacedJson(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(spacedJson).join(', ')}]`
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value)
-  return `{${Object.entries(value)
-    .map(([key, member]) => `${JSON.stringify(key)}: ${spacedJson(member)}`)
-    .join(', ')}}`
-}
-
-const passiveActions = new Set(['offsets', 'validate', 'waitState', 'dropSlot', 'sleep', 'pause'])

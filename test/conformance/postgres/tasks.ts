@@ -2,9 +2,11 @@
 import { randomBytes } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Servers } from './case-database.ts'
 import { type Comparison, compareRecords } from './compare.ts'
+import type { GoldenCase } from './golden-case.ts'
 import { type NormalRecord, parseExact } from './normalise.ts'
-import { type GoldenCase, type Servers, TaskPlayer } from './task-player.ts'
+import { TaskPlayer } from './task-player.ts'
 
 export const corpus = new URL('../golden/postgres/', import.meta.url).pathname
 

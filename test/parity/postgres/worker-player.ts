@@ -1,7 +1,13 @@
 /** Plays a case of the corpus against a whole worker: driven by REST, records read from Kafka. */
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import pg from 'pg'
+import { CaseDatabase } from '../../conformance/postgres/case-database.ts'
+import {
+  awaitsRecords,
+  type Counts,
+  type GoldenCase,
+  type GoldenFiles,
+  readCase,
+  type Step,
+} from '../../conformance/postgres/golden-case.ts'
 import {
   type ActualRecord,
   type Json,
@@ -10,8 +16,6 @@ import {
   parseExact,
 } from '../../conformance/postgres/normalise.ts'
 import { produceOne } from '../../conformance/postgres/produce.ts'
-import { runScript } from '../../conformance/postgres/sql-script.ts'
-import { type GoldenCase, type Step, spacedJson } from '../../conformance/postgres/task-player.ts'
 import { eventually, type WorkerUnderTest } from '../../support/worker-process.ts'
 import { TopicCollector } from './collector.ts'
 
@@ -19,11 +23,6 @@ export interface Stage {
   readonly worker: WorkerUnderTest
   readonly brokers: readonly string[]
   readonly pgUrl: string
-}
-
-interface Counts {
-  readonly start: number
-  readonly steps: readonly number[]
 }
 
 const connectorClass = 'io.debezium.connector.postgresql.PostgresConnector'
@@ -34,42 +33,30 @@ const timeoutMs = 30_000
 const recorderPauseMs = 1000
 const pause = (ms = 30) => new Promise((resolve) => setTimeout(resolve, ms))
 
-/** Steps that lead to no records by themselves. */
-const passiveActions = new Set(['offsets', 'validate', 'waitState', 'dropSlot', 'sleep', 'pause'])
-
 export class WorkerPlayer {
   readonly #stage: Stage
-  readonly #folder: string
+  readonly #database: CaseDatabase
   readonly #spec: GoldenCase
   readonly #counts: Counts
-  readonly #variables: Readonly<Record<string, string>>
   readonly #normaliser: Normaliser
   readonly #collector: TopicCollector
   readonly #pseudo: ActualRecord[] = []
-  readonly #sessions = new Map<string, pg.Client>()
   /** Whether the connector has a slot to wait for. */
   #streams: boolean
   /** A step stayed without its records: later ones do not wait that long. */
   #short = false
 
-  private constructor(stage: Stage, folder: string, spec: GoldenCase, counts: Counts, id: string) {
+  private constructor(stage: Stage, folder: string, { spec, counts }: GoldenFiles, id: string) {
     this.#stage = stage
-    this.#folder = folder
     this.#spec = spec
     this.#counts = counts
     this.#streams = spec.streams ?? true
-    const server = new URL(stage.pgUrl)
-    const names = { prefix: `g${id}`, db: `g_${id}_db`, slot: `g_${id}_slot` }
-    this.#variables = {
-      ...names,
-      pgHost: server.hostname,
-      pgPort: server.port,
-      pgUser: decodeURIComponent(server.username),
-      pgPassword: decodeURIComponent(server.password),
-      bootstrap: stage.brokers.join(','),
-    }
+    this.#database = new CaseDatabase(folder, stage, id)
+    const { names } = this.#database
     this.#normaliser = new Normaliser(names, spec)
-    const patterns = (spec.topics ?? ['__debezium-heartbeat\\.${prefix}']).map((text) => new RegExp(this.#fill(text)))
+    const patterns = (spec.topics ?? ['__debezium-heartbeat\\.${prefix}']).map(
+      (text) => new RegExp(this.#database.fill(text)),
+    )
     this.#collector = new TopicCollector(stage.brokers, {
       wanted: (topic) => topic.startsWith(names.prefix) || patterns.some((pattern) => pattern.test(topic)),
       counted: (topic) => this.#normaliser.countable(topic),
@@ -78,9 +65,7 @@ export class WorkerPlayer {
 
   /** Plays the case to its end and cleans up. */
   static async play(stage: Stage, folder: string, id: string): Promise<readonly NormalRecord[]> {
-    const json = async (file: string) => JSON.parse(await readFile(join(folder, file), 'utf8')) as unknown
-    const spec = (await json('case.json')) as GoldenCase
-    const player = new WorkerPlayer(stage, folder, spec, (await json('counts.json')) as Counts, id)
+    const player = new WorkerPlayer(stage, folder, await readCase(folder), id)
     try {
       await player.#play()
       return player.#normaliser.run([...player.#collector.records, ...player.#pseudo])
@@ -90,28 +75,7 @@ export class WorkerPlayer {
   }
 
   get #path(): string {
-    return `/connectors/${this.#variables['prefix']}-connector`
-  }
-
-  #fill(text: string): string {
-    return text.replace(/\$\{(\w+)\}/g, (all, name: string) => this.#variables[name] ?? all)
-  }
-
-  #url(database = this.#variables['db'] ?? ''): string {
-    const url = new URL(this.#stage.pgUrl)
-    url.pathname = `/${database}`
-    return url.toString()
-  }
-
-  async #query(sql: string, database?: string): Promise<readonly (readonly Json[])[]> {
-    const client = new pg.Client({ connectionString: this.#url(database) })
-    await client.connect()
-    try {
-      const types = { getTypeParser: () => (text: string) => text }
-      return (await client.query({ text: sql, rowMode: 'array', types })).rows as Json[][]
-    } finally {
-      await client.end()
-    }
+    return `/connectors/${this.#database.names.prefix}-connector`
   }
 
   async #rest(method: string, path: string, body?: unknown): Promise<unknown> {
@@ -124,9 +88,8 @@ export class WorkerPlayer {
   }
 
   async #slotPid(): Promise<number | null> {
-    const slot = this.#variables['slot'] ?? ''
-    const [row] = await this.#query(
-      `SELECT coalesce(active_pid, 0) FROM pg_replication_slots WHERE slot_name = '${slot}'`,
+    const [row] = await this.#database.query(
+      `SELECT coalesce(active_pid, 0) FROM pg_replication_slots WHERE slot_name = '${this.#database.names.slot}'`,
     )
     return row === undefined ? null : Number(row[0])
   }
@@ -163,11 +126,7 @@ export class WorkerPlayer {
   }
 
   async #play(): Promise<void> {
-    const { db } = this.#variables
-    await this.#query(`CREATE DATABASE ${db}`, 'postgres')
-    await this.#query(`ALTER DATABASE ${db} SET timezone = 'UTC'`, 'postgres')
-    await this.#query(`ALTER DATABASE ${db} SET synchronous_commit = 'on'`, 'postgres')
-    await runScript(this.#url(), await readFile(join(this.#folder, 'setup.sql'), 'utf8').catch(() => ''))
+    await this.#database.create()
     if (this.#spec.start !== false) {
       await this.#putConfig({})
       if (this.#spec.waitRunning !== false) await this.#waitRunning()
@@ -175,11 +134,7 @@ export class WorkerPlayer {
     }
     for (const [index, step] of this.#spec.steps.entries()) {
       await this.#act(step, index)
-      const passive =
-        step.query !== undefined ||
-        passiveActions.has(step.action ?? '') ||
-        (step.session !== undefined && step.wait !== true)
-      if (!(step.noWait ?? passive)) await this.#settle(this.#counts.steps[index] ?? 0)
+      if (awaitsRecords(step)) await this.#settle(this.#counts.steps[index] ?? 0)
     }
     const begun = performance.now()
     while (performance.now() - Math.max(begun, this.#collector.lastMs) < endSilenceMs) await pause()
@@ -198,12 +153,7 @@ export class WorkerPlayer {
   }
 
   async #putConfig(extra: Readonly<Record<string, string | null>>): Promise<void> {
-    const own = JSON.parse(await readFile(join(this.#folder, 'connector.json'), 'utf8')) as Record<
-      string,
-      string | null
-    >
-    const merged = Object.entries({ ...own, ...extra }).filter((entry): entry is [string, string] => entry[1] !== null)
-    const config = Object.fromEntries(merged.map(([name, value]) => [name, this.#fill(value)]))
+    const config = await this.#database.config(extra)
     const answer = (await this.#rest('PUT', `${this.#path}/config`, config)) as {
       error_code?: number
       message?: string
@@ -212,11 +162,11 @@ export class WorkerPlayer {
   }
 
   async #act(step: Step, index: number): Promise<void> {
-    if (step.sql !== undefined) {
-      await runScript(this.#url(), await readFile(join(this.#folder, step.sql), 'utf8'))
-    } else if (step.session !== undefined) await this.#inSession(step.session, this.#fill(step.run ?? ''))
-    else if (step.query !== undefined) {
-      this.#note('$query', step.name ?? '', await this.#query(this.#fill(step.query)))
+    const { sql, session, query } = step
+    if (sql !== undefined) await this.#database.script(sql)
+    else if (session !== undefined) await this.#database.inSession(session, this.#database.fill(step.run ?? ''))
+    else if (query !== undefined) {
+      this.#note('$query', step.name ?? '', await this.#database.query(this.#database.fill(query)))
     } else await this.#action(step, index)
   }
 
@@ -224,28 +174,18 @@ export class WorkerPlayer {
     this.#pseudo.push({ topic, pseudoKey, pseudo, ...(topic === '$offsets' ? { offsets: true as const } : {}) })
   }
 
-  async #inSession(name: string, sql: string): Promise<void> {
-    let client = this.#sessions.get(name)
-    if (client === undefined) {
-      client = new pg.Client({ connectionString: this.#url() })
-      await client.connect()
-      this.#sessions.set(name, client)
-    }
-    for (const statement of sql.split(';')) if (statement.trim() !== '') await client.query(statement)
-  }
-
   async #action(step: Step, index: number): Promise<void> {
     const key = step.name ?? String(index)
     switch (step.action) {
       case 'signal':
-        await this.#signal(step, index)
+        await this.#database.signal(step, `signal-${index}`)
         break
       case 'produce':
-        await this.#produce(step)
+        await produceOne(this.#stage.brokers, this.#database.recordOf(step))
         break
       case 'dropSlot':
         await this.#untilReleased()
-        await this.#query(`SELECT pg_drop_replication_slot('${this.#variables['slot']}')`)
+        await this.#database.dropSlot()
         break
       case 'offsets':
         this.#note('$offsets', key, await this.#offsets())
@@ -306,22 +246,6 @@ export class WorkerPlayer {
     }
   }
 
-  async #signal(step: Step, index: number): Promise<void> {
-    const text = (value: string | null) => (value === null ? 'NULL' : `'${value.replaceAll("'", "''")}'`)
-    const data = step.data == null ? null : spacedJson(step.data)
-    const values = [step.id ?? `signal-${index}`, step.type ?? '', data].map(text)
-    await this.#query(`INSERT INTO ${step.table ?? 'public.signals'} VALUES (${values.join(', ')})`)
-  }
-
-  async #produce(step: Step): Promise<void> {
-    const value = typeof step.value === 'string' ? step.value : spacedJson(step.value)
-    await produceOne(this.#stage.brokers, {
-      topic: this.#fill(step.topic ?? ''),
-      key: this.#fill(step.key ?? ''),
-      value: this.#fill(value),
-    })
-  }
-
   async #offsets(): Promise<Json> {
     return await eventually(async () => {
       const response = await fetch(new URL(`${this.#path}/offsets`, this.#stage.worker.url))
@@ -332,7 +256,7 @@ export class WorkerPlayer {
   }
 
   async #validate(step: Step): Promise<Json> {
-    const given = Object.entries(step.config ?? {}).map(([name, value]) => [name, this.#fill(value)] as const)
+    const given = Object.entries(step.config ?? {}).map(([name, value]) => [name, this.#database.fill(value)] as const)
     const config = { 'connector.class': connectorClass, ...Object.fromEntries(given) }
     const path = `/connector-plugins/${config['connector.class'].split('.').at(-1)}/config/validate`
     const answer = (await this.#rest('PUT', path, config)) as {
@@ -359,14 +283,15 @@ export class WorkerPlayer {
   }
 
   async #clean(): Promise<void> {
-    for (const client of this.#sessions.values()) await client.end().catch(() => undefined)
+    const database = this.#database
+    await database.closeSessions()
     await this.#rest('DELETE', this.#path).catch(() => undefined)
-    const { db } = this.#variables
     await eventually(async () => {
-      const slots = await this.#query(`SELECT slot_name FROM pg_replication_slots WHERE database = '${db}'`, 'postgres')
-      for (const [name] of slots) await this.#query(`SELECT pg_drop_replication_slot('${String(name)}')`, 'postgres')
+      const inUse = `SELECT slot_name FROM pg_replication_slots WHERE database = '${database.names.db}'`
+      for (const [name] of await database.query(inUse, 'postgres'))
+        await database.query(`SELECT pg_drop_replication_slot('${String(name)}')`, 'postgres')
     }, timeoutMs).catch(() => undefined)
-    await this.#query(`DROP DATABASE IF EXISTS ${db} WITH (FORCE)`, 'postgres')
+    await database.drop()
     await this.#collector[Symbol.asyncDispose]()
   }
 }
