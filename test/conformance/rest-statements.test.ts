@@ -4,75 +4,12 @@ import { appendFile, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'node:test'
 import { createKafkaClientFactory } from '../../worker/kafka/client.ts'
+import { type Config, Scene, waitMs } from '../support/connect-scene.ts'
 import { requireService } from '../support/services.ts'
-import { textOf, topicRecords } from '../support/topic-records.ts'
-import { ClusterUnderTest, eventually, type WorkerUnderTest } from '../support/worker-process.ts'
+import { ClusterUnderTest, eventually } from '../support/worker-process.ts'
 
 const kafka = requireService('kafka')
 const source = 'org.apache.kafka.connect.file.FileStreamSourceConnector'
-const waitMs = 20_000
-
-type Config = Readonly<Record<string, string>>
-
-/** One worker, and names of files, topics and connectors that nobody else has. */
-class Scene implements AsyncDisposable {
-  readonly cluster: ClusterUnderTest
-  readonly worker: WorkerUnderTest
-  #names = 0
-
-  constructor(cluster: ClusterUnderTest, worker: WorkerUnderTest) {
-    this.cluster = cluster
-    this.worker = worker
-  }
-
-  static async open(changes: Config = {}): Promise<Scene> {
-    const cluster = await ClusterUnderTest.open(kafka.settings.brokers, changes)
-    return new Scene(cluster, await (await cluster.start()).ready())
-  }
-
-  name(prefix: string): string {
-    this.#names++
-    return `${prefix}-${this.cluster.token}-${this.#names}`
-  }
-
-  file(name: string): string {
-    return join(this.cluster.folder, name)
-  }
-
-  async call(method: string, path: string, body?: unknown): Promise<unknown> {
-    const answer = await this.worker.rest(method, path, body)
-    assert.ok(answer.status < 300, `${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`)
-    return answer.body
-  }
-
-  async refuses(status: number, method: string, path: string, body?: unknown): Promise<string> {
-    const answer = await this.worker.rest(method, path, body)
-    assert.equal(answer.status, status, JSON.stringify(answer.body))
-    return (answer.body as { message: string }).message
-  }
-
-  /** States of the connector and of its tasks, e.g. `RUNNING RUNNING`. */
-  async states(name: string): Promise<string> {
-    const status = (await this.call('GET', `/connectors/${name}/status`)) as {
-      connector: { state: string }
-      tasks: { state: string }[]
-    }
-    return [status.connector.state, ...status.tasks.map((task) => task.state)].join(' ')
-  }
-
-  reaches(name: string, states: string): Promise<void> {
-    return eventually(async () => assert.equal(await this.states(name), states), waitMs)
-  }
-
-  contains(file: string, text: string): Promise<void> {
-    return eventually(async () => assert.equal(await readFile(file, 'utf8'), text), waitMs)
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.worker.isRunning) await this.worker.signal('SIGTERM')
-    await this.cluster[Symbol.asyncDispose]()
-  }
-}
 
 const options = { skip: kafka.skip, timeout: 120_000 }
 
@@ -386,59 +323,6 @@ test('statements 109, 114 and 115: envelopes and transforms of lines', options, 
   })
   assert.equal(payload.content, 'one')
   assert.ok(Math.abs(payload.ts - Date.now()) < 60_000)
-})
-
-test('statements 77, 78, 79 and 80: active topics', options, async () => {
-  await using scene = await Scene.open({ 'topic.tracking.allow.reset': 'false' })
-  const [name, topic] = [scene.name('src'), scene.name('t')]
-  const input = scene.file('in')
-  await writeFile(input, 'one\n')
-  const config: Config = { 'connector.class': 'FileStreamSource', file: input, topic }
-  const path = `/connectors/${name}/topics`
-  assert.deepEqual(await scene.call('GET', path), { [name]: { topics: [] } })
-  await scene.call('PUT', `/connectors/${name}/config`, config)
-  const active = async (worker: WorkerUnderTest, topics: readonly string[]): Promise<void> =>
-    eventually(async () => assert.deepEqual((await worker.rest('GET', path)).body, { [name]: { topics } }), waitMs)
-  await active(scene.worker, [topic])
-  assert.match(await scene.refuses(403, 'PUT', `${path}/reset`), /reset is disabled/)
-  await active(scene.worker, [topic])
-
-  const other = await (await scene.cluster.start('distributed', [], { 'topic.tracking.allow.reset': 'true' })).ready()
-  // The second reset comes right after a record: a task names a topic anew as soon as it is used again.
-  for (const line of ['two\n', 'three\n']) {
-    assert.equal((await eventually(() => other.rest('PUT', `${path}/reset`), waitMs)).status, 202)
-    await active(other, [])
-    // The owner of the task must have read the reset too: a topic that it knows is not named again.
-    await active(scene.worker, [])
-    await appendFile(input, line)
-    await active(other, [topic])
-  }
-  await scene.call('DELETE', `/connectors/${name}`)
-  await active(other, [])
-})
-
-test('statement 81: without tracking of topics its paths are refused, and nothing is written', options, async () => {
-  await using scene = await Scene.open({ 'topic.tracking.enable': 'false' })
-  const [name, topic, copy] = [scene.name('src'), scene.name('t'), scene.name('snk')]
-  const [input, out] = [scene.file('in'), scene.file('out')]
-  await writeFile(input, 'one\n')
-  await scene.call('PUT', `/connectors/${name}/config`, { 'connector.class': 'FileStreamSource', file: input, topic })
-  const sink = { 'connector.class': 'FileStreamSink', file: out, topics: topic }
-  await scene.call('PUT', `/connectors/${copy}/config`, sink)
-  await scene.contains(out, 'one\n')
-  for (const connector of [name, copy]) {
-    assert.match(await scene.refuses(403, 'GET', `/connectors/${connector}/topics`), /Topic tracking is disabled/)
-    assert.match(await scene.refuses(403, 'PUT', `/connectors/${connector}/topics/reset`), /Topic tracking is disabled/)
-  }
-  // A worker that stops has written all that it was to write.
-  assert.equal(await scene.worker.signal('SIGTERM'), 0)
-  const written = await topicRecords(kafka.settings.brokers, `statuses-${scene.cluster.token}`)
-  const keys = written.map(({ key }) => textOf(key) ?? '')
-  assert.ok(keys.includes(`status-task-${name}-0`), keys.join())
-  assert.deepEqual(
-    keys.filter((key) => key.startsWith('status-topic-')),
-    [],
-  )
 })
 
 test(
