@@ -218,9 +218,15 @@ function processIdOf(client: pg.Client): number | null {
 /** An ordinary connection. Rows are objects of text. */
 export class Database implements AsyncDisposable {
   readonly client: pg.Client
+  /** Why the connection has ended, once it has, by whomever. */
+  readonly ended: Promise<Error>
 
   private constructor(client: pg.Client) {
     this.client = client
+    this.ended = new Promise((resolve) => {
+      client.once('error', resolve)
+      client.once('end', () => resolve(Object.assign(new Error('The connection was closed'), { code: 'ECONNRESET' })))
+    })
   }
 
   static async open(options: ConnectionOptions, applicationName: string): Promise<Database> {

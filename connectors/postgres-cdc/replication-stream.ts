@@ -236,6 +236,16 @@ export class ReplicationStream implements AsyncDisposable {
     this.#sendStatus(true)
   }
 
+  /**
+   * Leaves the server at once; what has come is still there to be taken, and then `reason` is thrown. A server that shuts
+   * down waits until every walsender's client has confirmed the end of its log, which here takes until the offsets of an
+   * idle stream are stored: half a minute and more, and `pg_ctl` gives up after one.
+   */
+  leave(reason: Error): void {
+    this.#fail(reason)
+    this.#sayGoodbye()
+  }
+
   /** Ends the stream and gives the slot free. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return
@@ -249,14 +259,19 @@ export class ReplicationStream implements AsyncDisposable {
     this.#reads.ignore()
     if (!this.#socket.destroyed) {
       if (this.#failure === null) this.#sendStatus()
-      this.#socket.resume()
-      // CopyDone, Terminate.
-      this.#socket.end(Buffer.from([0x63, 0, 0, 0, 4, 0x58, 0, 0, 0, 4]))
+      this.#sayGoodbye()
       const giveUp = setTimeout(() => this.#socket.destroy(), 2000)
       await closed
       clearTimeout(giveUp)
     }
     await this.#client.end().catch(() => undefined)
+  }
+
+  #sayGoodbye(): void {
+    if (this.#socket.writableEnded) return
+    this.#socket.resume()
+    // CopyDone, Terminate.
+    this.#socket.end(Buffer.from([0x63, 0, 0, 0, 4, 0x58, 0, 0, 0, 4]))
   }
 
   readonly #onData = (chunk: Buffer): void => {
@@ -377,7 +392,7 @@ export class ReplicationStream implements AsyncDisposable {
   }
 
   #sendStatus(wantsReply = false): void {
-    if (this.#socket.destroyed || this.#started !== null) return
+    if (!this.#socket.writable || this.#started !== null) return
     const { clock } = this.#options
     const received = maxLsn(this.#received, this.#flushed)
     this.#socket.write(statusMessage(received, this.#flushed, clock.now(), wantsReply))

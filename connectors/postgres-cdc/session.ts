@@ -307,6 +307,8 @@ export class Session implements AsyncDisposable {
   async #openStream(stored: StoredOffset | null, start: Lsn, rest: SnapshotRest | null = null): Promise<void> {
     const { settings, constants, clock, logger, distrustXid, life } = this.#options
     const stream = await this.#startReplication(start)
+    // A server that shuts down ends the ordinary sessions first, and then waits for the clients of its walsenders.
+    void this.#database.ended.then((reason) => stream.leave(reason))
     this.#stream = openStreamPhase({
       settings,
       constants,

@@ -53,6 +53,21 @@ suite('failures of the server', { skip: postgres.skip }, () => {
     })
   }
 
+  test('a fast shutdown does not wait for what an idle stream has not confirmed', { timeout: 30_000 }, async () => {
+    await using fixture = await PostgresFixture.open(server.url, `${table}; CREATE TABLE other (id int)`)
+    const task = await fixture.task(null, { ...patient, 'table.include.list': 'public.t' })
+    await fixture.sql('INSERT INTO t VALUES (1)')
+    const [first] = await task.take(1)
+    await task.commit(first ?? assert.fail('no record'))
+    // No record comes of it, so nothing is stored, and nothing is confirmed; the task is not even asked for records.
+    await fixture.sql('INSERT INTO other SELECT generate_series(1, 1000)')
+    await server.stop('SIGINT')
+    await server.start()
+    await fixture.reconnect()
+    await fixture.sql('INSERT INTO t VALUES (2)')
+    assert.deepEqual(ids(await task.take(1)), [2])
+  })
+
   test('connections cut at random lose and double nothing', async () => {
     await using fixture = await PostgresFixture.open(server.url, table)
     await using proxy = await TcpProxy.open({ host: '127.0.0.1', port: server.port })
