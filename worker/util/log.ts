@@ -1,6 +1,6 @@
+import { type Level, type LoggerOptions, pino } from 'pino'
 import type { LogFields, Logger } from '../api/context.ts'
 import { ConnectError } from '../api/errors.ts'
-import { type LogDestination, standardOutput } from './log-output.ts'
 
 /** Levels as Connect's REST API names them (Log4j), from quietest to loudest. */
 export const logLevels = ['OFF', 'FATAL', 'ERROR', 'WARN', 'INFO', 'DEBUG', 'TRACE', 'ALL'] as const
@@ -12,16 +12,15 @@ export function parseLogLevel(text: string): LogLevel | null {
   return logLevels.find((level) => level === upper) ?? null
 }
 
-/** How much a level lets through: a line is written when its own level lets no more through than that of its logger. */
-const verbosity: Readonly<Record<LogLevel, number>> = {
-  OFF: 0,
-  FATAL: 1,
-  ERROR: 2,
-  WARN: 3,
-  INFO: 4,
-  DEBUG: 5,
-  TRACE: 6,
-  ALL: 7,
+const pinoLevels: Readonly<Record<LogLevel, Level | 'silent'>> = {
+  OFF: 'silent',
+  FATAL: 'fatal',
+  ERROR: 'error',
+  WARN: 'warn',
+  INFO: 'info',
+  DEBUG: 'debug',
+  TRACE: 'trace',
+  ALL: 'trace',
 }
 
 export interface NamespaceLevel {
@@ -31,6 +30,11 @@ export interface NamespaceLevel {
   readonly lastModified: number | null
 }
 
+/** Where lines go; one complete JSON line per call. */
+export interface LogDestination {
+  write(line: string): void
+}
+
 export interface LoggersOptions {
   readonly level?: LogLevel
   /** Default: standard output. */
@@ -38,6 +42,20 @@ export interface LoggersOptions {
   /** Fields of every line. */
   readonly base?: LogFields
   readonly now?: () => number
+}
+
+/** Lines that wait for room on the disk, in characters; more are dropped. */
+const maxUnwritten = 1 << 20
+
+/**
+ * Standard output, written synchronously, so that the last line before a crash is there. A descriptor that cannot take a
+ * line (a full disk, a reader that is gone) costs lines and not the process: whoever tells of its work must not fail
+ * because nobody can hear it.
+ */
+export function standardOutput(fd = 1): LogDestination {
+  const output = pino.destination({ fd, sync: true, maxLength: maxUnwritten })
+  output.on('error', () => undefined)
+  return output
 }
 
 interface Namespace {
@@ -55,25 +73,29 @@ export const rootNamespace = 'root'
  */
 export class Loggers {
   readonly #namespaces = new Map<string, Namespace>()
-  readonly #base: LogFields
-  readonly #destination: LogDestination
+  readonly #pino
   readonly #now: () => number
 
   constructor(options: LoggersOptions = {}) {
     this.#now = options.now ?? Date.now
-    this.#base = options.base ?? {}
-    this.#destination = options.destination ?? standardOutput()
+    const settings: LoggerOptions = {
+      // Levels are decided per namespace before a line gets here.
+      level: 'trace',
+      base: { ...options.base },
+      messageKey: 'message',
+      timestamp: () => `,"time":"${new Date(this.#now()).toISOString()}"`,
+      formatters: { level: (label) => ({ level: label.toUpperCase() }) },
+    }
+    this.#pino = pino(settings, options.destination ?? standardOutput())
     this.#namespaces.set(rootNamespace, { level: options.level ?? 'INFO', lastModified: null, children: new Set() })
   }
 
   /** A logger of this namespace; `fields` (connector, task, …) are added to each of its lines. */
   logger(namespace: string, fields: LogFields = {}): Logger {
     const known = this.#namespace(namespace)
-    const bound = { ...this.#base, logger: namespace, ...redact(fields) }
-    const logger = new LeveledLogger(known.level, (level, own, message) => {
-      const time = new Date(this.#now()).toISOString()
-      this.#destination.write(`${JSON.stringify({ level, time, ...bound, ...redact(own), message })}\n`)
-    })
+    const logger = new LeveledLogger(
+      this.#pino.child({ logger: namespace, ...redact(fields) }, { level: pinoLevels[known.level] }),
+    )
     known.children.add(new WeakRef(logger))
     return logger
   }
@@ -102,7 +124,7 @@ export class Loggers {
       for (const reference of state.children) {
         const child = reference.deref()
         if (child === undefined) state.children.delete(reference)
-        else child.setLevel(level)
+        else child.setLevel(pinoLevels[level])
       }
     }
     return changed.sort()
@@ -125,43 +147,40 @@ export class Loggers {
   }
 }
 
-type WriteLine = (level: LogLevel, fields: LogFields, message: string) => void
+/** What `LeveledLogger` uses of a pino child. */
+interface Sink extends Logger {
+  level: string
+}
 
 class LeveledLogger implements Logger {
-  readonly #write: WriteLine
-  #verbosity: number
+  readonly #sink: Sink
 
-  constructor(level: LogLevel, write: WriteLine) {
-    this.#write = write
-    this.#verbosity = verbosity[level]
+  constructor(sink: Sink) {
+    this.#sink = sink
   }
 
-  setLevel(level: LogLevel): void {
-    this.#verbosity = verbosity[level]
+  setLevel(level: string): void {
+    this.#sink.level = level
   }
 
   trace(fields: LogFields, message: string): void {
-    this.#log('TRACE', fields, message)
+    if (this.#sink.level === 'trace') this.#sink.trace(redact(fields), message)
   }
 
   debug(fields: LogFields, message: string): void {
-    this.#log('DEBUG', fields, message)
+    if (this.#sink.level === 'debug' || this.#sink.level === 'trace') this.#sink.debug(redact(fields), message)
   }
 
   info(fields: LogFields, message: string): void {
-    this.#log('INFO', fields, message)
+    this.#sink.info(redact(fields), message)
   }
 
   warn(fields: LogFields, message: string): void {
-    this.#log('WARN', fields, message)
+    this.#sink.warn(redact(fields), message)
   }
 
   error(fields: LogFields, message: string): void {
-    this.#log('ERROR', fields, message)
-  }
-
-  #log(level: LogLevel, fields: LogFields, message: string): void {
-    if (verbosity[level] <= this.#verbosity) this.#write(level, fields, message)
+    this.#sink.error(redact(fields), message)
   }
 }
 
