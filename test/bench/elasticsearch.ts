@@ -5,7 +5,7 @@ import type { Services } from '../../compose/pipelines/support/pipeline.ts'
 import { readRecord } from '../../compose/stack/processes.ts'
 import { loadSettings } from '../../compose/stack/state.ts'
 import { type Measurement, measure } from './measure.ts'
-import { type PeerName, startPeer } from './peers.ts'
+import { startPeer } from './peers.ts'
 import { usageOf } from './process-usage.ts'
 
 /** A run, and what the server spent on it: it should be the server that is saturated. */
@@ -17,16 +17,16 @@ export interface ElasticsearchMeasurement extends Measurement {
 }
 
 /**
- * Kafka → Elasticsearch, two tasks, four partitions, the defaults of the connector but for what is read at once.
+ * Kafka → Elasticsearch, four partitions, the defaults of the connector but for what is read at once.
  * Counted by committed consumer offsets, and checked by the documents of the index.
  */
 export async function benchElasticsearch(options: {
   readonly services: Services
-  readonly peer: PeerName
   readonly variant: string
   readonly topic: string
   readonly records: number
   readonly port: number
+  readonly tasks: number
 }): Promise<ElasticsearchMeasurement> {
   const { services, topic, records } = options
   const name = `bench-es-${randomBytes(3).toString('hex')}`
@@ -35,12 +35,12 @@ export async function benchElasticsearch(options: {
   const index = new ElasticsearchIndex(services.esUrl, topic)
   await index.recreate({ properties: { text: { type: 'text' } } })
   // Progress is read off the committed offsets, so commits must be frequent against the length of a run.
-  await using peer = await startPeer(options.peer, services.kafkaBrokers, options.port, {
+  await using peer = await startPeer('sluice', services.kafkaBrokers, options.port, {
     'offset.flush.interval.ms': '500',
   })
   await peer.connect.request('PUT', `/connectors/${name}/config`, {
     'connector.class': 'io.confluent.connect.elasticsearch.ElasticsearchSinkConnector',
-    'tasks.max': '2',
+    'tasks.max': String(options.tasks),
     topics: topic,
     'connection.url': services.esUrl,
     'schema.ignore': 'true',

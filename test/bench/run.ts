@@ -40,6 +40,7 @@ const { values, positionals } = parseArgs({
     open: { type: 'string', default: '200' },
     once: { type: 'boolean', default: false },
     bytes: { type: 'string', default: '500' },
+    tasks: { type: 'string', default: '1,2' },
     partitions: { type: 'string', default: '1000' },
     port: { type: 'string', default: '8283' },
     profile: { type: 'string' },
@@ -160,11 +161,16 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
     await using filled = await fillTopic(services, { records, bytes: Number(values.bytes) })
     const { topic } = filled
     const measurements: ElasticsearchMeasurement[] = []
-    await inTurn(async (variant, peer) => {
-      const measurement = await benchElasticsearch({ services, peer, variant, topic, records, port })
-      measurements.push(measurement)
-      record('elasticsearch', measurement)
-    })
+    // The peer's connector is not on Maven Central.
+    const names = values.once ? ['sluice A'] : ['sluice A', "sluice A'"]
+    for (let run = 0; run < runs; run++)
+      for (const tasks of values.tasks.split(',').map(Number))
+        for (const name of names) {
+          const variant = `${name}, ${tasks} task${tasks === 1 ? '' : 's'}`
+          const measurement = await benchElasticsearch({ services, variant, topic, records, port, tasks })
+          measurements.push(measurement)
+          record('elasticsearch', measurement)
+        }
     printShares(measurements)
   },
   /** From an event to a visible row of the warehouse. */
@@ -193,8 +199,7 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
 
 /** The tables of what was recorded, and the raw numbers as a file. */
 function printResults(name: string): void {
-  const reference = values.peers.includes('java') && name !== 's3' ? 'java' : 'sluice A'
-  for (const [group, measurements] of Object.entries(all)) printMeasurements(group, measurements, reference)
+  for (const [group, measurements] of Object.entries(all)) printMeasurements(group, measurements, 'java')
   if (Object.keys(all).length === 0) return
   const folder = join(projectRoot, 'test/bench/results')
   mkdirSync(folder, { recursive: true })
@@ -210,7 +215,8 @@ if (bench === undefined) {
   console.error(
     `usage: npm run bench <${Object.keys(benches).join('|')}> [-- --records N --runs N --peers sluice,java]\n` +
       `  cdc: --setups ${Object.keys(cdcSetups).join(',')} --rows-per-transaction N --snapshot ROWS --once\n` +
-      `  s3: --setups ${Object.keys(s3Setups).join(',')} --open OBJECTS --bytes N`,
+      `  s3: --setups ${Object.keys(s3Setups).join(',')} --open OBJECTS --bytes N\n` +
+      '  elasticsearch: --tasks 1,2 --bytes N --once',
   )
   process.exitCode = 2
 } else {
