@@ -1,5 +1,5 @@
 import type { RawConfig, SourceConnector, SourceConnectorContext } from '../../worker/api/connector.ts'
-import { ConfigError, type ConfigProblem, RequestError, toError } from '../../worker/api/errors.ts'
+import { type ConfigProblem, RequestError, toError } from '../../worker/api/errors.ts'
 import type { SourceOffset, SourcePartition } from '../../worker/api/record.ts'
 import type { PostgresConfig } from './config.ts'
 import { Database } from './connection.ts'
@@ -83,7 +83,6 @@ export async function validateConnection(
     const [row] = await database.rows<{ version: string }>("SELECT current_setting('server_version_num') AS version")
     return versionProblems(config, Number(row?.version))
   } catch (error) {
-    if (error instanceof ConfigError) return error.problems
     const { message } = toError(error)
     return [{ option: 'database.hostname', message: `Error while validating connector config: ${message}` }]
   }
