@@ -1,7 +1,9 @@
-import type { HttpConnection } from './http-connection.ts'
+interface Closable {
+  close(): void
+}
 
-interface Node {
-  readonly connection: HttpConnection
+interface Node<Connection> {
+  readonly connection: Connection
   failures: number
   /** Monotonic ms until which other nodes are asked. */
   restsUntil: number
@@ -15,13 +17,13 @@ const longestRestMs = 60_000
  * is left alone for a second, twice as long after each further failure, up to a minute; where all rest, the one whose
  * rest ends first is asked. The methods are those that the client's transport calls.
  */
-export class NodePool {
-  readonly #nodes: readonly Node[]
+export class NodePool<Connection extends Closable> {
+  readonly #nodes: readonly Node<Connection>[]
   readonly #nowMs: () => number
   #next = 0
 
   /** @param connections at least one */
-  constructor(connections: readonly HttpConnection[], nowMs: () => number = () => performance.now()) {
+  constructor(connections: readonly Connection[], nowMs: () => number = () => performance.now()) {
     this.#nodes = connections.map((connection) => ({ connection, failures: 0, restsUntil: 0 }))
     this.#nowMs = nowMs
   }
@@ -30,13 +32,13 @@ export class NodePool {
     return this.#nodes.length
   }
 
-  getConnection(): HttpConnection | null {
+  getConnection(): Connection | null {
     const now = this.#nowMs()
     const { length } = this.#nodes
-    let soonest: Node | null = null
+    let soonest: Node<Connection> | null = null
     for (let i = 0; i < length; i++) {
       const index = (this.#next + i) % length
-      const node = this.#nodes[index] as Node
+      const node = this.#nodes[index] as Node<Connection>
       if (node.restsUntil <= now) {
         this.#next = index + 1
         return node.connection
@@ -46,14 +48,14 @@ export class NodePool {
     return soonest?.connection ?? null
   }
 
-  markAlive(connection: HttpConnection): void {
+  markAlive(connection: Connection): void {
     const node = this.#nodeOf(connection)
     if (node === undefined) return
     node.failures = 0
     node.restsUntil = 0
   }
 
-  markDead(connection: HttpConnection): void {
+  markDead(connection: Connection): void {
     const node = this.#nodeOf(connection)
     if (node === undefined) return
     node.restsUntil = this.#nowMs() + Math.min(longestRestMs, firstRestMs * 2 ** node.failures)
@@ -64,7 +66,7 @@ export class NodePool {
     for (const { connection } of this.#nodes) connection.close()
   }
 
-  #nodeOf(connection: HttpConnection): Node | undefined {
+  #nodeOf(connection: Connection): Node<Connection> | undefined {
     return this.#nodes.find((node) => node.connection === connection)
   }
 }

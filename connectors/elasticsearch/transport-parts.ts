@@ -29,7 +29,7 @@ const load = createRequire(createRequire(import.meta.url).resolve('@elastic/elas
 /** The client's own transport over nodes of our choice. */
 export const { default: ClientTransport } = load('@elastic/transport/lib/Transport') as {
   readonly default: new (
-    options: Omit<TransportOptions, 'connectionPool'> & { readonly connectionPool: NodePool },
+    options: Omit<TransportOptions, 'connectionPool'> & { readonly connectionPool: NodePool<{ close(): void }> },
   ) => Pick<Transport, 'request'>
 }
 

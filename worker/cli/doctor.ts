@@ -12,6 +12,7 @@ import { createKafkaClientFactory } from '../kafka/client.ts'
 import type { Admin } from '../kafka/types.ts'
 import { loadRegistry, type PluginDiscovery, usablePlugins } from '../plugins/load.ts'
 import type { PluginRegistry } from '../plugins/registry.ts'
+import { subcommand } from './subcommand.ts'
 
 const usage = `Usage: sluice doctor <worker.properties> [<connector.json> …] [--standalone] [--timeout MS]
 
@@ -39,37 +40,23 @@ interface Bench {
 
 /** @returns the exit code: 0, 1 for problems, 2 for wrong usage */
 export async function run(args: readonly string[]): Promise<number> {
-  let parsed: ReturnType<typeof parse>
-  try {
-    parsed = parse(args)
-  } catch (error) {
-    process.stderr.write(`${toError(error).message}\n\n${usage}`)
-    return 2
-  }
-  const { values, positionals } = parsed
-  const [workerFile, ...connectorFiles] = positionals
-  const timeoutMs = Number(values.timeout)
-  if (values.help) {
-    process.stdout.write(usage)
-    return 0
-  }
-  if (workerFile === undefined || !Number.isSafeInteger(timeoutMs) || timeoutMs < 1) {
-    const problem =
-      workerFile === undefined ? 'takes the config of a worker' : `: --timeout ${values.timeout} is no time in ms`
-    process.stderr.write(`sluice doctor ${problem}\n\n${usage}`)
-    return 2
-  }
-  let problems = 0
-  const tell: Tell = (verdict, subject, text) => {
-    if (verdict === 'problem') problems++
-    process.stdout.write(`${verdict.padEnd(8)} ${subject}: ${text.replaceAll('\n', `\n${' '.repeat(9)}`)}\n`)
-  }
-  await examine(workerFile, connectorFiles, { isStandalone: values.standalone, timeoutMs, tell })
-  return problems === 0 ? 0 : 1
+  return await subcommand(
+    usage,
+    () => readArguments(args),
+    async ({ workerFile, connectorFiles, isStandalone, timeoutMs }) => {
+      let problems = 0
+      const tell: Tell = (verdict, subject, text) => {
+        if (verdict === 'problem') problems++
+        process.stdout.write(`${verdict.padEnd(8)} ${subject}: ${text.replaceAll('\n', `\n${' '.repeat(9)}`)}\n`)
+      }
+      await examine(workerFile, connectorFiles, { isStandalone, timeoutMs, tell })
+      return problems === 0 ? 0 : 1
+    },
+  )
 }
 
-function parse(args: readonly string[]) {
-  return parseArgs({
+function readArguments(args: readonly string[]) {
+  const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
     options: {
@@ -78,6 +65,13 @@ function parse(args: readonly string[]) {
       help: { type: 'boolean', short: 'h', default: false },
     },
   })
+  if (values.help) return null
+  const [workerFile, ...connectorFiles] = positionals
+  if (workerFile === undefined) throw new Error('sluice doctor takes the config of a worker')
+  const timeoutMs = Number(values.timeout)
+  if (!Number.isSafeInteger(timeoutMs) || timeoutMs < 1)
+    throw new Error(`sluice doctor: --timeout ${values.timeout} is no time in ms`)
+  return { workerFile, connectorFiles, isStandalone: values.standalone, timeoutMs }
 }
 
 async function examine(

@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { toError } from '../api/errors.ts'
 import { lastPart, type ScaffoldInput, scaffoldFiles } from './new/scaffold.ts'
+import { subcommand } from './subcommand.ts'
 
 const usage = `Usage: sluice new connector <name> [--kind source|sink] [--dir FOLDER] [--class NAME]
        sluice new transform <name> [--dir FOLDER] [--class NAME]
@@ -15,39 +16,33 @@ org.example.<Name>.
 
 /** @returns the exit code: 0, 1 when the files cannot be written, 2 for wrong usage */
 export async function run(args: readonly string[]): Promise<number> {
-  try {
-    const { values, positionals } = parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        kind: { type: 'string', default: 'source' },
-        dir: { type: 'string' },
-        class: { type: 'string' },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    })
-    const [what, name, ...more] = positionals
-    if (values.help) {
-      process.stdout.write(usage)
-      return 0
-    }
-    const kind = what === 'transform' ? 'transform' : values.kind
-    const isKnown = what === 'transform' || (what === 'connector' && (kind === 'source' || kind === 'sink'))
-    if (!isKnown || name === undefined || more.length > 0) {
-      process.stderr.write(usage)
-      return 2
-    }
-    if (!/^(?:@[a-z0-9-]+\/)?[a-z][a-z0-9-]*$/.test(name)) {
-      process.stderr.write(`${name} is no name for a package: use lower case letters, digits and hyphens\n`)
-      return 2
-    }
-    const folder = resolve(values.dir ?? lastPart(name))
-    const input: ScaffoldInput = { kind: kind as ScaffoldInput['kind'], name, className: values.class ?? null }
-    return await write(folder, input)
-  } catch (error) {
-    process.stderr.write(`${toError(error).message}\n\n${usage}`)
-    return 2
-  }
+  return await subcommand(
+    usage,
+    () => readArguments(args),
+    ({ folder, scaffold }) => write(folder, scaffold),
+  )
+}
+
+function readArguments(args: readonly string[]): { folder: string; scaffold: ScaffoldInput } | null {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      kind: { type: 'string', default: 'source' },
+      dir: { type: 'string' },
+      class: { type: 'string' },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  })
+  if (values.help) return null
+  const [what, name, ...more] = positionals
+  const kind = what === 'transform' ? 'transform' : values.kind
+  const isKnown = what === 'transform' || (what === 'connector' && (kind === 'source' || kind === 'sink'))
+  if (!isKnown || name === undefined || more.length > 0) throw new Error('')
+  if (!/^(?:@[a-z0-9-]+\/)?[a-z][a-z0-9-]*$/.test(name))
+    throw new Error(`${name} is no name for a package: use lower case letters, digits and hyphens`)
+  const folder = resolve(values.dir ?? lastPart(name))
+  return { folder, scaffold: { kind: kind as ScaffoldInput['kind'], name, className: values.class ?? null } }
 }
 
 async function write(folder: string, input: ScaffoldInput): Promise<number> {

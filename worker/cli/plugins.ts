@@ -5,6 +5,7 @@ import { loadWorkerConfig } from '../config/worker-config.ts'
 import { builtinPlugins } from '../plugins/builtin.ts'
 import { type UsablePlugins, usablePlugins } from '../plugins/load.ts'
 import type { PluginName } from '../plugins/registry.ts'
+import { subcommand } from './subcommand.ts'
 
 const usage = `Usage: sluice plugins list  [--plugin-path LIST | --worker FILE] [--json]
        sluice plugins check <module, package or folder> …
@@ -20,34 +21,34 @@ interface Row extends PluginName {
   readonly origin: string
 }
 
-/** @returns the exit code: 0, 1 for plugins that cannot be used, 2 for wrong usage */
-export async function run(args: readonly string[]): Promise<number> {
-  let parsed: ReturnType<typeof parse>
-  try {
-    parsed = parse(args)
-  } catch (error) {
-    process.stderr.write(`${toError(error).message}\n\n${usage}`)
-    return 2
-  }
-  const { values, positionals } = parsed
-  const [command, ...paths] = positionals
-  if (values.help) {
-    process.stdout.write(usage)
-    return 0
-  }
-  try {
-    if (command === 'list' && paths.length === 0) return await list(values)
-    if (command === 'check' && paths.length > 0) return await check(paths)
-  } catch (error) {
-    process.stderr.write(`${toError(error).message}\n`)
-    return 1
-  }
-  process.stderr.write(usage)
-  return 2
+interface ListOptions {
+  readonly json: boolean
+  readonly pluginPath: string
+  readonly worker: string | null
 }
 
-function parse(args: readonly string[]) {
-  return parseArgs({
+type Command =
+  | { readonly kind: 'list'; readonly options: ListOptions }
+  | { readonly kind: 'check'; readonly paths: readonly string[] }
+
+/** @returns the exit code: 0, 1 for plugins that cannot be used, 2 for wrong usage */
+export async function run(args: readonly string[]): Promise<number> {
+  return await subcommand(
+    usage,
+    () => readArguments(args),
+    async (command) => {
+      try {
+        return await (command.kind === 'list' ? list(command.options) : check(command.paths))
+      } catch (error) {
+        process.stderr.write(`${toError(error).message}\n`)
+        return 1
+      }
+    },
+  )
+}
+
+function readArguments(args: readonly string[]): Command | null {
+  const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
     options: {
@@ -57,15 +58,21 @@ function parse(args: readonly string[]) {
       help: { type: 'boolean', short: 'h', default: false },
     },
   })
+  if (values.help) return null
+  const [kind, ...paths] = positionals
+  const { json, 'plugin-path': pluginPath, worker = null } = values
+  if (kind === 'list' && paths.length === 0) return { kind, options: { json, pluginPath, worker } }
+  if (kind === 'check' && paths.length > 0) return { kind, paths }
+  throw new Error('')
 }
 
-async function list(values: ReturnType<typeof parse>['values']): Promise<number> {
-  const { modules, problems } = await found(values)
+async function list(options: ListOptions): Promise<number> {
+  const { modules, problems } = await found(options)
   const rows: readonly Row[] = [
     ...builtinPlugins.map(({ type, name, aliases, version }) => ({ type, name, aliases, version, origin: 'built in' })),
     ...modules.flatMap(({ plugins, origin }) => plugins.map((plugin) => ({ ...plugin, origin }))),
   ]
-  if (values.json) process.stdout.write(`${JSON.stringify({ plugins: rows, problems }, null, 2)}\n`)
+  if (options.json) process.stdout.write(`${JSON.stringify({ plugins: rows, problems }, null, 2)}\n`)
   else {
     process.stdout.write(table(rows))
     for (const { origin, message } of problems) process.stderr.write(`left out: ${origin}: ${message}\n`)
@@ -73,12 +80,12 @@ async function list(values: ReturnType<typeof parse>['values']): Promise<number>
   return problems.length === 0 ? 0 : 1
 }
 
-async function found(values: ReturnType<typeof parse>['values']): Promise<UsablePlugins> {
-  if (values.worker === undefined) {
-    const paths = values['plugin-path'].split(',').map((path) => path.trim())
+async function found({ worker, pluginPath }: ListOptions): Promise<UsablePlugins> {
+  if (worker === null) {
+    const paths = pluginPath.split(',').map((path) => path.trim())
     return await usablePlugins(paths.filter((path) => path !== ''))
   }
-  const { config, providers } = await loadWorkerConfig(values.worker, 'distributed')
+  const { config, providers } = await loadWorkerConfig(worker, 'distributed')
   await providers.close()
   const discovery = config.options['plugin.discovery'].toLowerCase() as 'hybrid_warn'
   return await usablePlugins(config.options['plugin.path'] ?? [], { discovery })

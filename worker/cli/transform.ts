@@ -9,6 +9,7 @@ import { loadRegistry, pluginModules } from '../plugins/load.ts'
 import { type ChainLink, createTransformationChain } from '../runtime/transformation-chain.ts'
 import { systemClock } from '../util/clock.ts'
 import { parseList } from '../util/text-list.ts'
+import { subcommand } from './subcommand.ts'
 import { type Fixture, type Outcome, outcomeOf, readFixture, recordOf, writeFixture } from './transform/fixture.ts'
 import { diffLines, renderDiff } from './transform/line-diff.ts'
 import { recordLines } from './transform/record-text.ts'
@@ -39,29 +40,26 @@ interface Options {
 
 /** @returns the exit code: 0 as expected, 1 not, 2 wrong usage */
 export async function run(args: readonly string[]): Promise<number> {
-  let parsed: ReturnType<typeof parse>
-  try {
-    parsed = parse(args)
-  } catch (error) {
-    process.stderr.write(`${toError(error).message}\n\n${usage}`)
-    return 2
-  }
-  const { values, positionals } = parsed
+  return await subcommand(
+    usage,
+    () => readArguments(args),
+    async ({ configFile, fixtureFiles, values }) => {
+      try {
+        return await test(configFile, fixtureFiles, values)
+      } catch (error) {
+        process.stderr.write(`${toError(error).message}\n`)
+        return 1
+      }
+    },
+  )
+}
+
+function readArguments(args: readonly string[]) {
+  const { values, positionals } = parse(args)
+  if (values.help) return null
   const [command, configFile, ...fixtureFiles] = positionals
-  if (values.help) {
-    process.stdout.write(usage)
-    return 0
-  }
-  if (command !== 'test' || configFile === undefined || fixtureFiles.length === 0) {
-    process.stderr.write(usage)
-    return 2
-  }
-  try {
-    return await test(configFile, fixtureFiles, values)
-  } catch (error) {
-    process.stderr.write(`${toError(error).message}\n`)
-    return 1
-  }
+  if (command !== 'test' || configFile === undefined || fixtureFiles.length === 0) throw new Error('')
+  return { configFile, fixtureFiles, values }
 }
 
 function parse(args: readonly string[]) {

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { foldName } from '../../connectors/redshift/sql.ts'
 import { ConfigError, toError } from '../api/errors.ts'
+import { subcommand } from './subcommand.ts'
 import { checkAnnounced, readAnnouncements } from './verify/announced-check.ts'
 import { checkCoverage } from './verify/coverage-check.ts'
 import { checkFiles } from './verify/file-check.ts'
@@ -64,25 +65,20 @@ export interface VerifyOptions {
 
 /** @returns the exit code */
 export async function run(args: readonly string[]): Promise<number> {
-  let options: VerifyOptions | null
-  try {
-    options = readOptions(args)
-  } catch (error) {
-    process.stderr.write(`${toError(error).message}\n\n${usage}`)
-    return 2
-  }
-  if (options === null) {
-    process.stdout.write(usage)
-    return 0
-  }
-  try {
-    const findings = await verify(options, new AbortController().signal)
-    process.stdout.write(options.json ? `${JSON.stringify({ findings }, null, 2)}\n` : textOf(findings))
-    return findings.every(({ differences }) => differences.length === 0) ? 0 : 1
-  } catch (error) {
-    process.stderr.write(`The comparison could not be made: ${toError(error).message}\n`)
-    return 2
-  }
+  return await subcommand(
+    usage,
+    () => readOptions(args),
+    async (options) => {
+      try {
+        const findings = await verify(options, new AbortController().signal)
+        process.stdout.write(options.json ? `${JSON.stringify({ findings }, null, 2)}\n` : textOf(findings))
+        return findings.every(({ differences }) => differences.length === 0) ? 0 : 1
+      } catch (error) {
+        process.stderr.write(`The comparison could not be made: ${toError(error).message}\n`)
+        return 2
+      }
+    },
+  )
 }
 
 function readOptions(args: readonly string[]): VerifyOptions | null {
