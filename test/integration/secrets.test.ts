@@ -78,7 +78,7 @@ async function writeClosing(folder: string): Promise<string> {
   return path
 }
 
-test('R8: planted secrets are found nowhere', { skip: kafka.skip, timeout: 120_000 }, async (t) => {
+test('R8: planted secrets are found nowhere', { skip: kafka.skip, timeout: 240_000 }, async (t) => {
   await using cluster = await ClusterUnderTest.open(kafka.settings.brokers)
   const mark = `planted-${cluster.token}`
   const file = join(cluster.folder, 'secrets.properties')
@@ -135,7 +135,7 @@ test('R8: planted secrets are found nowhere', { skip: kafka.skip, timeout: 120_0
       const { status } = await ask('PUT', `/connectors/${name}/config`, config)
       assert.ok(status !== 409, 'a rebalance')
       if (status < 300) connectors.push(name)
-    }, 10_000)
+    }, 60_000)
   }
   assert.ok(connectors.length >= configs.size / 2, `taken: ${connectors.join()}`)
   // Each has tried: it runs, has failed, or says in the log why its start is tried again.
@@ -145,7 +145,7 @@ test('R8: planted secrets are found nowhere', { skip: kafka.skip, timeout: 120_0
       const has = /"tasks":\[\{|FAILED/.test(JSON.stringify(body))
       assert.ok(has || worker.output.includes(`"connector":"${name}","task":0,"error"`), `${name} has not tried yet`)
     }
-  }, 40_000)
+  }, 60_000)
   for (const name of connectors) {
     for (const path of ['', '/config', '/tasks', '/offsets', '/topics']) await ask('GET', `/connectors/${name}${path}`)
     await ask('POST', `/connectors/${name}/restart?includeTasks=true&onlyFailed=true`)
