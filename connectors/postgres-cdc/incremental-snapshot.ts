@@ -99,6 +99,7 @@ export class IncrementalSnapshot implements AsyncDisposable {
   #current: CurrentTable | null = null
   #chunk: Chunk | null = null
   #paused = false
+  /** Of the signal that came last, whichever tables are read: Debezium has one for all. */
   #correlationId = ''
   /** Read-only: state to go on from as soon as a snapshot shows everything that the stream has passed. */
   #delayed: { readonly resumed: IncrementalState | null } | null = null
@@ -432,11 +433,11 @@ export class IncrementalSnapshot implements AsyncDisposable {
   }
 
   #notify(type: string, data: Readonly<Record<string, string>>): void {
-    this.#options.notify({ aggregate, type, id: this.#collections[0]?.correlationId ?? this.#correlationId, data })
+    this.#options.notify({ aggregate, type, id: this.#correlationId, data })
   }
 
   #save(): void {
-    this.#options.save(this.isRunning ? offsetMembers(this.#collections, this.#current) : null)
+    this.#options.save(this.isRunning ? offsetMembers(this.#collections, this.#current, this.#correlationId) : null)
   }
 
   async #mark(database: Database, chunk: Chunk, what: 'open' | 'close'): Promise<void> {

@@ -123,10 +123,14 @@ function javaValue(text: string | null, type: string): JavaValue {
   return type === 'uuid' ? { type: 'uuid', value: text } : { type: 'string', value: text }
 }
 
-/** Members that Debezium adds to offsets while a snapshot runs. */
+/**
+ * Members that Debezium adds to offsets while a snapshot runs.
+ * @param correlationId id of the signal that came last
+ */
 export function offsetMembers(
   collections: readonly Collection[],
   current: CurrentTable | null,
+  correlationId: string,
 ): Readonly<Record<string, string>> {
   const java = (key: KeyText | null) =>
     writeKey(key === null ? null : key.map((text, i) => javaValue(text, current?.orderTypes[i] ?? '')))
@@ -135,14 +139,14 @@ export function offsetMembers(
     [`${prefix}maximum_key`]: java(current?.upper ?? null),
     ...(current === null || current.totalRows === null ? {} : { [`${prefix}total_rows`]: String(current.totalRows) }),
     [`${prefix}collections`]: JSON.stringify(
-      collections.map(({ id, condition, surrogateKey, correlationId }) => ({
+      collections.map(({ id, condition, surrogateKey, correlationId: own }) => ({
         [`${item}id`]: id,
         [`${item}additional_condition`]: condition === '' ? null : `(${condition})`,
         [`${item}surrogate_key`]: surrogateKey === '' ? null : surrogateKey,
-        [`${item}correlation_id`]: correlationId,
+        [`${item}correlation_id`]: own,
       })),
     ),
-    [`${prefix}correlation_id`]: collections[0]?.correlationId ?? '',
+    [`${prefix}correlation_id`]: correlationId,
   }
 }
 

@@ -225,6 +225,31 @@ suite('signals of the Postgres source', { skip: postgres.skip }, () => {
     assert.deepEqual(await read(1), [['p2', 11]])
   })
 
+  test('while a snapshot runs another is asked for: what follows has the id of the later signal, as in Debezium', async () => {
+    await using fixture = await open(signalled)
+    const task = await fixture.task(null, {
+      ...noData,
+      'signal.data.collection': 'public.signals',
+      'incremental.snapshot.chunk.size': '2',
+      'notification.enabled.channels': 'sink',
+      'notification.sink.topic.name': 'notices',
+    })
+    const execute = `'execute-snapshot', '{"data-collections": ["public.t"]}'`
+    // In one transaction: the second comes before the first has read all of its chunks.
+    await fixture.sql(`INSERT INTO signals VALUES ('first', ${execute}), ('second', ${execute})`)
+    const records = await task.takeUntil((all) => all.filter((record) => opOf(record) === 'r').length >= 20)
+    const notices = records.flatMap(({ topic, value }) =>
+      topic === 'notices' ? [value as { id: string; aggregate_type: string; type: string }] : [],
+    )
+    const told = notices.filter((notice) => notice.aggregate_type === 'Incremental Snapshot')
+    const [started, ...later] = told.slice(told.findIndex(({ type, id }) => type === 'STARTED' && id === 'second'))
+    assert.equal(started?.id, 'second')
+    assert.ok(later.length > 5)
+    assert.deepEqual(new Set(later.map(({ id }) => id)), new Set(['second']))
+    const members = records.map(({ sourceOffset }) => sourceOffset['incremental_snapshot_correlation_id'])
+    assert.ok(members.includes('second'))
+  })
+
   test('read-only snapshots: conditions, several tables, keyless and unknown ones, a restart (statement P131)', async () => {
     await using fixture = await open(`${oneTable}; INSERT INTO t SELECT g, 'row' FROM generate_series(1, 20) g;
       CREATE TABLE u (id int PRIMARY KEY); INSERT INTO u VALUES (1), (2); CREATE TABLE keyless (x int); INSERT INTO keyless VALUES (1)`)

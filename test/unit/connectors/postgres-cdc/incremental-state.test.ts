@@ -10,7 +10,7 @@ const five = writeKey([{ type: 'int', value: 5 }])
 suite('stored state of incremental snapshots', () => {
   test('rows that were counted when the table began are not counted again', () => {
     const offset = {
-      ...offsetMembers(collections, null),
+      ...offsetMembers(collections, null, 's'),
       incremental_snapshot_primary_key: five,
       incremental_snapshot_maximum_key: five,
     }
