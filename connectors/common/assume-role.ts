@@ -1,7 +1,7 @@
 import { createHash, createHmac } from 'node:crypto'
 import type { Agent } from 'node:http'
 import { ConnectError, defineErrorCodes, RetriableError, toError } from '../../worker/api/errors.ts'
-import { nodeHttp, nodeHttps } from '../../worker/api/node-modules.ts'
+import { requestOf } from '../../worker/api/node-modules.ts'
 import { isTransientName, isTransientStatus } from './aws-errors.ts'
 
 /** Credentials in the form of the SDK. */
@@ -105,7 +105,6 @@ interface Post {
 }
 
 async function post(url: URL, { body, headers, agent }: Post): Promise<Answer> {
-  const { request: send } = url.protocol === 'http:' ? nodeHttp() : nodeHttps()
   return await new Promise((resolve, reject) => {
     const options = {
       method: 'POST',
@@ -113,7 +112,7 @@ async function post(url: URL, { body, headers, agent }: Post): Promise<Answer> {
       signal: AbortSignal.timeout(timeoutMs),
       ...(agent === null ? {} : { agent }),
     }
-    const request = send(url, options, (response) => {
+    const request = requestOf(url.protocol)(url, options, (response) => {
       const chunks: Buffer[] = []
       response.on('data', (chunk: Buffer) => chunks.push(chunk))
       response.on('error', reject)

@@ -5,7 +5,7 @@ import { JavaRegex } from '../../worker/api/java-regex.ts'
 import type { CatalogTable } from './catalog.ts'
 import type { Database } from './connection.ts'
 import { classify, sqlStateOf } from './errors.ts'
-import { quoteIdentifier } from './sql.ts'
+import { qualifiedName, quoteIdentifier } from './sql.ts'
 
 export type AutocreateMode = 'disabled' | 'all_tables' | 'filtered' | 'no_tables'
 
@@ -24,8 +24,6 @@ export interface PublicationOptions {
 function fail(message: string): ConnectError {
   return new ConnectError('fatal', 'CONNECT_POSTGRES_PUBLICATION', message)
 }
-
-const qualified = ({ schema, table }: CatalogTable): string => `${quoteIdentifier(schema)}.${quoteIdentifier(table)}`
 
 /** Makes sure that the publication exists and, where that is our business, holds exactly the captured tables. */
 export async function ensurePublication(database: Database, options: PublicationOptions): Promise<void> {
@@ -58,7 +56,7 @@ async function createOrAdjust(database: Database, options: PublicationOptions): 
       ? ' FOR ALL TABLES'
       : mode === 'no_tables'
         ? ''
-        : ` FOR TABLE ${captured.map(qualified).join(', ')}`
+        : ` FOR TABLE ${captured.map(qualifiedName).join(', ')}`
   const settings = [
     ...(options.viaPartitionRoot ? ['publish_via_partition_root = true'] : []),
     ...(options.publish === null ? [] : [`publish = '${options.publish.join(', ')}'`]),
@@ -105,7 +103,7 @@ async function warnOfUnpublished(database: Database, { name, captured, logger }:
 
 /** Their names, or the first ten of them. */
 function some(tables: readonly CatalogTable[]): string {
-  return `${tables.slice(0, 10).map(qualified).join(', ')}${tables.length > 10 ? ', …' : ''}`
+  return `${tables.slice(0, 10).map(qualifiedName).join(', ')}${tables.length > 10 ? ', …' : ''}`
 }
 
 /** Runs what creates or changes the publication, within the time limit. */
@@ -158,7 +156,7 @@ async function adjust(database: Database, options: PublicationOptions): Promise<
   const wanted = captured.map((table) => id(table.schema, table.table))
   if (published.size === wanted.length && wanted.every((table) => published.has(table))) return
   await define(database, options, [
-    `ALTER PUBLICATION ${quoteIdentifier(name)} SET TABLE ${captured.map(qualified).join(', ')}`,
+    `ALTER PUBLICATION ${quoteIdentifier(name)} SET TABLE ${captured.map(qualifiedName).join(', ')}`,
     ...(publish === null ? [] : [`ALTER PUBLICATION ${quoteIdentifier(name)} SET (publish = '${publish.join(', ')}')`]),
   ])
   logger.info({ publication: name, tables: captured.length }, 'Set the tables of the publication')
@@ -203,7 +201,7 @@ export async function setReplicaIdentities(
     const identity =
       item.index === undefined ? item.identity.toUpperCase() : `USING INDEX ${quoteIdentifier(item.index)}`
     try {
-      await database.execute(`ALTER TABLE ${qualified(table)} REPLICA IDENTITY ${identity}`)
+      await database.execute(`ALTER TABLE ${qualifiedName(table)} REPLICA IDENTITY ${identity}`)
     } catch (error) {
       if (sqlStateOf(error) !== '42501') throw error
       logger.error({ table: id, identity }, 'Not the owner of the table: its replica identity stays as it is')

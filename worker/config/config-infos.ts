@@ -41,9 +41,14 @@ export interface ConfigInfos {
 export function invalidConfigMessage(infos: ConfigInfos): string | null {
   if (infos.error_count === 0) return null
   const errors = infos.configs.flatMap(({ value }) => value.errors)
+  return invalidConfigText(infos.error_count, errors)
+}
+
+/** The same for problems that are known by their messages alone. */
+export function invalidConfigText(count: number, messages: readonly string[]): string {
   return [
-    `Connector configuration is invalid and contains the following ${infos.error_count} error(s):`,
-    ...errors,
+    `Connector configuration is invalid and contains the following ${count} error(s):`,
+    ...messages,
     'You can also find the above list of errors at the endpoint `/connector-plugins/{connectorType}/config/validate`',
   ].join('\n')
 }

@@ -1,5 +1,6 @@
 /** Errors of any part of the worker → status and body of Connect's REST API; the only place where this is decided. */
 import { ConfigError, ConnectError, defineErrorCodes, NotLeaderError, RequestError, toError } from '../api/errors.ts'
+import { invalidConfigText } from '../config/config-infos.ts'
 
 export const restErrorCodes = defineErrorCodes({
   CONNECT_NOT_FOUND: {
@@ -50,21 +51,16 @@ export function badRequest(message: string): RequestError {
 export function errorAnswer(error: unknown): ErrorAnswer {
   if (error instanceof NotLeaderError) return { status: 409, message: conflictMessage }
   if (error instanceof RequestError) return { status: error.status, message: error.message }
-  if (error instanceof ConfigError) return { status: 400, message: invalidConfig(error) }
+  if (error instanceof ConfigError) {
+    const messages = error.problems.map((problem) => problem.message)
+    return { status: 400, message: invalidConfigText(error.problems.length, messages) }
+  }
   if (error instanceof ConnectError) return { status: error.kind === 'config' ? 400 : 500, message: error.message }
   const { message } = toError(error)
   return { status: 500, message: message === '' ? 'The request failed; the log of the worker tells why' : message }
 }
 
 export const conflictMessage = 'Cannot complete request because of a conflicting operation (e.g. worker rebalance)'
-
-function invalidConfig(error: ConfigError): string {
-  return [
-    `Connector configuration is invalid and contains the following ${error.problems.length} error(s):`,
-    ...error.problems.map((problem) => problem.message),
-    'You can also find the above list of errors at the endpoint `/connector-plugins/{connectorType}/config/validate`',
-  ].join('\n')
-}
 
 /** JAX-RS's texts for what no route answers. */
 export const httpMessages: Readonly<Record<404 | 405 | 406 | 415, string>> = {

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import type { SecureContextOptions } from 'node:tls'
 import type { RawConfig } from '../api/connector.ts'
 import { NotLeaderError, RequestError, toError } from '../api/errors.ts'
-import { nodeHttp, nodeHttps } from '../api/node-modules.ts'
+import { requestOf } from '../api/node-modules.ts'
 import { tlsOptions, type WorkerConfig } from '../config/worker-config.ts'
 import { conflictMessage } from './errors.ts'
 import { jsonContentType } from './route.ts'
@@ -114,7 +114,7 @@ export class InterWorkerClient {
     const url = new URL(outgoing.baseUrl.replace(/\/$/u, '') + outgoing.path + (query === '' ? '' : `?${query}`))
     const secure = url.protocol === 'https:'
     const { promise, resolve, reject } = Promise.withResolvers<ForwardedAnswer>()
-    const sent = (secure ? nodeHttps() : nodeHttp()).request(
+    const sent = requestOf(url.protocol)(
       url,
       {
         method: outgoing.method,
